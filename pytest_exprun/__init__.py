@@ -1,0 +1,1 @@
+"""Training experiments as tests: `from pytest_exprun import Verdict, experiment`."""

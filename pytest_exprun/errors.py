@@ -1,0 +1,36 @@
+"""What goes wrong, in words for the person who has to fix it.
+
+Every message names the value, the place, what is allowed and the fix. None of these reaches a user with a traceback of ours.
+"""
+
+
+class ExprunError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class DeclarationError(ExprunError):
+    """An `@experiment` marker says something that cannot be meant."""
+
+
+class SettingsError(ExprunError):
+    """An option or ini key has a value that is not allowed."""
+
+
+class TrainerError(ExprunError):
+    """A run cannot be trusted: the trainer is missing, failed, or returned something unusable."""
+
+
+class StoreError(ExprunError):
+    """Records cannot be written or read where they should be."""
+
+
+class MissingRunError(ExprunError):
+    """A mode that never trains (`frozen`) needs a run that is not stored, is stale, or is damaged."""
+
+
+class RefusedError(ExprunError):
+    """The numbers do not allow any verdict (too few seeds, no variance, differing budgets, no real number)."""
+
+
+class NotComparable(ExprunError):  # noqa: N818  # read as a fact in `except NotComparable`, as DESIGN names it
+    """A measured difference exists but must not be argued from, for instance wall time on two kinds of CPU."""

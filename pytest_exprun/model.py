@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any, Literal
 
 from pytest_exprun.errors import NotComparable, RefusedError
@@ -23,14 +23,25 @@ STANDARD_TOKENS = 1_000_000
 Status = Literal["finished", "diverged", "crashed", "timeout"]
 
 
-class Verdict(str, Enum):
+LOWER_IS_BETTER = frozenset({"loss", "perplexity", "ppl", "bpb", "error", "time"})
+HIGHER_IS_BETTER = frozenset({"acc", "accuracy", "f1", "bleu", "auc", "reward"})
+
+
+def lower_is_better(metric: str, declared: Mapping[str, bool]) -> bool | None:
+    """Return whether less of a metric is better: as declared, else by the words of its name, else None (unknown)."""
+    if metric in declared:
+        return declared[metric]
+    words = set(re.split(r"[^a-z0-9]+", metric.lower()))
+    lower, higher = bool(words & LOWER_IS_BETTER), bool(words & HIGHER_IS_BETTER) or metric == "tokens_per_second"
+    return None if lower == higher else lower
+
+
+class Verdict(StrEnum):
     """What the protocol says of an experiment."""
 
     WINNER = "WINNER"
     NEUTRAL = "NEUTRAL"
     LOSER = "LOSER"
-
-    __str__ = str.__str__
 
 
 def baseline_seeds(count: int, plan: Sequence[int] = SEEDS) -> tuple[int, ...]:
@@ -151,7 +162,10 @@ class RunSpec:
     def from_json(cls, data: Mapping[str, Any]) -> RunSpec:
         """Rebuild what `to_json` wrote; a malformed mapping raises KeyError, TypeError or ValueError."""
         return cls(
-            Variant(tuple(data["flags"]), data["ref"]), data["seed"], Budget(**data["budget"]), tuple(data["common_args"])
+            Variant(tuple(data["flags"]), data["ref"]),
+            data["seed"],
+            Budget(**data["budget"]),
+            tuple(data["common_args"]),
         )
 
 
@@ -253,7 +267,9 @@ class Arm:
         for run in self.runs:
             if metric not in run.metrics:
                 known = ", ".join(run.metrics) or "none"
-                raise RefusedError(f"seed {run.spec.seed} of {self.variant} has no metric {metric!r}; it returned: {known}")
+                raise RefusedError(
+                    f"seed {run.spec.seed} of {self.variant} has no metric {metric!r}; it returned: {known}"
+                )
         return {run.spec.seed: math.nan if (value := run.metrics[metric]) is None else value for run in self.runs}
 
     def __getitem__(self, metric: str) -> Summary:
@@ -276,7 +292,7 @@ class Experiment:
     control: Variant = Variant()
     common_args: tuple[str, ...] = ()
     metric: str = "val_loss"
-    lower_is_better: bool = True
+    directions: tuple[tuple[str, bool], ...] = ()
     budget: Budget = Budget()
     seeds: tuple[int, ...] = SEEDS
     rule: str = "two_sigma"
@@ -286,6 +302,11 @@ class Experiment:
     gate: str = "not_loser"
     prediction: str = ""
     nodeids: tuple[str, ...] = ()
+
+    @property
+    def lower_is_better(self) -> bool:
+        """The judged metric's direction; a declaration without a known direction is refused where it is made."""
+        return lower_is_better(self.metric, dict(self.directions)) is not False
 
     @property
     def change(self) -> tuple[str, ...]:
@@ -311,12 +332,34 @@ class Experiment:
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        for name in ("variant", "control"):
+            data[name] = {"flags": list(data[name].flags), "ref": data[name].ref}
+        data["budget"] = {"amount": self.budget.amount, "unit": self.budget.unit}
+        data["directions"] = dict(self.directions)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in data.items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Experiment:
+        """Rebuild what `to_json` wrote; a malformed mapping raises KeyError, TypeError or ValueError."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+        }
+        for name in ("variant", "control"):
+            values[name] = Variant(tuple(data[name]["flags"]), data[name]["ref"])
+        values["budget"] = Budget(**data["budget"])
+        values["directions"] = tuple(data["directions"].items())
+        return cls(**values)
+
 
 @dataclass(frozen=True)
 class Effect:
-    """One metric compared. delta, percent, cohens_d, hedges_g and the interval are experiment minus baseline; improvement and sigmas are
-    positive when better. A field is None where it is undefined (no variance, one seed, a diverged seed).
-    """  # noqa: D205
+    """One metric compared. A field is None where it is undefined (no variance, one seed, a diverged seed).
+
+    delta, percent, cohens_d, hedges_g and the interval are experiment minus baseline; improvement and sigmas are positive when better.
+    """
 
     metric: str
     delta: float | None

@@ -31,7 +31,7 @@ def _choice(allowed: tuple[str, ...]) -> Callable[[str], str]:
     return parse
 
 
-def _number(low: float, kind: type[int] | type[float]) -> Callable[[str], Any]:
+def _number(low: float, kind: type[int | float]) -> Callable[[str], Any]:
     def parse(text: str) -> float:
         value = kind(text.replace("_", ""))
         if not math.isfinite(value) or value < low:
@@ -62,22 +62,49 @@ def _path(text: str) -> Path:
 class Settings:
     """What a session was told. Paths are relative to `root` until `resolve` makes them absolute."""
 
-    trainer: str = _row("train_llm:main", _entry_point, "the training function", "module:function, for instance train_llm:main")
+    trainer: str = _row(
+        "train_llm:main", _entry_point, "the training function", "module:function, for instance train_llm:main"
+    )
     tokens: int = _row(STANDARD_TOKENS, _number(1, int), "train tokens of every run", "a whole number of at least 1")
-    baseline: tuple[str, ...] = _row((), _words, "flags of the default baseline", "command-line tokens, for instance --recipe=modern")
-    args: tuple[str, ...] = _row((), _words, "arguments given to every run of both arms", "command-line tokens, for instance --size nano")
+    baseline: tuple[str, ...] = _row(
+        (), _words, "flags of the default baseline", "command-line tokens, for instance --recipe=modern"
+    )
+    args: tuple[str, ...] = _row(
+        (), _words, "arguments given to every run of both arms", "command-line tokens, for instance --size nano"
+    )
     rule: str = _row("two_sigma", _choice(RULES), "how a verdict is reached", " or ".join(RULES))
-    mode: str = _row("run", _choice(MODES), "run, or plan (train nothing, list what is missing), frozen (use stored runs only), refresh (train again)", ", ".join(MODES))
+    mode: str = _row(
+        "run",
+        _choice(MODES),
+        "run, or plan (train nothing, list what is missing), frozen (use stored runs only), refresh (train again)",
+        ", ".join(MODES),
+    )
     metric: str = _row("val_loss", str.strip, "the metric that decides", "a name the trainer returns")
-    min_effect: float = _row(2.0, _number(0, float), "the bar of rule `tested`, in baseline sigmas", "a number of at least 0")
-    futility: float = _row(0.0, _number(0, float), "rule `tested` stops after three seeds below this many sigmas (0: never)", "a number of at least 0")
-    baseline_seeds: int = _row(len(SEEDS), _number(len(SEEDS), int), "seeds of every baseline arm", f"a whole number of at least {len(SEEDS)}")
+    min_effect: float = _row(
+        2.0, _number(0, float), "the bar of rule `tested`, in baseline sigmas", "a number of at least 0"
+    )
+    futility: float = _row(
+        0.0,
+        _number(0, float),
+        "rule `tested` stops after three seeds below this many sigmas (0: never)",
+        "a number of at least 0",
+    )
+    baseline_seeds: int = _row(
+        len(SEEDS), _number(len(SEEDS), int), "seeds of every baseline arm", f"a whole number of at least {len(SEEDS)}"
+    )
     higher_is_better: tuple[str, ...] = _row((), _words, "metrics of which more is better", "names of metrics")
     lower_is_better: tuple[str, ...] = _row((), _words, "metrics of which less is better", "names of metrics")
-    inputs: tuple[str, ...] = _row((), _words, "files and folders that a run reads: their content belongs to the key of a stored run", "paths or globs below the root directory")
+    inputs: tuple[str, ...] = _row(
+        (),
+        _words,
+        "files and folders that a run reads: their content belongs to the key of a stored run",
+        "paths or globs below the root directory",
+    )
     report_dir: Path = _row(Path("docs/research"), _path, "folder of the reports", "a path")
     store: Path = _row(Path(".exprun"), _path, "folder of the stored runs", "a path")
-    checkpoint_dir: Path = _row(Path("checkpoints"), _path, "folder that runs write in, each its own, removed after recording", "a path")
+    checkpoint_dir: Path = _row(
+        Path("checkpoints"), _path, "folder that runs write in, each its own, removed after recording", "a path"
+    )
     root: Path = field(default=Path(), metadata={})
 
     @classmethod
@@ -100,7 +127,9 @@ class Settings:
             try:
                 values[row.name] = row.metadata["parse"](text.strip())
             except ValueError:
-                raise SettingsError(f"exprun_{row.name} = {text.strip()!r}: allowed is {row.metadata['allowed']}") from None
+                raise SettingsError(
+                    f"exprun_{row.name} = {text.strip()!r}: allowed is {row.metadata['allowed']}"
+                ) from None
         return cls(root=root, **values)
 
     @property

@@ -1,1 +1,62 @@
-"""Training experiments as tests: `from pytest_exprun import Verdict, experiment`."""
+"""Training experiments as tests.
+
+`from pytest_exprun import Verdict, experiment` is all that an experiment file needs. Everything else is loaded when it is first used,
+so that the plugin costs a session without experiments nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_exprun.comparison import Comparison
+    from pytest_exprun.errors import ExprunError, NotComparable
+    from pytest_exprun.model import Arm, Effect, RunResult, Summary, Verdict
+
+__all__ = [
+    "Arm",
+    "Comparison",
+    "Effect",
+    "ExprunError",
+    "NotComparable",
+    "RunResult",
+    "Summary",
+    "Verdict",
+    "experiment",
+]
+
+_HOME = {
+    "Arm": "model",
+    "Comparison": "comparison",
+    "Effect": "model",
+    "ExprunError": "errors",
+    "NotComparable": "errors",
+    "RunResult": "model",
+    "Summary": "model",
+    "Verdict": "model",
+}
+
+
+def experiment(*flags: Any, **keywords: Any) -> pytest.MarkDecorator:
+    """Mark a test as an experiment: `pytest.mark.experiment` and nothing more.
+
+    Args:
+        flags: the change, one token of the trainer's command line each; `{x}` becomes the test's parameter x.
+        keywords: name, baseline, metric, higher_is_better, seeds, rule, min_effect, gate; the reference says what each means.
+    """
+    import pytest
+
+    return pytest.mark.experiment(*flags, **keywords)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"pytest_exprun.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

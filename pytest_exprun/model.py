@@ -18,6 +18,8 @@ from pytest_exprun.errors import NotComparable, RefusedError
 SEEDS = (42, 137, 256, 512, 1024)
 """The protocol's seeds, in training order. The first three are an experiment's first look."""
 FIRST_LOOK = 3
+RESERVED = ("seed", "train_tokens", "output_dir")
+"""Options of a trainer that only the plugin sets."""
 STANDARD_TOKENS = 1_000_000
 
 Status = Literal["finished", "diverged", "crashed", "timeout"]
@@ -362,16 +364,16 @@ class Effect:
     """
 
     metric: str
-    delta: float | None
-    raw_percent: float | None
-    improvement: float | None
-    sigmas: float | None
-    cohens_d: float | None
-    hedges_g: float | None
-    effect_class: str | None
-    p_value: float | None
-    ci_low: float | None
-    ci_high: float | None
+    delta: float | None = None
+    raw_percent: float | None = None
+    improvement: float | None = None
+    sigmas: float | None = None
+    cohens_d: float | None = None
+    hedges_g: float | None = None
+    effect_class: str | None = None
+    p_value: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
     comparable: bool = True
     why_not: str = ""
 

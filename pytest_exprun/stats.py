@@ -140,7 +140,7 @@ def _sample(values: Iterable[object], name: str, least: int = 2) -> list[float]:
 
 def _std(sample: Sequence[float]) -> float:
     std = Summary.of(sample).std
-    assert std is not None  # noqa: S101  # _sample made sure of two values
+    assert std is not None  # _sample made sure of two values
     return std
 
 
@@ -376,14 +376,18 @@ def sigma_interval(std: float, n: int, level: float = 0.95) -> tuple[float, floa
     return low, high
 
 
-def seed_correlation(baseline: Mapping[int, float], experiment: Mapping[int, float]) -> float | None:
-    """Pearson correlation of the two arms over their common seeds, both as seed -> value: how much pairing earns.
+def seed_correlation(
+    baseline: Mapping[int, float] | Sequence[float], experiment: Mapping[int, float] | Sequence[float]
+) -> float | None:
+    """Pearson correlation of the two arms over their common seeds: how much pairing earns. With five seeds it is a rough guess.
 
-    None where it is undefined: fewer than three common seeds, or an arm that is constant over them. With five seeds it is a rough guess.
+    Each arm is seed -> value, or a sequence of values in the same order of seeds. None where it is undefined: fewer than three common
+    seeds, or an arm that is constant over them.
 
     Raises:
         RefusedError: a value that is not a finite real number.
     """
+    baseline, experiment = (arm if isinstance(arm, Mapping) else dict(enumerate(arm)) for arm in (baseline, experiment))
     common = [seed for seed in baseline if seed in experiment]
     if len(common) < 3:  # noqa: PLR2004  # two points are always on a line
         return None

@@ -1,15 +1,48 @@
-# Everything a newcomer needs: `make rope` and `make test`. Both make .venv first.
+# Everything a newcomer needs: `make rope` and `make test`. Both make the virtual environment first.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 TOKENS ?= 1000000
+EXPRUN  = $(BIN)/python -m pytest experiments/ --exprun-tokens=$(TOKENS)
 
-.PHONY: venv test rope research lint ci clean
+.PHONY: help venv rope test research lint slow simulate ci clean
+
+help:
+	@echo 'make rope      the main job: is --rope better? Trains 8 to 10 small language models, a few minutes (TOKENS=20000: seconds)'
+	@echo 'make test      the test suite'
+	@echo 'make research  all experiments; rewrites docs/research'
+	@echo 'make lint      ruff and mypy'
+	@echo 'make slow      the proofs that take long: kills, simulations, whole corpora'
+	@echo 'make simulate  re-derives every simulated figure of the protocol; rewrites docs/statistics-simulation.md'
 
 venv: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torch,plots,dev]'
-	touch $@
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torch,plots,dev]'
+	@touch $@
 
+rope: venv
+	$(EXPRUN) -k rope --exprun-report-dir=build/research $(ARGS)
+
+test: venv
+	$(BIN)/python -m pytest tests $(ARGS)
+
+research: venv
+	$(EXPRUN) $(ARGS)
+
+lint: venv
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+slow: venv
+	$(BIN)/python -m pytest tests -m slow $(ARGS)
+
+simulate: venv
+	$(BIN)/python tests/simulation/simulate.py
+
+ci: lint test
+
+clean:
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache

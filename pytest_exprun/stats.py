@@ -8,23 +8,23 @@ to import than a cached session may last.
 from __future__ import annotations
 
 import math
-import numbers
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from pytest_exprun.errors import RefusedError
 from pytest_exprun.model import Summary
+from pytest_exprun.noninferiority import NonInferiority, non_inferiority
 from pytest_exprun.planning import (
     minimum_detectable_effect,
     minimum_detectable_effect_paired,
-    nct_cdf,
     power,
     power_paired,
     seeds_needed,
     seeds_needed_paired,
     t_quantile,
 )
+from pytest_exprun.samples import both_arms, difference, divide, pooled_std, real_number, sample_of, std_of
 
 __all__ = [
     "NonInferiority",
@@ -53,8 +53,6 @@ __all__ = [
     "welch",
 ]
 
-_LARGEST = 1e150
-"""Squares of larger values would overflow."""
 _CLASSES = ((0.2, "Negligible"), (0.5, "Small"), (0.8, "Medium"))
 
 
@@ -79,88 +77,6 @@ class TestResult:
         return half if (self.estimate > 0) == (direction > 0) else 1 - half
 
 
-@dataclass(frozen=True)
-class NonInferiority:
-    """One look at "not worse by `margin` or more". True in a condition when it passed.
-
-    `statistic` passes below `threshold`; `p_value` is the probability of so small a statistic if the harm were exactly the margin.
-    `harm` is in the metric's unit, positive when worse.
-    """
-
-    passed: bool
-    statistic: float
-    threshold: float
-    df: float
-    p_value: float
-    alpha: float
-    harm: float
-    margin: float
-    margin_unit: str
-
-    def __bool__(self) -> bool:
-        return self.passed
-
-
-def real_number(value: object, where: str) -> float:
-    """Return a real number as float, NaN and infinities included; an array of exactly one element counts as its element.
-
-    Raises:
-        RefusedError: bool, str, None, complex, a longer array, or an integer too large for a float; `where` names the place.
-    """
-    plain = value
-    if not isinstance(plain, numbers.Real) and hasattr(plain, "item"):
-        try:
-            plain = plain.item()
-        except (ValueError, RuntimeError, TypeError):
-            raise RefusedError(f"{where} is an array of more than one element: return one real number") from None
-    # numpy's scalars are no bool by type but become one by item().
-    if isinstance(plain, bool) or not isinstance(plain, numbers.Real):
-        raise RefusedError(f"{where} is {value!r} ({type(value).__name__}): allowed is one real number")
-    try:
-        return float(plain)
-    except OverflowError:
-        raise RefusedError(f"{where} is an integer too large for a float: allowed is one real number") from None
-
-
-def _sample(values: Iterable[object], name: str, least: int = 2) -> list[float]:
-    """Check one arm's values.
-
-    Raises:
-        RefusedError: too few of them, or one that is no finite real number.
-    """
-    sample = [real_number(value, f"value {index} of {name}") for index, value in enumerate(values, 1)]
-    if len(sample) < least:
-        why = ": one seed has no standard deviation" if len(sample) == 1 else ""
-        raise RefusedError(f"{name} has {len(sample)} values, at least {least} are needed{why}")
-    for index, value in enumerate(sample, 1):
-        if not abs(value) <= _LARGEST:
-            raise RefusedError(f"value {index} of {name} is {value}: allowed are finite numbers up to {_LARGEST:g}")
-    return sample
-
-
-def _std(sample: Sequence[float]) -> float:
-    std = Summary.of(sample).std
-    assert std is not None  # _sample made sure of two values
-    return std
-
-
-def _difference(baseline: Sequence[float], experiment: Sequence[float]) -> float:
-    """Difference of means. Both arms are shifted by one common value first, so that a large offset costs no digits."""
-    origin = baseline[0]
-    of_baseline = math.fsum(value - origin for value in baseline) / len(baseline)
-    return math.fsum(value - origin for value in experiment) / len(experiment) - of_baseline
-
-
-def _arms(baseline: Iterable[object], experiment: Iterable[object]) -> tuple[list[float], list[float]]:
-    return _sample(baseline, "baseline"), _sample(experiment, "experiment")
-
-
-def _divide(difference: float, scale: float, what: str) -> float:
-    if scale == 0:
-        raise RefusedError(f"{what} is 0, so a difference of {difference:g} has no size in units of it")
-    return difference / scale
-
-
 def describe(values: Iterable[float]) -> Summary:
     """Return n, mean, standard deviation (ddof = 1), min and max; the standard deviation of one value is None.
 
@@ -169,7 +85,7 @@ def describe(values: Iterable[float]) -> Summary:
     Raises:
         RefusedError: no values, or one that is not a finite real number.
     """
-    return Summary.of(_sample(values, "the sample", least=1))
+    return Summary.of(sample_of(values, "the sample", least=1))
 
 
 def mean_difference(baseline: Iterable[float], experiment: Iterable[float]) -> float:
@@ -178,7 +94,7 @@ def mean_difference(baseline: Iterable[float], experiment: Iterable[float]) -> f
     Raises:
         RefusedError: an empty arm, or a value that is not a finite real number.
     """
-    return _difference(_sample(baseline, "baseline", least=1), _sample(experiment, "experiment", least=1))
+    return difference(sample_of(baseline, "baseline", least=1), sample_of(experiment, "experiment", least=1))
 
 
 def cohens_d(baseline: Iterable[float], experiment: Iterable[float]) -> float:
@@ -190,14 +106,8 @@ def cohens_d(baseline: Iterable[float], experiment: Iterable[float]) -> float:
     Raises:
         RefusedError: fewer than two values in an arm, a value that is not finite, or no variance in either arm.
     """
-    b, e = _arms(baseline, experiment)
-    return _divide(_difference(b, e), math.hypot(_std(b), _std(e)) / math.sqrt(2), "the pooled standard deviation")
-
-
-def _pooled_std(b: Sequence[float], e: Sequence[float]) -> float:
-    """Pool both arms' standard deviations, weighted by their degrees of freedom."""
-    weighted = math.hypot(math.sqrt(len(b) - 1) * _std(b), math.sqrt(len(e) - 1) * _std(e))
-    return weighted / math.sqrt(len(b) + len(e) - 2)
+    b, e = both_arms(baseline, experiment)
+    return divide(difference(b, e), math.hypot(std_of(b), std_of(e)) / math.sqrt(2), "the pooled standard deviation")
 
 
 def _small_sample_correction(df: int) -> float:
@@ -216,9 +126,9 @@ def hedges_g(baseline: Iterable[float], experiment: Iterable[float]) -> float:
     Raises:
         RefusedError: fewer than two values in an arm, a value that is not finite, or no variance in either arm.
     """
-    b, e = _arms(baseline, experiment)
-    return _small_sample_correction(len(b) + len(e) - 2) * _divide(
-        _difference(b, e), _pooled_std(b, e), "the pooled standard deviation"
+    b, e = both_arms(baseline, experiment)
+    return _small_sample_correction(len(b) + len(e) - 2) * divide(
+        difference(b, e), pooled_std(b, e), "the pooled standard deviation"
     )
 
 
@@ -228,8 +138,8 @@ def glass_delta(baseline: Iterable[float], experiment: Iterable[float]) -> float
     Raises:
         RefusedError: fewer than two baseline values, no experiment value, a value that is not finite, or s_b = 0.
     """
-    b, e = _sample(baseline, "baseline"), _sample(experiment, "experiment", least=1)
-    return _divide(_difference(b, e), _std(b), "the baseline's standard deviation")
+    b, e = sample_of(baseline, "baseline"), sample_of(experiment, "experiment", least=1)
+    return divide(difference(b, e), std_of(b), "the baseline's standard deviation")
 
 
 def effect_class(d: float) -> str:
@@ -248,7 +158,7 @@ def effect_class(d: float) -> str:
 def _t_test(estimate: float, std_error: float, df: float) -> TestResult:
     from scipy.special import stdtr
 
-    statistic = _divide(estimate, std_error, "the standard error")
+    statistic = divide(estimate, std_error, "the standard error")
     reach = t_quantile(0.975, df) * std_error
     p_value = 2 * float(stdtr(df, -abs(statistic)))
     return TestResult(statistic, df, min(p_value, 1.0), estimate, estimate - reach, estimate + reach)
@@ -256,7 +166,7 @@ def _t_test(estimate: float, std_error: float, df: float) -> TestResult:
 
 def _welch_error(b: Sequence[float], e: Sequence[float]) -> tuple[float, float]:
     """Return the standard error of a difference of means and its degrees of freedom (Welch-Satterthwaite)."""
-    of_b, of_e = _std(b) / math.sqrt(len(b)), _std(e) / math.sqrt(len(e))
+    of_b, of_e = std_of(b) / math.sqrt(len(b)), std_of(e) / math.sqrt(len(e))
     std_error = math.hypot(of_b, of_e)
     if std_error == 0:
         raise RefusedError("neither arm has any variance, so no t test is possible")
@@ -273,12 +183,12 @@ def welch(baseline: Iterable[float], experiment: Iterable[float]) -> TestResult:
     Raises:
         RefusedError: fewer than two values in an arm, a value that is not finite, or no variance in either arm.
     """
-    b, e = _arms(baseline, experiment)
-    return _t_test(_difference(b, e), *_welch_error(b, e))
+    b, e = both_arms(baseline, experiment)
+    return _t_test(difference(b, e), *_welch_error(b, e))
 
 
 def _paired_differences(baseline: Iterable[float], experiment: Iterable[float]) -> list[float]:
-    b, e = _arms(baseline, experiment)
+    b, e = both_arms(baseline, experiment)
     if len(b) != len(e):
         raise RefusedError(
             f"{len(b)} baseline and {len(e)} experiment values cannot be paired: give one value a common seed in each"
@@ -287,7 +197,7 @@ def _paired_differences(baseline: Iterable[float], experiment: Iterable[float]) 
 
 
 def _paired_error(differences: Sequence[float]) -> tuple[float, float]:
-    std_error = _std(differences) / math.sqrt(len(differences))
+    std_error = std_of(differences) / math.sqrt(len(differences))
     if std_error == 0:
         raise RefusedError(f"all paired differences are {differences[0]:g}: without variance no t test is possible")
     return std_error, len(differences) - 1
@@ -326,8 +236,8 @@ def tost_welch(baseline: Iterable[float], experiment: Iterable[float], margin: f
     Raises:
         RefusedError: margin not above 0, or what `welch` refuses.
     """
-    b, e = _arms(baseline, experiment)
-    return _tost(_difference(b, e), *_welch_error(b, e), margin)
+    b, e = both_arms(baseline, experiment)
+    return _tost(difference(b, e), *_welch_error(b, e), margin)
 
 
 def tost_paired(baseline: Sequence[float], experiment: Sequence[float], margin: float) -> float:
@@ -391,70 +301,10 @@ def seed_correlation(
     common = [seed for seed in baseline if seed in experiment]
     if len(common) < 3:  # noqa: PLR2004  # two points are always on a line
         return None
-    b, e = _arms([baseline[seed] for seed in common], [experiment[seed] for seed in common])
-    std_b, std_e = _std(b), _std(e)
+    b, e = both_arms([baseline[seed] for seed in common], [experiment[seed] for seed in common])
+    std_b, std_e = std_of(b), std_of(e)
     if std_b == 0 or std_e == 0:
         return None
     mean_b, mean_e = Summary.of(b).mean, Summary.of(e).mean
     covariance = math.fsum((x - mean_b) / std_b * ((y - mean_e) / std_e) for x, y in zip(b, e, strict=True))
     return min(max(covariance / (len(common) - 1), -1.0), 1.0)
-
-
-def _quantile(cdf: Callable[[float], float], probability: float, low: float, high: float) -> float:
-    """Bisect an increasing distribution function to the last digits."""
-    while cdf(low) > probability:
-        low -= high - low
-    while cdf(high) < probability:
-        high += high - low
-    for _ in range(200):
-        middle = (low + high) / 2
-        if middle in (low, high):
-            break
-        low, high = (middle, high) if cdf(middle) < probability else (low, middle)
-    return (low + high) / 2
-
-
-def non_inferiority(
-    baseline: Iterable[float],
-    experiment: Iterable[float],
-    margin: float = 2.0,
-    *,
-    margin_abs: float | None = None,
-    alpha: float = 0.05,
-    lower_is_better: bool = True,
-) -> NonInferiority:
-    """Test "the experiment is not worse by the margin or more": proof of no harm, in one look at the seeds there are.
-
-    t = harm / (s_p sqrt(1/n_b + 1/n_e)) with s_p pooled by degrees of freedom, harm = how much the experiment's mean is worse. It passes
-    below the `alpha` quantile of the noncentral t with df = n_b + n_e - 2 and ncp = margin / sqrt(1/n_b + 1/n_e).
-
-    Args:
-        baseline: at least two values.
-        experiment: at least two values.
-        margin: the harm to be excluded in pooled sigmas, above 0.
-        margin_abs: the same in the metric's unit; takes the place of `margin` and of the noncentral t (central t of harm - margin_abs).
-        alpha: probability of passing a change that is worse by exactly the margin.
-        lower_is_better: whether a lower metric is better.
-
-    Raises:
-        RefusedError: fewer than two values in an arm, a value that is not finite, no variance in either arm, a margin not above 0.
-    """
-    from scipy.special import stdtr
-
-    b, e = _arms(baseline, experiment)
-    unit, bound = ("pooled sigmas", margin) if margin_abs is None else ("metric", margin_abs)
-    if not (math.isfinite(bound) and bound > 0 and 0 < alpha < 1):
-        raise RefusedError(
-            f"margin = {bound}, alpha = {alpha}: allowed is a margin above 0 and an alpha between 0 and 1"
-        )
-    harm, df = _difference(b, e) * (1 if lower_is_better else -1), len(b) + len(e) - 2
-    root = math.sqrt(1 / len(b) + 1 / len(e))
-    std_error = _pooled_std(b, e) * root
-    if margin_abs is None:
-        statistic = _divide(harm, std_error, "the pooled standard deviation")
-        p_value = nct_cdf(statistic, df, margin / root)
-        threshold = _quantile(lambda t: nct_cdf(t, df, margin / root), alpha, -1.0, margin / root + 1)
-    else:
-        statistic = _divide(harm - margin_abs, std_error, "the pooled standard deviation")
-        p_value, threshold = float(stdtr(df, statistic)), t_quantile(alpha, df)
-    return NonInferiority(statistic < threshold, statistic, threshold, df, p_value, alpha, harm, bound, unit)

@@ -1,0 +1,67 @@
+"""Fixtures of the plugin's own tests: a project with the toy trainer, run through pytester."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+TOY = Path(__file__).with_name("toy.py")
+INI = """
+[pytest]
+addopts = --import-mode=importlib --strict-markers -p no:cacheprovider
+exprun_trainer = toy:main
+filterwarnings = error
+"""
+
+
+@dataclass
+class ToyProject:
+    """A folder with `toy.py`, an ini file, and whatever experiment files a test writes into it."""
+
+    pytester: pytest.Pytester
+
+    def write(self, body: str, name: str = "test_rope.py") -> Path:
+        """Write an experiment file; the usual imports are added."""
+        path = self.pytester.path / "experiments" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"import pytest\nfrom pytest_exprun import Verdict, experiment\n\n{body}\n", encoding="utf-8")
+        return path
+
+    def run(self, *args: str) -> pytest.RunResult:
+        """Run pytest on the experiments in this process."""
+        return self.pytester.runpytest_inprocess("experiments", *args)
+
+    def run_fresh(self, *args: str) -> pytest.RunResult:
+        """Run pytest on the experiments in a process of its own."""
+        return self.pytester.runpytest_subprocess("experiments", *args)
+
+    @property
+    def runs(self) -> list[str]:
+        """The command lines of all runs so far."""
+        log = self.pytester.path / "runs.log"
+        return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+
+    def seeds(self, flag: str | None = None) -> list[int]:
+        """The seeds trained so far, in order, with a flag or (None) without any."""
+        found = []
+        for line in self.runs:
+            words = line.split()
+            flags = words[4 : words.index("--output_dir")]
+            if (flag in flags) if flag else not flags:
+                found.append(int(words[3]))
+        return found
+
+    def report(self, name: str) -> str:
+        """The text of a report."""
+        return (self.pytester.path / "docs" / "research" / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def toy_project(pytester: pytest.Pytester) -> ToyProject:
+    """Return an empty project with the toy trainer."""
+    shutil.copy(TOY, pytester.path / "toy.py")
+    (pytester.path / "pytest.ini").write_text(INI, encoding="utf-8")
+    return ToyProject(pytester)

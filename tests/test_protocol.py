@@ -1,0 +1,491 @@
+"""The protocol from end to end, with the toy trainer: which runs are trained, what is said, what is written."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+ROPE = '@experiment("--rope")\ndef test_rope(comparison):\n    """Better."""\n    assert comparison.verdict is Verdict.WINNER\n'
+BASELINE_SEEDS = [42, 137, 256, 512, 1024]
+
+
+def test_winner_takes_five_and_three_runs(toy_project):
+    """A clear effect is decided after the first look: 5 baseline and 3 experiment runs, in the protocol's order of seeds."""
+    toy_project.write(ROPE)
+    result = toy_project.run()
+    result.assert_outcomes(passed=1)
+    assert toy_project.seeds() == BASELINE_SEEDS
+    assert toy_project.seeds("--rope") == BASELINE_SEEDS[:3]
+    result.stdout.fnmatch_lines(["*WINNER*"])
+
+
+def test_neutral_takes_five_and_five_runs(toy_project):
+    """An effect within two sigmas after three seeds is trained on five."""
+    toy_project.write(
+        '@experiment("--shift=0.3", "--noise=0.1")\ndef test_shift(comparison):\n    assert comparison.verdict is Verdict.NEUTRAL'
+    )
+    toy_project.run().assert_outcomes(passed=1)
+    assert toy_project.seeds() == BASELINE_SEEDS
+    assert len(toy_project.runs) == 10
+
+
+def test_second_session_trains_nothing(toy_project):
+    """All runs of the first session stand in the second."""
+    toy_project.write(ROPE)
+    toy_project.run_fresh().assert_outcomes(passed=1)
+    trained = len(toy_project.runs)
+    second = toy_project.run_fresh()
+    second.assert_outcomes(passed=1)
+    assert len(toy_project.runs) == trained == 8
+    second.stdout.fnmatch_lines(["*WINNER*"])
+
+
+def test_reports_regenerate_to_the_same_bytes(toy_project):
+    """A report written from stored runs is the report written when they were trained."""
+    toy_project.write(ROPE)
+    toy_project.run()
+    names = ["experiment_rope_1M.md", "experiment_rope_1M.json", "baseline_variance_1M.md"]
+    first = {name: toy_project.report(name) for name in names}
+    for name in names:
+        (toy_project.pytester.path / "docs" / "research" / name).unlink()
+    toy_project.run()
+    assert {name: toy_project.report(name) for name in names} == first
+
+
+def test_report_has_the_protocols_headings_in_order(toy_project):
+    """The Markdown report starts exactly as the protocol asks."""
+    toy_project.write(ROPE)
+    toy_project.run()
+    headings = [line for line in toy_project.report("experiment_rope_1M.md").splitlines() if line.startswith("#")]
+    assert headings[:6] == [
+        "# Experiment: rope",
+        "## Baseline Statistics (N=5 runs)",
+        "## Experiment Statistics (N=3 runs)",
+        "## Statistical Test",
+        "## Wall Clock",
+        "## Verdict: WINNER",
+    ]
+    baseline = toy_project.report("baseline_variance_1M.md")
+    assert baseline.startswith("# Baseline Variance Report: 1M Tokens\n")
+    assert "Seeds used: 42, 137, 256, 512, 1024" in baseline.splitlines()
+
+
+def test_loser_fails_and_a_broken_run_is_an_error(toy_project):
+    """In junit a LOSER is a failure whose first line is the verdict, a broken run an error."""
+    toy_project.write(
+        '@experiment("--worse")\ndef test_worse(): ...\n\n@experiment("--crash_at=137")\ndef test_crash(): ...\n',
+    )
+    result = toy_project.run("--junitxml=junit.xml")
+    result.assert_outcomes(failed=1, errors=1)
+    cases = {case.get("name"): case for case in ET.parse(toy_project.pytester.path / "junit.xml").iter("testcase")}
+    failure = cases["test_worse"].find("failure")
+    assert failure is not None
+    assert failure.get("message").startswith("Failed: LOSER worse: val_loss ")
+    error = cases["test_crash"].find("error")
+    assert error is not None
+    assert "CUDA out of memory, pretended" in error.get("message") + error.text
+    assert "seed 137" in error.get("message")
+    properties = {p.get("name"): p.get("value") for p in cases["test_worse"].iter("property")}
+    assert properties["exprun.verdict"] == "LOSER"
+    assert properties["exprun.verdict_two_sigma"] == "LOSER"
+    assert float(properties["exprun.val_loss.cohens_d"]) > 5
+
+
+def test_failed_assertion_starts_with_the_verdict(toy_project):
+    """A failing assertion's message begins with verdict and numbers; the table stands in a section of its own."""
+    toy_project.write(
+        '@experiment("--worse")\ndef test_worse(comparison):\n    assert comparison.verdict is Verdict.WINNER'
+    )
+    result = toy_project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*LOSER worse: val_loss 2.0* -> 2.1*", "*--- experiment ---*"])
+
+
+def test_failed_run_is_not_tried_again(toy_project):
+    """A run that failed fails the next test that needs it at once."""
+    body = '@experiment("--crash_at=137")\ndef test_one(): ...\n\n@experiment("--crash_at=137")\ndef test_two(baseline): ...\n'
+    toy_project.write(body)
+    toy_project.run().assert_outcomes(errors=2)
+    assert [line.split()[3] for line in toy_project.runs if "--crash_at=137" in line] == ["42", "137"]
+
+
+def test_finished_seeds_survive_a_failing_one(toy_project):
+    """Seeds before the failing one are stored and not trained again in the next session."""
+    toy_project.write('@experiment("--crash_at=256")\ndef test_crash(): ...')
+    toy_project.run()
+    toy_project.run()
+    assert toy_project.seeds("--crash_at=256") == [42, 137, 256, 256]
+
+
+def test_runs_are_shared_between_tests_and_roles(toy_project):
+    """An arm is trained once, be it experiment here and control there; tests with the same comparison share one report."""
+    toy_project.write(
+        ROPE
+        + '\n@experiment("--shift=-5", baseline="--rope")\ndef test_on_rope(comparison):\n    assert comparison.not_loser\n'
+        + '\n@experiment("--rope")\ndef test_again(comparison, baseline, experiment):\n'
+        + "    assert comparison.baseline is baseline and comparison.experiment is experiment\n",
+    )
+    toy_project.run().assert_outcomes(passed=3)
+    assert sorted(toy_project.seeds("--rope")) == sorted([*BASELINE_SEEDS, *BASELINE_SEEDS[:3]])
+    assert len([line for line in toy_project.runs if "--rope" in line and "--shift" not in line]) == 5
+    reports = sorted(path.name for path in (toy_project.pytester.path / "docs" / "research").glob("*_1M.md"))
+    assert reports == [
+        "baseline_variance_1M.md",
+        "baseline_variance_rope_1M.md",
+        "experiment_on_rope_1M.md",
+        "experiment_rope_1M.md",
+    ]
+
+
+def test_control_arms_have_five_seeds_of_their_own(toy_project):
+    """With baseline= the control is trained on all five seeds and the default baseline on none."""
+    toy_project.write('@experiment("--shift=-5", baseline="--rope")\ndef test_on_rope(): ...')
+    toy_project.run().assert_outcomes(passed=1)
+    assert toy_project.seeds() == []
+    assert len(toy_project.runs) == 8
+
+
+def test_sweep_through_parametrize(toy_project):
+    """`{x}` in a flag is the test's parameter; each value is an experiment with its own report."""
+    toy_project.write(
+        '@pytest.mark.parametrize("x", [-5, 0.5])\n@experiment("--shift={x}")\ndef test_shift(comparison, x):\n    assert comparison.not_loser'
+    )
+    toy_project.run().assert_outcomes(passed=2)
+    assert (toy_project.pytester.path / "docs/research/experiment_shift--5_1M.md").exists() or (
+        toy_project.pytester.path / "docs/research/experiment_shift-5_1M.md"
+    ).exists()
+    assert (toy_project.pytester.path / "docs/research/experiment_shift-0.5_1M.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "gate", "passes"),
+    [
+        ('"--rope"', "winner", True),
+        ('"--rope"', "loser", False),
+        ('"--worse"', "loser", True),
+        ('"--worse"', "not_loser", False),
+        ('"--noop"', "identical", True),
+        ('"--rope"', "identical", False),
+        ('"--shift=0.01", "--noise=0.01"', "non_inferior", True),
+        ('"--worse"', "non_inferior", False),
+        ('"--shift=0.01", "--noise=0.01"', "winner", False),
+    ],
+)
+def test_gates(toy_project, flags, gate, passes):
+    """Each gate passes what it promises and fails the rest, as a failure and not an error."""
+    toy_project.write(f'@experiment({flags}, gate="{gate}")\ndef test_it(): ...')
+    result = toy_project.run()
+    result.assert_outcomes(passed=int(passes), failed=int(not passes))
+    if not passes:
+        result.stdout.fnmatch_lines([f"E*gate {gate}: *"])
+
+
+def test_flag_without_effect_is_an_error(toy_project):
+    """A flag that changes nothing is probably not wired: an error, not a verdict."""
+    toy_project.write('@experiment("--noop")\ndef test_noop(): ...')
+    result = toy_project.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*had no effect*is the flag wired?*"])
+
+
+def test_diverged_experiment_is_a_loser(toy_project):
+    """A seed that gives NaN makes the experiment a LOSER after all three seeds, with the seed named."""
+    toy_project.write(
+        '@experiment("--diverge_at=137", "--rope")\ndef test_it(comparison):\n    assert comparison.verdict is Verdict.LOSER'
+    )
+    result = toy_project.run()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*1 of 3 seeds diverged (137)*"])
+    assert len(toy_project.runs) == 8
+    assert "NaN" not in toy_project.report("experiment_it_1M.json")
+    toy_project.run().assert_outcomes(passed=1)
+    assert len(toy_project.runs) == 8
+
+
+def test_diverged_baseline_is_an_error(toy_project):
+    """Nothing is judged against a baseline with a NaN."""
+    toy_project.write('@experiment("--rope", baseline="--diverge_at=512")\ndef test_it(): ...')
+    result = toy_project.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*the baseline diverged: val_loss of --diverge_at=512 is not finite at seed 512*"])
+
+
+def test_trainer_that_ignores_the_seed_is_an_error(toy_project):
+    """Equal losses at all seeds mean that noise is unknown."""
+    toy_project.write('@experiment("--rope", baseline="--constant")\ndef test_it(): ...')
+    result = toy_project.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*seems to ignore --seed*"])
+
+
+def test_baseline_fixture_alone(toy_project):
+    """Without a mark `baseline` is the default baseline arm, and its report is written."""
+    toy_project.write(
+        'def test_noise(baseline):\n    assert baseline["val_loss"].n == 5\n    assert baseline["val_loss"].std < 0.05'
+    )
+    toy_project.run().assert_outcomes(passed=1)
+    assert toy_project.seeds() == BASELINE_SEEDS
+    assert "Seeds used: 42, 137, 256, 512, 1024" in toy_project.report("baseline_variance_1M.md")
+
+
+def test_comparison_without_a_mark_is_a_setup_error(toy_project):
+    """The other fixtures need a mark, and say so."""
+    toy_project.write("def test_it(comparison): ...\n\ndef test_that(experiment): ...")
+    result = toy_project.run()
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*is not marked with one: add @experiment*"])
+
+
+def test_both_spellings_and_the_closest_mark(toy_project):
+    """pytest.mark.experiment is the same marker; a class mark is overridden by the function's."""
+    toy_project.write(
+        '@pytest.mark.experiment("--worse")\nclass TestIt:\n    @pytest.mark.experiment("--rope")\n'
+        "    def test_near(self, comparison):\n        assert comparison.verdict is Verdict.WINNER\n\n"
+        "    def test_far(self, comparison):\n        assert comparison.verdict is Verdict.LOSER\n"
+    )
+    toy_project.run().assert_outcomes(passed=2)
+
+
+def test_collect_only_and_setup_plan_train_nothing(toy_project):
+    """Training happens inside fixtures, so looking at tests costs nothing."""
+    toy_project.write(ROPE)
+    toy_project.run("--co").stdout.fnmatch_lines(["*test_rope*"])
+    toy_project.run("--setup-plan")
+    assert toy_project.runs == []
+    assert not (toy_project.pytester.path / ".exprun").exists()
+
+
+def test_deselected_experiments_are_not_trained(toy_project):
+    """-k picks one experiment; the other is neither trained nor reported."""
+    toy_project.write(ROPE + '\n@experiment("--worse")\ndef test_worse(): ...\n')
+    toy_project.run("-k", "rope").assert_outcomes(passed=1, deselected=1)
+    assert toy_project.seeds("--worse") == []
+
+
+def test_verdict_does_not_depend_on_the_selection(toy_project):
+    """A report is the same bytes whether its experiment ran alone or with others."""
+    toy_project.write(ROPE + '\n@experiment("--worse")\ndef test_worse(): ...\n')
+    toy_project.run("-k", "rope")
+    alone = toy_project.report("experiment_rope_1M.md")
+    toy_project.run()
+    assert toy_project.report("experiment_rope_1M.md") == alone
+
+
+def test_last_failed_exitfirst_and_xfail(toy_project):
+    """--lf, -x and xfail treat experiments as the ordinary tests they are."""
+    toy_project.write(
+        '@experiment("--worse")\ndef test_a_worse(): ...\n\n@experiment("--rope")\ndef test_b_rope(): ...\n\n'
+        '@pytest.mark.xfail\n@experiment("--shift=8")\ndef test_c_known(): ...\n'
+    )
+    toy_project.run("-p", "cacheprovider", "-x").assert_outcomes(failed=1)
+    assert toy_project.seeds("--rope") == []
+    toy_project.run("-p", "cacheprovider").assert_outcomes(failed=1, passed=1, xfailed=1)
+    toy_project.run("-p", "cacheprovider", "--lf").assert_outcomes(failed=1, deselected=2)
+
+
+def test_without_a_terminal(toy_project):
+    """-p no:terminal works: reports and junit are written all the same."""
+    toy_project.write(ROPE)
+    result = toy_project.run("-p", "no:terminal", "--junitxml=junit.xml")
+    assert result.ret == 0
+    assert "WINNER" in (toy_project.pytester.path / "junit.xml").read_text(encoding="utf-8")
+    assert "## Verdict: WINNER" in toy_project.report("experiment_rope_1M.md")
+
+
+def test_output_is_clean_when_piped(toy_project):
+    """Without a terminal there is one line a run, no carriage returns and no escapes; the trainer's lines stay captured."""
+    toy_project.write(ROPE)
+    out = toy_project.run_fresh().stdout.str()
+    assert "\r" not in out
+    assert "\x1b" not in out
+    assert "Step 1 |" not in out
+    lines = [line for line in out.splitlines() if "seed 137" in line and "val_loss" in line]
+    assert len(lines) == 2
+
+
+def test_captured_output_stays_with_the_test(toy_project):
+    """pytest's own capture works around a run: the test's output and the trainer's are shown with a failure."""
+    toy_project.write(
+        '@experiment("--worse")\ndef test_worse(comparison, capsys):\n    print("mine")\n    assert capsys.readouterr().out == "mine\\n"\n    assert 0'
+    )
+    result = toy_project.run_fresh()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*Captured stdout setup*", "Step 1 | val_loss: *"])
+
+
+def test_checkpoints_are_gone_but_foreign_folders_stay(toy_project):
+    """Each run's directory is removed after recording; a folder the run did not make is left alone."""
+    toy_project.write(ROPE)
+    foreign = toy_project.pytester.path / "checkpoints" / "baseline_1M_seed42"
+    foreign.mkdir(parents=True)
+    (foreign / "precious.pt").write_bytes(b"x")
+    toy_project.run()
+    assert [path.name for path in (toy_project.pytester.path / "checkpoints").iterdir()] == ["baseline_1M_seed42"]
+    assert (foreign / "precious.pt").exists()
+    directories = {line.split("--output_dir ")[1].rsplit("-", 1)[0].rsplit("/", 1)[1] for line in toy_project.runs}
+    assert {"baseline_1M_seed42", "exp_1M_seed42"} <= directories
+
+
+def test_changed_trainer_retrains_and_says_why(toy_project):
+    """A changed source file means new runs, and the line that says so names the file; a comment means nothing."""
+    toy_project.write(ROPE)
+    toy_project.run_fresh()
+    source = toy_project.pytester.path / "toy.py"
+    source.write_text(source.read_text(encoding="utf-8") + "\n# a comment\n", encoding="utf-8")
+    toy_project.run_fresh()
+    assert len(toy_project.runs) == 8
+    source.write_text(source.read_text(encoding="utf-8").replace("loss = 2.0 +", "loss = 2.5 +"), encoding="utf-8")
+    result = toy_project.run_fresh()
+    assert len(toy_project.runs) == 16
+    result.stdout.fnmatch_lines(["*stored runs do not stand: *toy.py*"])
+
+
+def test_common_args_go_to_both_arms_and_belong_to_the_key(toy_project):
+    """exprun_args reach every run; changing them trains anew."""
+    toy_project.write(ROPE)
+    toy_project.run("--exprun-args=--noise 0.5")
+    assert len(toy_project.runs) == 8
+    assert all("--noise 0.5" in line for line in toy_project.runs)
+    toy_project.run()
+    assert len(toy_project.runs) == 16
+
+
+def test_other_budgets_show_in_names_and_summary(toy_project):
+    """A smoke budget is in every file name and marked as not the standard scale."""
+    toy_project.write(ROPE)
+    result = toy_project.run("--exprun-tokens=20000")
+    assert "## Verdict: WINNER" in toy_project.report("experiment_rope_20K.md")
+    assert toy_project.report("baseline_variance_20K.md").startswith("# Baseline Variance Report: 20K Tokens")
+    assert all(line.startswith("--train_tokens 20000 ") for line in toy_project.runs)
+    result.stdout.fnmatch_lines(["*not the*standard*scale*"])
+
+
+def test_tested_rule_may_ask_for_more_seeds(toy_project):
+    """exprun_rule=tested is honoured, and the protocol's own verdict is carried in junit."""
+    toy_project.write(
+        '@experiment("--shift=-2.5", "--noise=1")\ndef test_it(comparison):\n    assert comparison.judgement.rule == "tested"'
+    )
+    toy_project.run("--exprun-rule=tested", "--junitxml=junit.xml").assert_outcomes(passed=1)
+    names = {p.get("name") for p in ET.parse(toy_project.pytester.path / "junit.xml").iter("property")}
+    assert "exprun.verdict_two_sigma" in names
+
+
+def test_plan_mode_lists_and_trains_nothing(toy_project):
+    """--exprun-mode=plan prints an arm a line, imports no trainer, runs no test and exits 0."""
+    toy_project.write(ROPE)
+    (toy_project.pytester.path / "toy.py").write_text("raise RuntimeError('imported')\n", encoding="utf-8")
+    result = toy_project.run("--exprun-mode=plan")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["baseline (no flags)*missing 42, 137, 256, 512, 1024*time unknown*", "exp (--rope)*to train 3 to 5*"]
+    )
+    assert toy_project.runs == []
+
+
+def test_plan_mode_counts_stored_runs(toy_project):
+    """After a session the plan has nothing to train."""
+    toy_project.write(ROPE)
+    toy_project.run()
+    result = toy_project.run("--exprun-mode=plan")
+    result.stdout.fnmatch_lines(["baseline (no flags)*stored 42, 137, 256, 512, 1024; missing none*to train 0"])
+
+
+def test_frozen_mode_judges_stored_runs_and_refuses_missing_ones(toy_project):
+    """frozen trains nothing: stored runs are judged, a missing one is a setup error."""
+    toy_project.write(ROPE)
+    missing = toy_project.run("--exprun-mode=frozen")
+    missing.assert_outcomes(errors=1)
+    missing.stdout.fnmatch_lines(
+        ["*frozen mode trains nothing, and seed 42, 137, 256, 512, 1024 of no flags*not in the store*"]
+    )
+    assert toy_project.runs == []
+    toy_project.run()
+    toy_project.run("--exprun-mode=frozen").assert_outcomes(passed=1)
+    assert len(toy_project.runs) == 8
+
+
+def test_frozen_mode_refuses_a_damaged_record(toy_project):
+    """A damaged record is an error in frozen mode; otherwise it is set aside and trained again."""
+    toy_project.write(ROPE)
+    toy_project.run()
+    record = next((toy_project.pytester.path / ".exprun").glob("baseline/*/seed-137.json"))
+    record.write_bytes(record.read_bytes().replace(b"val_loss", b"val_boss"))
+    frozen = toy_project.run("--exprun-mode=frozen")
+    frozen.assert_outcomes(errors=1)
+    assert len(toy_project.runs) == 8
+    again = toy_project.run()
+    again.assert_outcomes(passed=1)
+    assert toy_project.seeds() == [*BASELINE_SEEDS, 137]
+    again.stdout.fnmatch_lines(["*note: *seed-137.json*"])
+
+
+def test_refresh_mode_trains_again_and_keeps_the_old_records(toy_project):
+    """refresh moves the selected arms' records aside and trains them once more."""
+    toy_project.write(ROPE)
+    toy_project.run()
+    result = toy_project.run("--exprun-mode=refresh")
+    result.assert_outcomes(passed=1)
+    assert len(toy_project.runs) == 16
+    assert len(list((toy_project.pytester.path / ".exprun" / "superseded").rglob("seed-*.json"))) == 8
+
+
+def test_json_beside_the_report_has_the_same_content(toy_project):
+    """The .json twin holds verdict, effects and every run."""
+    toy_project.write(ROPE)
+    toy_project.run()
+    data = json.loads(toy_project.report("experiment_rope_1M.json"))
+    assert data["verdict"] == "WINNER"
+    assert data["effects"]["val_loss"]["sigmas"] > 2
+    assert [run["spec"]["seed"] for run in data["baseline"]] == BASELINE_SEEDS
+
+
+def test_hooks(toy_project):
+    """Markdown can be replaced, and reports and runs are announced."""
+    (toy_project.pytester.path / "conftest.py").write_text(
+        "runs = []\n"
+        "def pytest_exprun_markdown(config, comparison):\n    return f'mine: {comparison.name}\\n'\n"
+        "def pytest_exprun_run_finished(config, run):\n    runs.append(run.spec.seed)\n"
+        "def pytest_exprun_report(config, comparisons, paths):\n"
+        "    print('REPORTED', [c.name for c in comparisons], sorted(paths), len(runs))\n",
+        encoding="utf-8",
+    )
+    toy_project.write(ROPE)
+    result = toy_project.run("-s")
+    result.stdout.fnmatch_lines(["*REPORTED ['rope'] ['rope'] 8*"])
+    assert toy_project.report("experiment_rope_1M.md") == "mine: rope\n"
+
+
+def test_silent_without_experiments(toy_project):
+    """A session without experiments sees nothing of the plugin."""
+    toy_project.write("def test_plain():\n    assert True")
+    result = toy_project.run()
+    result.assert_outcomes(passed=1)
+    assert "experiment" not in result.stdout.str().replace("experiments/", "")
+    assert not (toy_project.pytester.path / ".exprun").exists()
+
+
+def test_wall_time_of_unlike_conditions_is_not_compared(toy_project):
+    """Reading the percentage of a wall time that is not comparable raises with the reason."""
+    toy_project.write(
+        "from pytest_exprun import NotComparable\n"
+        '@experiment("--rope")\ndef test_it(comparison):\n    assert comparison.effect("wall_time").percent == 0'
+    )
+    toy_project.run()
+    for record in (toy_project.pytester.path / ".exprun").glob("rope/*/seed-*.json"):
+        _forge(record, lambda data: data["provenance"].update(cpu="another CPU"))
+    result = toy_project.run()
+    result.stdout.fnmatch_lines(["*NotComparable: wall_time of the two arms is not comparable: cpu differs*"])
+
+
+def _forge(path: Path, change) -> None:
+    """Change a stored run and give it a valid checksum again, as a machine of another kind would have written it."""
+    from pytest_exprun.model import RunResult
+    from pytest_exprun.store import decode, encode
+
+    key, result = decode(path.read_bytes())
+    data = json.loads(json.dumps(result.to_json()))
+    change(data)
+    path.write_bytes(encode(RunResult.from_json(data), key))

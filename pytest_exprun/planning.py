@@ -167,7 +167,8 @@ def seeds_needed(d: float, power: float = 0.8, alpha: float = 0.05, n_baseline: 
         RefusedError: an argument outside its domain.
     """
     target = _checked_power(power, alpha)
-    _finite(d, "d")
+    if _finite(d, "d") == 0:
+        raise RefusedError("d = 0: no number of seeds sees an effect that is not there")
     return _first_count(lambda n: _power(d, n if n_baseline is None else n_baseline, n, alpha) >= target)
 
 
@@ -178,7 +179,8 @@ def seeds_needed_paired(d: float, rho: float, power: float = 0.8, alpha: float =
         RefusedError: an argument outside its domain.
     """
     target = _checked_power(power, alpha)
-    _finite(d, "d")
+    if _finite(d, "d") == 0:
+        raise RefusedError("d = 0: no number of seeds sees an effect that is not there")
     return _first_count(lambda n: power_paired(d, n, rho, alpha) >= target)
 
 

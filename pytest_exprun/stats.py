@@ -200,7 +200,7 @@ def _paired_error(differences: Sequence[float]) -> tuple[float, float]:
     std_error = std_of(differences) / math.sqrt(len(differences))
     if std_error == 0:
         raise RefusedError(f"all paired differences are {differences[0]:g}: without variance no t test is possible")
-    return std_error, len(differences) - 1
+    return std_error, float(len(differences) - 1)
 
 
 def paired(baseline: Sequence[float], experiment: Sequence[float]) -> TestResult:

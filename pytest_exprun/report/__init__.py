@@ -1,0 +1,1 @@
+"""Reports: a comparison in, text or a picture out. Only `files` reads or writes anything."""

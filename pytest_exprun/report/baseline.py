@@ -1,0 +1,111 @@
+"""The baseline's report: its noise, what an experiment against it can see, and what it has judged so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pytest_exprun import stats
+from pytest_exprun.comparison import Comparison
+from pytest_exprun.model import FIRST_LOOK, SEEDS, Arm, Budget
+from pytest_exprun.report.family import families
+from pytest_exprun.report.markdown import STATISTICS, document, scale_note, statistics_row, summary
+from pytest_exprun.report.provenance import data, environment
+from pytest_exprun.report.text import DASH, code, markdown, number, p_value, places, table
+
+EXAMPLE_RHOS = (0.0, 0.5, 0.9)
+
+
+def baseline_report(
+    arm: Arm,
+    *,
+    metric: str = "val_loss",
+    experiment_seeds: Sequence[int] = SEEDS,
+    judged: Sequence[Comparison] = (),
+    earlier: Iterable[Mapping[str, Any]] = (),
+) -> str:
+    """Return the report of a baseline or control arm; `judged` are the comparisons on it, `earlier` the JSON of reports known before."""
+    budget = arm.runs[0].spec.budget
+    sections = (
+        [f"# Baseline Variance Report: {_title(budget)}"],
+        scale_note(budget),
+        [f"Control: {code(arm.variant)}"] if arm.variant.flags else [],
+        table(STATISTICS, [statistics_row(arm, name) for name in dict.fromkeys([metric, "val_loss", "wall_time"])]),
+        [f"Seeds used: {', '.join(map(str, arm.seeds))}"],
+        ["## Seeds", "", *_seed_table(arm, metric)],
+        ["## What an experiment can see", "", *_sensitivity(arm, metric, len(experiment_seeds))],
+        _judged(judged, earlier),
+        ["## Environment", "", *environment([arm]), "", *data(arm)],
+    )
+    return document(sections)
+
+
+def _title(budget: Budget) -> str:
+    return f"{budget.suffix} Tokens" if budget.unit == "tokens" else f"{budget.amount} {budget.unit.title()}"
+
+
+def _seed_table(arm: Arm, metric: str) -> list[str]:
+    """Return every metric of every seed, the judged one first."""
+    names = list(dict.fromkeys([metric, *arm.metrics]))
+    formats = {name: places([found]) for name in names if (found := summary(arm, name))}
+    rows = [
+        [str(run.spec.seed), *(number(run.metrics.get(name), formats.get(name, 0)) for name in names)] for run in arm
+    ]
+    return table(("Seed", *map(markdown, names)), rows, numbers_from=0)
+
+
+def _sensitivity(arm: Arm, metric: str, most_seeds: int) -> list[str]:
+    """Return the smallest effects seen four times in five, in sigmas, in the metric's unit and in percent."""
+    found = summary(arm, metric)
+    if found is None or not found.std:
+        return ["Nothing: the noise of this baseline is unknown."]
+    decimals = places([found])
+    low, high = stats.sigma_interval(found.std, found.n)
+    noise = (
+        f"One standard deviation of {code(metric)} is {number(found.std, decimals)}, estimated from {found.n} seeds: "
+        f"the true one lies between {number(low, decimals)} and {number(high, decimals)} (95 %)."
+    )
+    rows = []
+    for plan, sigmas in _plans(found.n, most_seeds):
+        size = sigmas * found.std
+        relative = f"{100 * size / abs(found.mean):.2g} %" if found.mean else DASH
+        rows.append([plan, number(sigmas, 2), number(size, decimals), relative])
+    header = ("Experiment", "In sigmas", f"In {markdown(metric)}", "Of the mean")
+    explained = "A true effect of this size is seen four times in five (two-sided test at .05); a smaller one is missed more often."
+    return [noise, "", *table(header, rows), "", explained]
+
+
+def _plans(n_baseline: int, most_seeds: int) -> list[tuple[str, float]]:
+    """Return the looks that an experiment may end at, with their minimum detectable effects."""
+    pairs = min(n_baseline, most_seeds)
+    unpaired = [
+        (f"{n} seeds", stats.minimum_detectable_effect(n_baseline, n))
+        for n in dict.fromkeys((min(FIRST_LOOK, most_seeds), most_seeds))
+    ]
+    paired = [
+        (f"{pairs} seeds, paired, correlation {rho:g}", stats.minimum_detectable_effect_paired(pairs, rho))
+        for rho in EXAMPLE_RHOS
+    ]
+    return [*unpaired, *paired]
+
+
+def _judged(judged: Sequence[Comparison], earlier: Iterable[Mapping[str, Any]]) -> list[str]:
+    found = families(judged, earlier)
+    if not found:
+        return []
+    lines = ["## Experiments judged in the last session"]
+    for family in found:
+        rows = [
+            [
+                markdown(one.name),
+                str(one.verdict),
+                number(one.judgement.sigmas, 1),
+                p_value(one.judgement.p_value),
+                p_value(q),
+            ]
+            for one, q in zip(family.comparisons, family.holm, strict=True)
+        ]
+        sentence = family.outlook()
+        lines += ["", *table(("Experiment", "Verdict", "Sigmas better", "p", "Holm"), rows), ""]
+        lines.append(f"{sentence[:1].upper()}{sentence[1:]}, if none of them had any effect ({code(family.metric)}).")
+    return lines

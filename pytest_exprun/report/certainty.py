@@ -1,0 +1,168 @@
+"""How sure a verdict is: one plain sentence for each thing that PROTOCOL wants beside it, for a reader who is no statistician."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_exprun.comparison import Comparison
+from pytest_exprun.model import Summary, Verdict
+from pytest_exprun.report.names import baseline_stem
+from pytest_exprun.report.text import code, markdown, number, p_sentence, p_value, percent, places, signed
+
+_KINDS = {
+    "identical": "Every seed gave the baseline's value to the last bit: the change did nothing to this metric.",
+    "real but small": "The seeds agree that there is a difference, and that it is smaller than the bar.",
+    "suggestive": "At least one baseline standard deviation, so worth more seeds; not enough to claim anything.",
+    "equivalent": "An effect of two baseline standard deviations in either direction is ruled out (90 % interval).",
+    "inconclusive": "The seeds neither show an effect nor rule one out: this is no proof that the change is harmless.",
+    "diverged": "A run whose loss is not finite is never dropped: a change that can blow up is worse, whatever the other seeds say.",
+    "blow-up": "One seed alone is so far off that the change is unstable; a test of means would have called it inconclusive.",
+}
+
+
+def certainty(comparison: Comparison) -> list[str]:
+    """Return the section's list, one item a line."""
+    return [f"- **{label}.** {sentence}" for label, sentence in _items(comparison)]
+
+
+def confirmation(comparison: Comparison) -> str:
+    """Return whether the test bears the verdict out, `confirmed, p = .0042` or `not confirmed, p = .11`, in plain text."""
+    judgement = comparison.judgement
+    if judgement.p_value is None:
+        return "no test: a seed diverged"
+    word = "confirmed" if judgement.confirmed else "not confirmed"
+    return f"{word}, {p_sentence(judgement.p_value, judgement.alpha)}"
+
+
+def _items(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    yield "Test", _test(comparison)
+    if comparison.judgement.kind is not None:
+        yield "Kind", f"{markdown(comparison.judgement.kind)}. {_KINDS[comparison.judgement.kind]}"
+    yield "Difference", _difference(comparison)
+    yield "Interval", _interval(comparison)
+    if comparison.verdict is Verdict.WINNER:
+        yield (
+            "Winner's curse",
+            "The difference is probably an overestimate: it was picked for being large. Expect less when it is repeated.",
+        )
+    yield "Effect size", _effect_size(comparison)
+    yield "Noise", _noise(comparison)
+    yield "Pairing", _pairing(comparison)
+    yield "Seeds", _seeds(comparison)
+    yield "Sensitivity", _sensitivity(comparison)
+    if comparison.two_sigma.verdict is not comparison.verdict:
+        yield (
+            "Protocol's own rule",
+            f"**two_sigma says {comparison.two_sigma.verdict}** on the same runs: {markdown(comparison.two_sigma.reason)}.",
+        )
+    yield "Other experiments", _others(comparison)
+
+
+def _places(comparison: Comparison) -> int:
+    return places([comparison.baseline[comparison.metric], _spread(comparison)])
+
+
+def _spread(comparison: Comparison) -> Summary:
+    """Return the baseline's standard deviation as a value, so that differences print with as many decimals as it needs."""
+    s_b = comparison.evidence.s_b
+    return Summary(1, s_b, s_b, s_b, s_b)
+
+
+def _test(comparison: Comparison) -> str:
+    judgement = comparison.judgement
+    if judgement.p_value is None:
+        return "None: a seed diverged, so there is no p value. Figures below are over the finite seeds only."
+    asked = "tested" if judgement.rule == "tested" else "tested, printed beside every verdict"
+    sentence = (
+        f"one-sided {judgement.test} test on {len(judgement.seeds)} seeds (rule {code(asked.partition(',')[0])}, look {judgement.look}), "
+        f"confirmed at p <= {p_value(judgement.alpha)}."
+    )
+    text = confirmation(comparison)
+    if comparison.verdict is Verdict.NEUTRAL:
+        shown = "a difference is shown" if judgement.confirmed else "no difference is shown"
+        return f"{p_sentence(judgement.p_value, judgement.alpha)}, {shown}: {sentence}"
+    return (
+        f"{text}: {sentence}"
+        if judgement.confirmed
+        else f"**{text}**: {sentence} The bar was reached, significance was not."
+    )
+
+
+def _difference(comparison: Comparison) -> str:
+    effect, judgement = comparison.effect(), comparison.judgement
+    if judgement.improvement is None or judgement.sigmas is None:
+        return "Undefined: no finite seed in common."
+    decimals = _places(comparison)
+    delta = -judgement.improvement if comparison.lower else judgement.improvement
+    better = "better" if judgement.improvement > 0 else "worse" if judgement.improvement < 0 else "no change"
+    return (
+        f"{code(comparison.metric)} changed by {signed(delta, decimals)} ({percent(effect.raw_percent)}), "
+        f"which is {number(abs(judgement.sigmas), 2)} baseline standard deviations ({better})."
+    )
+
+
+def _interval(comparison: Comparison) -> str:
+    effect, evidence = comparison.effect(), comparison.evidence
+    low, high = effect.ci
+    if low is None or high is None:
+        return "Undefined for these seeds."
+    decimals = _places(comparison)
+    zero = "contains" if low <= 0 <= high else "does not contain"
+    return (
+        f"With 95 % confidence the true difference lies between {signed(low, decimals)} and {signed(high, decimals)} "
+        f"({evidence.test}, two-sided), which {zero} 0."
+    )
+
+
+def _effect_size(comparison: Comparison) -> str:
+    effect = comparison.effect()
+    if effect.cohens_d is None or effect.effect_class is None:
+        return "Undefined for these seeds."
+    return (
+        f"Cohen's d = {signed(effect.cohens_d, 2)} ({effect.effect_class}), corrected for few seeds Hedges' g = "
+        f"{signed(effect.hedges_g, 2)}. A quarter of changes without any effect are called Large too, so the word proves nothing."
+    )
+
+
+def _noise(comparison: Comparison) -> str:
+    evidence = comparison.evidence
+    decimals = _places(comparison)
+    return (
+        f"The baseline's standard deviation is {number(evidence.s_b, decimals)}, known only from {evidence.n_baseline} seeds: "
+        f"the true one lies between {number(evidence.s_b_low, decimals)} and {number(evidence.s_b_high, decimals)} (95 %), "
+        "and every figure in sigmas shares that doubt."
+    )
+
+
+def _pairing(comparison: Comparison) -> str:
+    rho = comparison.evidence.rho
+    if rho is None:
+        return "The correlation of both arms at the same seed cannot be estimated: fewer than three common seeds, or no spread."
+    common = sum(difference is not None for *_, difference in comparison.evidence.pairs)
+    return f"The two arms correlate by rho = {number(rho, 2)} at the same seed (over {common}); near 1, pairing cancels most of the noise."
+
+
+def _seeds(comparison: Comparison) -> str:
+    evidence = comparison.evidence
+    more = " The verdict fell at the first look." if comparison.judgement.look == 1 else ""
+    return f"{evidence.n_baseline} of the baseline, {evidence.n_experiment} of the experiment.{more}"
+
+
+def _sensitivity(comparison: Comparison) -> str:
+    evidence = comparison.evidence
+    if evidence.mde_sigmas is None:
+        return "The smallest effect these seeds can show is undefined."
+    decimals = _places(comparison)
+    return (
+        f"A true effect of {number(evidence.mde_sigmas, 2)} standard deviations "
+        f"({number(evidence.mde_sigmas * evidence.s_b, decimals)}) would be seen four times in five by this number of seeds "
+        "(two-sided test at .05); a smaller one is missed more often."
+    )
+
+
+def _others(comparison: Comparison) -> str:
+    declared = comparison.declaration
+    return (
+        "Each further experiment on one baseline is another chance of a false WINNER: how many this one has judged stands in "
+        f"[its report]({baseline_stem(declared.control, declared.budget)}.md)."
+    )

@@ -1,0 +1,118 @@
+"""Report files: the only module of this package that reads or writes.
+
+Files appear whole or not at all, and one that would not change is left alone, so that its time tells when something was last learned.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytest_exprun.comparison import Comparison
+from pytest_exprun.model import Arm
+from pytest_exprun.report.baseline import baseline_report
+from pytest_exprun.report.index import MARK, index
+from pytest_exprun.report.markdown import experiment_report
+from pytest_exprun.report.names import INDEX, baseline_stem, experiment_stem
+from pytest_exprun.report.plots import drawings
+from pytest_exprun.settings import Settings
+
+
+def write_experiment(comparison: Comparison, directory: Path, settings: Settings, text: str | None = None) -> Path:
+    """Write an experiment's report, its data as JSON and, where matplotlib is installed, its pictures; `text` replaces the report's.
+
+    Returns:
+        The Markdown file.
+
+    Raises:
+        OSError: the folder or a file cannot be written.
+    """
+    stem = experiment_stem(comparison.declaration)
+    pictures = drawings(comparison)
+    publish(directory / f"{stem}.json", json_text(comparison.to_json()))
+    for drawing in pictures:
+        path = directory / drawing.picture.file
+        # Importing matplotlib takes longer than a session that trains nothing may last.
+        if not (path.is_file() and drawing.is_drawn_in(path.read_text(encoding="utf-8", errors="replace"))):
+            publish(path, drawing.draw())
+    report = directory / f"{stem}.md"
+    shown = [drawing.picture for drawing in pictures]
+    publish(report, text or experiment_report(comparison, trainer=settings.trainer, pictures=shown))
+    return report
+
+
+def write_baseline(
+    arm: Arm,
+    directory: Path,
+    settings: Settings,
+    text: str | None = None,
+    *,
+    judged: Sequence[Comparison] = (),
+    earlier: Sequence[Mapping[str, Any]] = (),
+) -> Path:
+    """Write a baseline's report and return its path; `judged` are the session's comparisons on it, `earlier` the JSON of older reports.
+
+    Raises:
+        OSError: the folder or the file cannot be written.
+    """
+    report = directory / f"{baseline_stem(arm.variant, arm.runs[0].spec.budget)}.md"
+    publish(report, text or baseline_report(arm, metric=settings.metric, judged=judged, earlier=earlier))
+    return report
+
+
+def write_index(directory: Path) -> Path | None:
+    """Write the folder's README.md, a list of all its experiments; None where there is a README.md that this function did not write.
+
+    Raises:
+        OSError: the folder or the file cannot be read or written.
+    """
+    path = directory / INDEX
+    if path.is_file() and MARK not in path.read_text(encoding="utf-8", errors="replace"):
+        return None
+    publish(path, index(read_reports(directory)))
+    return path
+
+
+def read_reports(directory: Path) -> dict[str, Mapping[str, Any]]:
+    """Return the JSON of every experiment's report in a folder by the report's stem; what is damaged is left out."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for path in sorted(directory.glob("experiment_*.json")):
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(data, dict) and {"declaration", "baseline", "experiment"} <= data.keys():
+            found[path.stem] = data
+    return found
+
+
+def json_text(data: Mapping[str, Any]) -> str:
+    """Return JSON that a person can read and a diff can show, a line for each entry but for the curves' points."""
+    return json.dumps(data, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def publish(path: Path, content: str) -> bool:
+    """Write a text file atomically, its folder too; return False where it has that content already.
+
+    Raises:
+        OSError: it cannot be written; what was there before is unharmed, and no part of the new file is left.
+    """
+    encoded = content.encode()
+    if path.is_file() and path.read_bytes() == encoded:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        with temporary.open("xb") as file:
+            file.write(encoded)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return True

@@ -1,0 +1,77 @@
+"""The list of all experiments of a folder, best first, made from the JSON files beside the reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pytest_exprun.comparison import Comparison
+from pytest_exprun.errors import ExprunError
+from pytest_exprun.model import Budget
+from pytest_exprun.report.certainty import confirmation
+from pytest_exprun.report.family import rank
+from pytest_exprun.report.markdown import document, summary
+from pytest_exprun.report.names import baseline_stem
+from pytest_exprun.report.text import code, duration, markdown, mean_and_spread, number, p_value, percent, places, table
+
+MARK = "<!-- Written by pytest-exprun from the .json files of this folder. Changes are lost. -->"
+_HEADER = ("Experiment", "Change", "Verdict", "Improvement", "In sigmas", "p", "n", "Wall time")
+
+
+def index(reports: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the list from the reports' JSON by file stem; a report that cannot be read is named at the end."""
+    groups: dict[tuple[bool, str, int, str, str], list[tuple[str, Comparison]]] = {}
+    unreadable = []
+    for stem in sorted(reports):
+        try:
+            comparison = Comparison.from_json(reports[stem])
+        except (ExprunError, KeyError, TypeError, ValueError, AttributeError):
+            unreadable.append(stem)
+            continue
+        groups.setdefault(_group(comparison), []).append((stem, comparison))
+    sections = [[MARK], ["# Experiments"], *(section for key in sorted(groups) for section in _sections(groups[key]))]
+    if unreadable:
+        sections.append([f"Not listed, because their JSON cannot be read: {', '.join(map(code, unreadable))}."])
+    if not groups:
+        sections.append(["None yet."])
+    return document(sections)
+
+
+def _group(comparison: Comparison) -> tuple[bool, str, int, str, str]:
+    """Return what may stand in one table: one budget, one metric, one control. The standard scale and the plain baseline come first."""
+    declared = comparison.declaration
+    arm = f"{declared.control.identity}{declared.common_args}"
+    return not declared.budget.is_standard, str(declared.budget), len(declared.control.flags), declared.metric, arm
+
+
+def _sections(group: Iterable[tuple[str, Comparison]]) -> list[list[str]]:
+    entries = sorted(group, key=lambda entry: rank(entry[1]))
+    first = entries[0][1]
+    declared, control = first.declaration, first.declaration.control
+    found = first.baseline[first.metric]
+    title = f"## {markdown(first.metric)} at {declared.budget}, baseline {code(control) if control.flags else 'without flags'}"
+    scale = "" if declared.budget.is_standard else f" **Not the standard scale ({Budget()}).**"
+    spread = mean_and_spread(found, places([found]))
+    link = f"[{found.n} seeds]({baseline_stem(control, declared.budget)}.md)"
+    rows = [_row(stem, comparison) for stem, comparison in entries]
+    return [[title], [f"Baseline: {spread} over {link}.{scale}"], table(_HEADER, rows, numbers_from=3)]
+
+
+def _row(stem: str, comparison: Comparison) -> list[str]:
+    judgement, effect, wall = comparison.judgement, comparison.effect(), comparison.effects.get("wall_time")
+    decimals = places([comparison.baseline[comparison.metric]])
+    seconds = summary(comparison.experiment, "wall_time")
+    change = "" if wall is None else f" ({percent(wall.raw_percent)}{'' if wall.comparable else ', not comparable'})"
+    unsure = "" if judgement.confirmed or comparison.verdict == "NEUTRAL" else f" ({confirmation(comparison)})"
+    gain = None if effect.raw_percent is None else abs(effect.raw_percent)
+    sign = "-" if (judgement.improvement or 0) < 0 else ""
+    return [
+        f"[{markdown(comparison.name)}]({stem}.md)",
+        code(" ".join(comparison.declaration.change), cell=True),
+        f"{comparison.verdict}{unsure}",
+        f"{number(judgement.improvement, decimals)} ({sign}{number(gain, 1)} %)",
+        number(judgement.sigmas, 1),
+        p_value(judgement.p_value, judgement.alpha),
+        str(comparison.evidence.n_experiment),
+        f"{duration(seconds.mean if seconds else None)}{change}",
+    ]

@@ -1,0 +1,77 @@
+"""Where numbers come from: the machine and versions of the runs, their data, and the command that trains one again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+
+from pytest_exprun.comparison import Comparison
+from pytest_exprun.model import Arm, RunResult, RunSpec
+from pytest_exprun.report.text import DASH, code, code_block, markdown, number, table
+
+ENVIRONMENT = ("python", "torch", "numpy", "platform", "cpu", "isa", "gpu", "device", "dtype", "threads", "concurrency")
+"""What could change a result or a time. The host's name and the time of day are left in the JSON: they say nothing about a result."""
+
+
+def environment(arms: Sequence[Arm]) -> list[str]:
+    """Return a table with one row a fact, one column an arm; where runs of an arm differ, all their values."""
+    rows = [(name, [_values(name, arm) for arm in arms]) for name in ENVIRONMENT]
+    known = [[name, *cells] for name, cells in rows if any(cell != DASH for cell in cells)]
+    if not known:
+        return ["The runs recorded nothing about the machine they ran on."]
+    return table(("", *("Baseline", "Experiment")[: len(arms)]), [*known, _busy(arms)], numbers_from=99)
+
+
+def _values(name: str, arm: Arm) -> str:
+    found = [run.provenance.get(name, run.notes.get(name)) for run in arm]
+    return ", ".join(dict.fromkeys(markdown(value) for value in found if value is not None)) or DASH
+
+
+def _busy(arms: Sequence[Arm]) -> list[str]:
+    """Return how busy the rest of the machine was at most: it explains times that do not repeat."""
+    found = [[run.provenance.get("other_busy_cores") for run in arm] for arm in arms]
+    cells = [max((value for value in values if isinstance(value, int | float)), default=None) for values in found]
+    return ["other busy cores, at most", *(number(cell, 1) for cell in cells)]
+
+
+def data(runs: Iterable[RunResult]) -> list[str]:
+    """Return what the runs were trained and measured on, and what follows from it."""
+    runs = list(runs)
+    trained, measured = (_hashes(name, runs) for name in ("data_sha256", "val_data_sha256"))
+    if not trained:
+        return ["The trainer reports no `data_sha256`: compare these losses with nothing but each other."]
+    lines = [f"Losses compare only at equal `data_sha256`: {', '.join(map(code, trained))}."]
+    if measured:
+        lines.append(f"All runs were measured on `val_data_sha256` {', '.join(map(code, measured))}.")
+    return lines
+
+
+def _hashes(name: str, runs: Sequence[RunResult]) -> list[str]:
+    return list(dict.fromkeys(str(run.notes[name]) for run in runs if run.notes.get(name) is not None))
+
+
+def reproduction(comparison: Comparison, trainer: str | None) -> list[str]:
+    """Return the commands that train one run of the experiment again, and that judge the experiment again."""
+    lines = [
+        "One run, here the experiment's first:",
+        "",
+        *code_block([command(comparison.experiment.runs[0].spec, trainer)]),
+    ]
+    nodeids = [shlex.quote(nodeid) for nodeid in comparison.declaration.nodeids[:1]]
+    if nodeids:
+        again = " ".join(["pytest", *nodeids, f"--exprun-tokens={comparison.declaration.budget.amount}"])
+        lines += ["", "The whole experiment, with its control:", "", *code_block([again])]
+    return lines
+
+
+def command(spec: RunSpec, trainer: str | None) -> str:
+    """Return a shell command that performs a run as the plugin does: `main` of a module by `python -m`, another function by name."""
+    arguments = shlex.join(spec.argv("checkpoints/again"))
+    if trainer is None:
+        return arguments
+    module, _, function = trainer.partition(":")
+    if function == "main":
+        return f"python -m {module} {arguments}"
+    return (
+        f"python -c {shlex.quote(f'import sys; from {module} import {function}; {function}(sys.argv[1:])')} {arguments}"
+    )

@@ -1,0 +1,278 @@
+"""What the terminal shows: a line a finished run, the summary of a session, the table under a failed assertion. ASCII, no colour needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from pytest_exprun.comparison import Comparison
+from pytest_exprun.model import Budget, CurvePoint, RunResult, RunSpec, Summary, Verdict
+from pytest_exprun.report.certainty import confirmation
+from pytest_exprun.report.family import Family, families
+from pytest_exprun.report.markdown import summary
+from pytest_exprun.report.text import DASH, duration, mean_and_spread, number, p_value, percent, places, plain, signed
+
+Line = tuple[dict[str, bool], str]
+"""pytest's markup keywords, and a line of text."""
+
+NOT_COMPARABLE = "*"
+_NAME_WIDTH = 22
+_MARKUP = {Verdict.WINNER: {"green": True}, Verdict.NEUTRAL: {}, Verdict.LOSER: {"red": True}}
+
+
+class Outlook(Protocol):
+    """How far a session is: runs done, runs left at least and at most, mean seconds of a run."""
+
+    @property
+    def done(self) -> int: ...  # noqa: D102
+    @property
+    def left(self) -> tuple[int, int]: ...  # noqa: D102
+    @property
+    def seconds_a_run(self) -> float | None: ...  # noqa: D102
+
+
+class Written(Protocol):
+    """What a session leaves behind besides verdicts."""
+
+    @property
+    def paths(self) -> Mapping[str, Path]: ...  # noqa: D102
+    @property
+    def notices(self) -> Sequence[str]: ...  # noqa: D102
+
+
+# While it runs.
+
+
+def live_line(spec: RunSpec, point: CurvePoint, metric: str = "val_loss") -> str:
+    """Return the line that is overwritten while a run trains."""
+    parts = [f"{_label(spec)}  seed {spec.seed}", f"step {point.step}"]
+    tokens, value = point.values.get("tokens"), point.values.get(metric)
+    if tokens is not None and spec.budget.unit == "tokens":
+        parts.append(f"{min(100, 100 * tokens / spec.budget.amount):.0f} %")
+    if value is not None:
+        parts.append(f"{plain(metric)} {value:.4f}")
+    return "  ".join(parts)
+
+
+def run_line(
+    result: RunResult, role: str, metric: str, outlook: Outlook | None = None, old: RunResult | None = None
+) -> str:
+    """Return a finished run's one line: `rope        seed 137  val_loss 1.7061  34.1 s   3/8 runs, about 2 min left`."""
+    name = "baseline" if role == "baseline" else _label(result.spec)
+    seconds = result.metrics.get("wall_time") or result.provenance.get("wall_time")
+    parts = [f"{name:<12} seed {result.spec.seed:<5}", f"{plain(metric)} {_value(result, metric)}"]
+    parts.append(f"{duration(seconds):>7}")
+    if outlook is not None:
+        parts.append(f" {_outlook(outlook)}")
+    if old is not None:
+        parts.append(f"(was {_value(old, metric)})")
+    return "  ".join(parts)
+
+
+def _label(spec: RunSpec) -> str:
+    name = plain(spec.variant.slug)
+    return name if len(name) <= _NAME_WIDTH else f"{name[: _NAME_WIDTH - 2]}.."
+
+
+def _value(result: RunResult, metric: str) -> str:
+    value = result.metrics.get(metric)
+    return "diverged" if value is None else number(value, places([Summary.of([value])]))
+
+
+def _outlook(outlook: Outlook) -> str:
+    least, most = outlook.left
+    runs = f"{outlook.done}/{_range(outlook.done + least, outlook.done + most)} runs"
+    seconds = outlook.seconds_a_run
+    if not most or seconds is None:
+        return runs
+    return f"{runs}, about {_time_left(least * seconds, most * seconds)} left"
+
+
+def _time_left(least: float, most: float) -> str:
+    if most < 90:  # noqa: PLR2004  # below a minute and a half, seconds say more
+        return f"{_range(round(least), round(most))} s"
+    return f"{_range(max(1, round(least / 60)), round(most / 60))} min"
+
+
+def _range(least: int, most: int) -> str:
+    return str(most) if least == most else f"{least} to {most}"
+
+
+# At the end of the session.
+
+
+def summary_lines(
+    comparisons: Sequence[Comparison],
+    written: Written | None = None,
+    *,
+    width: int = 80,
+    earlier: Iterable[Mapping[str, Any]] = (),
+) -> list[Line]:
+    """Return the session's summary, a block for each baseline; nothing where there is nothing to say.
+
+    `earlier` is the JSON of reports written before: they count where the terminal says how much a baseline has judged.
+    """
+    lines: list[Line] = []
+    for family in families(comparisons, earlier):
+        lines += [({}, ""), *_block(family, width)] if lines else _block(family, width)
+    if written is not None:
+        lines += [({"yellow": True}, f"note: {plain(notice)}") for notice in written.notices]
+        lines += [({}, line) for line in _whereabouts(written.paths)]
+    return lines
+
+
+def _block(family: Family, width: int) -> list[Line]:
+    header, *rows = _fitted(family, width)
+    lines: list[Line] = [({"bold": True}, line) for line in (*_title(family), *header)]
+    for comparison, row in zip(family.comparisons, rows, strict=True):
+        lines += [(_MARKUP[comparison.verdict], line) for line in row]
+    lines += [({"yellow": True}, line) for comparison in family.comparisons for line in _remarks(comparison)]
+    return [*lines, ({}, family.outlook())]
+
+
+def _title(family: Family) -> list[str]:
+    declared = family.comparisons[0].declaration
+    seeds = ", ".join(map(str, family.baseline.seeds))
+    lines = [f"{plain(family.metric)} at {declared.budget}; baseline: {plain(declared.control)}, seeds {seeds}"]
+    if not declared.budget.is_standard:
+        lines.append(f"not the standard scale ({Budget()}): a smoke test, no finding")
+    return lines
+
+
+def _fitted(family: Family, width: int) -> list[list[str]]:
+    """Lay the table out in the widest style that fits; in the narrowest, a long name has a line of its own."""
+    for gap, full in ((2, True), (2, False), (1, False)):
+        rows = _cells(family, full=full)
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        if sum(widths) + gap * (len(widths) - 1) <= width:
+            return [[_aligned(row, widths, gap)] for row in rows]
+    widths[0] = max(4, width - sum(widths[1:]) - gap * (len(widths) - 1))
+    return [
+        [_aligned(row, widths, gap)] if len(row[0]) <= widths[0] else [row[0], _aligned(("", *row[1:]), widths, gap)]
+        for row in rows
+    ]
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int], gap: int) -> str:
+    """Join a row's cells: name and verdict to the left, numbers to the right."""
+    cells = [
+        cell.ljust(size) if column < 2 else cell.rjust(size)  # noqa: PLR2004
+        for column, (cell, size) in enumerate(zip(row, widths, strict=True))
+    ]
+    return (" " * gap).join(cells).rstrip()
+
+
+def _cells(family: Family, *, full: bool) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = [
+        ("experiment", "verdict", "baseline", "experiment", "sigma", "p", "n", "wall %", "Holm")
+    ]
+    for comparison, q in zip(family.comparisons, family.holm, strict=True):
+        judgement = comparison.judgement
+        means = [_mean(summary(arm, family.metric), full=full) for arm in (comparison.baseline, comparison.experiment)]
+        unsure = "?" if judgement.confirmed is False and comparison.verdict is not Verdict.NEUTRAL else ""
+        rows.append(
+            (
+                plain(comparison.name),
+                comparison.verdict.value,
+                *means,
+                signed(judgement.sigmas, 1),
+                p_value(judgement.p_value, judgement.alpha) + unsure,
+                str(comparison.evidence.n_experiment),
+                _wall(comparison),
+                p_value(q),
+            )
+        )
+    return rows
+
+
+def _mean(found: Summary | None, *, full: bool) -> str:
+    if found is None:
+        return DASH
+    if full:
+        return mean_and_spread(found, places([found]), "+-")
+    of_spread = Summary.of([found.std or found.mean])
+    return mean_and_spread(found, max(0, places([of_spread]) - 2), "+-").replace(" ", "")
+
+
+def _wall(comparison: Comparison) -> str:
+    effect = comparison.effects.get("wall_time")
+    if effect is None:
+        return DASH
+    return percent(effect.raw_percent).removesuffix(" %") + ("" if effect.comparable else NOT_COMPARABLE)
+
+
+def _remarks(comparison: Comparison) -> Iterator[str]:
+    """Yield what must not be missed beside a row."""
+    name, judgement = plain(comparison.name), comparison.judgement
+    if judgement.confirmed is False and comparison.verdict is not Verdict.NEUTRAL:
+        yield f"{name}: {comparison.verdict}, but {confirmation(comparison)} (bar {p_value(judgement.alpha)})"
+    if comparison.two_sigma.verdict is not comparison.verdict:
+        yield f"{name}: {comparison.verdict} by rule {judgement.rule}, {comparison.two_sigma.verdict} by the protocol's two_sigma"
+    if judgement.kind in ("diverged", "blow-up", "identical"):
+        yield f"{name}: {plain(comparison.reason)}"
+    wall = comparison.effects.get("wall_time")
+    if wall is not None and not wall.comparable:
+        yield f"{NOT_COMPARABLE} {name}: wall time is not comparable, {plain(wall.why_not)}"
+
+
+def _whereabouts(paths: Mapping[str, Path]) -> list[str]:
+    found = sorted({_shown(path) for path in paths.values()})
+    if len(found) <= 1:
+        return [f"report: {path}" for path in found]
+    folders = sorted({str(Path(path).parent) for path in found})
+    return [f"{len(found)} reports in {', '.join(folders)}"]
+
+
+def _shown(path: Path) -> str:
+    """Return a path as typed from the current directory."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+# Under a failed assertion.
+
+
+def assertion_lines(comparison: Comparison) -> list[str]:
+    """Return the verdict with its numbers as the first line, then a table of every metric and what stands beside the verdict."""
+    return [
+        plain(comparison.headline()),
+        confirmation(comparison),
+        "",
+        *_metric_table(comparison),
+        "",
+        *(_seed_line(comparison)),
+    ]
+
+
+def _metric_table(comparison: Comparison) -> list[str]:
+    rows: list[Sequence[str]] = [("metric", "baseline", "experiment", "change", "sigma", "d", "95 % interval")]
+    for name, effect in comparison.effects.items():
+        found = [summary(arm, name) for arm in (comparison.baseline, comparison.experiment)]
+        decimals = places(one for one in found if one is not None)
+        mark = "" if effect.comparable else NOT_COMPARABLE
+        low, high = effect.ci
+        interval = DASH if low is None else f"{signed(low, decimals)} to {signed(high, decimals)}"
+        rows.append(
+            (
+                plain(name),
+                *(mean_and_spread(one, decimals, "+-") for one in found),
+                percent(effect.raw_percent) + mark,
+                signed(effect.sigmas, 1),
+                signed(effect.cohens_d, 2),
+                interval,
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [_aligned((row[0], *row[1:]), widths, 2) for row in rows]
+
+
+def _seed_line(comparison: Comparison) -> list[str]:
+    decimals = places([comparison.baseline[comparison.metric]])
+    lines = []
+    for seed, baseline, experiment, difference in comparison.evidence.pairs:
+        if seed in comparison.experiment.seeds:
+            left, right = number(baseline, decimals), number(experiment, decimals)
+            lines.append(
+                f"seed {seed:<5} {left} -> {right if experiment is not None else 'diverged'}  {signed(difference, decimals)}".rstrip()
+            )
+    return lines

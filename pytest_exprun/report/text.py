@@ -1,0 +1,134 @@
+"""Numbers and foreign text as they appear in every kind of report: one format a kind of number, one escape a kind of output."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+from pytest_exprun.model import Summary
+
+DASH = "-"
+_LEAST_PLACES = 4
+_MOST_PLACES = 12
+_SMALLEST_P = 1e-4
+
+
+def plain(text: object) -> str:
+    r"""Return foreign text as one inert line for a terminal, for XML, and as the first step for anything else.
+
+    Line breaks become spaces; every other character that does not print (escapes, NUL, bidirectional and zero-width controls, lone
+    surrogates) becomes a visible `\x1b`-like code, so neither a terminal nor an XML parser ever sees it.
+    """
+    joined = " ".join(str(text).split())
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in joined)
+
+
+def markdown(text: object) -> str:
+    r"""Return foreign text for a Markdown paragraph or table cell, in which it can start no markup, HTML, link or row.
+
+    Underscores inside a word are left alone: `val_loss` is no emphasis, and reports are read as plain text too.
+    """
+    line = re.sub(r"([\\`*\[\]|~$])|(?<![^\W_])_|_(?![^\W_])", lambda found: "\\" + found[0], plain(text))
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # Bare addresses become links in GitHub's dialect, and a leading list, heading or rule mark would start a block.
+    line = re.sub(r"(?i)\b(https?|ftp)://", r"\1&#58;//", line)
+    line = re.sub(r"(?i)\bwww\.", r"www&#46;", line)
+    line = line.replace("@", "&#64;")
+    return re.sub(r"^(\d*)([-+=#.):])", r"\1\\\2", line)
+
+
+def code(text: object, *, cell: bool = False) -> str:
+    """Return foreign text as a Markdown code span; in a table cell the pipe needs an escape of its own."""
+    content = plain(text) or " "
+    fence = "`" * (max((len(run) for run in re.findall("`+", content)), default=0) + 1)
+    pad = " " if content.startswith("`") or content.endswith("`") else ""
+    span = f"{fence}{pad}{content}{pad}{fence}"
+    return span.replace("|", r"\|") if cell else span
+
+
+def code_block(lines: Iterable[str]) -> list[str]:
+    """Return lines as a fenced block whose fence no line can close."""
+    content = [plain(line) for line in lines]
+    longest = max((len(run) for line in content for run in re.findall("`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}sh", *content, fence]
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from: int = 1) -> list[str]:
+    """Return a Markdown table; columns from `numbers_from` on are right-aligned. Cells must be escaped already."""
+    marks = ["---" if column < numbers_from else "---:" for column in range(len(header))]
+    return ["| " + " | ".join(cells) + " |" for cells in (header, marks, *rows)]
+
+
+def places(summaries: Iterable[Summary]) -> int:
+    """Return the decimals that show four of the value's digits and two of the smallest spread's, at least for numbers near 1."""
+    needed = 0
+    for summary in summaries:
+        largest = max(abs(summary.min), abs(summary.max))
+        needed = max(needed, _decimals(largest, _LEAST_PLACES + (largest >= 1)))
+        needed = max(needed, _decimals(summary.std or 0.0, 2))
+    return min(needed, _MOST_PLACES)
+
+
+def _decimals(value: float, digits: int) -> int:
+    """Return the decimals after which `value` shows that many significant digits."""
+    return max(0, digits - 1 - math.floor(math.log10(value))) if value > 0 and math.isfinite(value) else 0
+
+
+def number(value: float | None, decimals: int) -> str:
+    """Return a fixed-point number, very large ones with an exponent; undefined and not finite is a dash."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    text = f"{value:.{decimals}f}" if abs(value) < 1e12 else f"{value:.4e}"  # noqa: PLR2004  # past this, digits mislead
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def signed(value: float | None, decimals: int) -> str:
+    """Return a number with its sign, zero without one."""
+    text = number(value, decimals)
+    return f"+{text}" if value is not None and value > 0 and text != DASH and float(text) > 0 else text
+
+
+def percent(value: float | None) -> str:
+    """Return a change such as `+4.1 %`."""
+    text = signed(value, 1 if value is None or abs(value) >= 1 else 2)
+    return text if text == DASH else f"{text} %"
+
+
+def p_value(p: float | None, bar: float | None = None) -> str:
+    """Return p to two digits without the leading zero (`.0042`); as many more as show on which side of `bar` it lies."""
+    if p is None or not math.isfinite(p):
+        return DASH
+    if p < _SMALLEST_P:
+        return "<.0001"
+    digits = next(
+        (digits for digits in range(2, 17) if bar is None or (float(f"{p:.{digits}g}") <= bar) == (p <= bar)), 17
+    )
+    text = f"{p:.{digits}g}"
+    return text.removeprefix("0")
+
+
+def p_sentence(p: float | None, bar: float | None = None) -> str:
+    """Return `p = .0042`, `p < .0001`, or that there is none."""
+    text = p_value(p, bar)
+    if text == DASH:
+        return "no p"
+    return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"
+
+
+def mean_and_spread(summary: Summary | None, decimals: int, sign: str = "±") -> str:
+    """Return `1.9260 ± 0.0170`; the spread of a single seed is a dash."""
+    if summary is None:
+        return DASH
+    return f"{number(summary.mean, decimals)} {sign} {number(summary.std, decimals)}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return `34.1 s`, `12 min 5 s` or `3 h 20 min`."""
+    if seconds is None or not math.isfinite(seconds) or seconds < 0:
+        return DASH
+    if seconds < 100:  # noqa: PLR2004  # a minute and a half reads best in seconds
+        return f"{seconds:.1f} s" if seconds >= 1 or seconds == 0 else f"{seconds:.3f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004

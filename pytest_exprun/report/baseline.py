@@ -51,7 +51,7 @@ def _seed_table(arm: Arm, metric: str) -> list[str]:
     rows = [
         [str(run.spec.seed), *(number(run.metrics.get(name), formats.get(name, 0)) for name in names)] for run in arm
     ]
-    return table(("Seed", *map(markdown, names)), rows, numbers_from=0)
+    return table(("Seed", *map(markdown, names)), rows)
 
 
 def _sensitivity(arm: Arm, metric: str, most_seeds: int) -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_exprun.comparison import Comparison
-from pytest_exprun.model import Summary, Verdict
+from pytest_exprun.model import Verdict
 from pytest_exprun.report.names import baseline_stem
-from pytest_exprun.report.text import code, markdown, number, p_sentence, p_value, percent, places, signed
+from pytest_exprun.report.text import code, level, markdown, number, p_sentence, percent, places, signed
 
 _KINDS = {
     "identical": "Every seed gave the baseline's value to the last bit: the change did nothing to this metric.",
@@ -26,16 +26,28 @@ def certainty(comparison: Comparison) -> list[str]:
 
 
 def confirmation(comparison: Comparison) -> str:
-    """Return whether the test bears the verdict out, `confirmed, p = .0042` or `not confirmed, p = .11`, in plain text."""
+    """Return whether the test bears the verdict out, in plain text: `confirmed, p = .0042`, `not confirmed, p = .11`."""
     judgement = comparison.judgement
     if judgement.p_value is None:
         return "no test: a seed diverged"
-    word = "confirmed" if judgement.confirmed else "not confirmed"
-    return f"{word}, {p_sentence(judgement.p_value, judgement.alpha)}"
+    p = p_sentence(judgement.p_value, judgement.alpha)
+    if comparison.verdict is Verdict.NEUTRAL:
+        return f"{p}, {'a' if judgement.confirmed else 'no'} difference shown"
+    return f"{'confirmed' if judgement.confirmed else 'not confirmed'}, {p}"
+
+
+def is_doubtful(comparison: Comparison) -> bool:
+    """Whether a WINNER or LOSER stands that the test does not bear out: this must stand out wherever the verdict does."""
+    return comparison.verdict is not Verdict.NEUTRAL and comparison.judgement.confirmed is False
 
 
 def _items(comparison: Comparison) -> Iterator[tuple[str, str]]:
     yield "Test", _test(comparison)
+    if is_doubtful(comparison):
+        yield (
+            "Doubt",
+            "The bar in sigmas was reached, significance was not: chance alone does this more often than the test allows.",
+        )
     if comparison.judgement.kind is not None:
         yield "Kind", f"{markdown(comparison.judgement.kind)}. {_KINDS[comparison.judgement.kind]}"
     yield "Difference", _difference(comparison)
@@ -59,32 +71,17 @@ def _items(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 
 def _places(comparison: Comparison) -> int:
-    return places([comparison.baseline[comparison.metric], _spread(comparison)])
-
-
-def _spread(comparison: Comparison) -> Summary:
-    """Return the baseline's standard deviation as a value, so that differences print with as many decimals as it needs."""
-    s_b = comparison.evidence.s_b
-    return Summary(1, s_b, s_b, s_b, s_b)
+    return places([comparison.baseline[comparison.metric]])
 
 
 def _test(comparison: Comparison) -> str:
     judgement = comparison.judgement
     if judgement.p_value is None:
-        return "None: a seed diverged, so there is no p value. Figures below are over the finite seeds only."
-    asked = "tested" if judgement.rule == "tested" else "tested, printed beside every verdict"
-    sentence = (
-        f"one-sided {judgement.test} test on {len(judgement.seeds)} seeds (rule {code(asked.partition(',')[0])}, look {judgement.look}), "
-        f"confirmed at p <= {p_value(judgement.alpha)}."
-    )
+        return "None: a seed diverged, so there is no p. The figures below are over the finite seeds only."
     text = confirmation(comparison)
-    if comparison.verdict is Verdict.NEUTRAL:
-        shown = "a difference is shown" if judgement.confirmed else "no difference is shown"
-        return f"{p_sentence(judgement.p_value, judgement.alpha)}, {shown}: {sentence}"
     return (
-        f"{text}: {sentence}"
-        if judgement.confirmed
-        else f"**{text}**: {sentence} The bar was reached, significance was not."
+        f"{f'**{text}**' if is_doubtful(comparison) else text}: a one-sided {judgement.test} test over "
+        f"{len(judgement.seeds)} experiment seeds (look {judgement.look}), which takes p of at most {level(judgement.alpha)}."
     )
 
 

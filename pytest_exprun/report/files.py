@@ -91,8 +91,21 @@ def read_reports(directory: Path) -> dict[str, Mapping[str, Any]]:
 
 
 def json_text(data: Mapping[str, Any]) -> str:
-    """Return JSON that a person can read and a diff can show, a line for each entry but for the curves' points."""
-    return json.dumps(data, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+    """Return JSON with a line for each entry of the outer two levels, so one for each run: diffs show what changed."""
+    entries = [f"{json.dumps(name)}: {_nested(value)}" for name, value in data.items()]
+    return "{\n" + ",\n".join(entries) + "\n}\n"
+
+
+def _nested(value: object) -> str:
+    if isinstance(value, list) and value:
+        return "[\n " + ",\n ".join(map(_one_line, value)) + "\n]"
+    if isinstance(value, dict) and value:
+        return "{\n " + ",\n ".join(f"{json.dumps(key)}: {_one_line(one)}" for key, one in value.items()) + "\n}"
+    return _one_line(value)
+
+
+def _one_line(value: object) -> str:
+    return json.dumps(value, ensure_ascii=True, allow_nan=False)
 
 
 def publish(path: Path, content: str) -> bool:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_exprun.comparison import Comparison
 from pytest_exprun.errors import ExprunError
-from pytest_exprun.model import Budget
-from pytest_exprun.report.certainty import confirmation
+from pytest_exprun.model import Budget, Effect
+from pytest_exprun.report.certainty import confirmation, is_doubtful
 from pytest_exprun.report.family import rank
 from pytest_exprun.report.markdown import document, summary
 from pytest_exprun.report.names import baseline_stem
-from pytest_exprun.report.text import code, duration, markdown, mean_and_spread, number, p_value, percent, places, table
+from pytest_exprun.report.text import code, duration, markdown, mean_and_spread, p_value, percent, places, signed, table
 
 MARK = "<!-- Written by pytest-exprun from the .json files of this folder. Changes are lost. -->"
 _HEADER = ("Experiment", "Change", "Verdict", "Improvement", "In sigmas", "p", "n", "Wall time")
@@ -54,7 +55,7 @@ def _sections(group: Iterable[tuple[str, Comparison]]) -> list[list[str]]:
     spread = mean_and_spread(found, places([found]))
     link = f"[{found.n} seeds]({baseline_stem(control, declared.budget)}.md)"
     rows = [_row(stem, comparison) for stem, comparison in entries]
-    return [[title], [f"Baseline: {spread} over {link}.{scale}"], table(_HEADER, rows, numbers_from=3)]
+    return [[title], [f"Baseline: {spread} over {link}.{scale}"], table(_HEADER, rows)]
 
 
 def _row(stem: str, comparison: Comparison) -> list[str]:
@@ -62,16 +63,22 @@ def _row(stem: str, comparison: Comparison) -> list[str]:
     decimals = places([comparison.baseline[comparison.metric]])
     seconds = summary(comparison.experiment, "wall_time")
     change = "" if wall is None else f" ({percent(wall.raw_percent)}{'' if wall.comparable else ', not comparable'})"
-    unsure = "" if judgement.confirmed or comparison.verdict == "NEUTRAL" else f" ({confirmation(comparison)})"
-    gain = None if effect.raw_percent is None else abs(effect.raw_percent)
-    sign = "-" if (judgement.improvement or 0) < 0 else ""
+    remark = f" ({confirmation(comparison)})" if is_doubtful(comparison) or judgement.p_value is None else ""
+    gain = f"{signed(judgement.improvement, decimals)} ({percent(_relative(effect))})"
     return [
         f"[{markdown(comparison.name)}]({stem}.md)",
         code(" ".join(comparison.declaration.change), cell=True),
-        f"{comparison.verdict}{unsure}",
-        f"{number(judgement.improvement, decimals)} ({sign}{number(gain, 1)} %)",
-        number(judgement.sigmas, 1),
+        f"{comparison.verdict}{remark}",
+        gain,
+        signed(judgement.sigmas, 1),
         p_value(judgement.p_value, judgement.alpha),
         str(comparison.evidence.n_experiment),
         f"{duration(seconds.mean if seconds else None)}{change}",
     ]
+
+
+def _relative(effect: Effect) -> float | None:
+    """Return the change in percent, positive when better."""
+    if effect.raw_percent is None or effect.improvement is None:
+        return None
+    return math.copysign(effect.raw_percent, effect.improvement)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pytest_exprun.comparison import Comparison
 from pytest_exprun.errors import RefusedError
 from pytest_exprun.model import Arm, Budget, Effect, RunResult, Summary
-from pytest_exprun.report.certainty import certainty
+from pytest_exprun.report.certainty import certainty, confirmation, is_doubtful
 from pytest_exprun.report.provenance import data, environment, reproduction
 from pytest_exprun.report.text import (
     DASH,
@@ -184,7 +184,8 @@ def _clock_row(metric: str, comparison: Comparison) -> list[str]:
 
 
 def _verdict_section(comparison: Comparison, gate: str | None) -> list[str]:
-    lines = [f"## Verdict: {comparison.verdict}", "", f"{markdown(_sentence(comparison.reason))}"]
+    doubt = f" **{markdown(confirmation(comparison))}**" if is_doubtful(comparison) else ""
+    lines = [f"## Verdict: {comparison.verdict}", "", f"{markdown(_sentence(comparison.reason))}{doubt}"]
     if gate:
         lines += ["", f"Gate {code(comparison.declaration.gate)}: {markdown(_sentence(gate))}"]
     return lines
@@ -210,7 +211,7 @@ def _seeds_section(comparison: Comparison) -> list[str]:
         "",
         f"{name} of each run, and experiment minus baseline at the same seed ({better} is better).",
         "",
-        *table(header, _seed_rows(comparison, decimals, clocks), numbers_from=0),
+        *table(header, _seed_rows(comparison, decimals, clocks)),
     ]
 
 
@@ -234,5 +235,5 @@ def _prediction_section(comparison: Comparison) -> list[str]:
         "",
         *quoted,
         "",
-        f"What happened: **{comparison.verdict}**, {markdown(_sentence(comparison.reason))}",
+        f"What happened: **{comparison.verdict}**, {markdown(comparison.reason)}.",
     ]

@@ -31,6 +31,7 @@ STYLE_VERSION = 1
 INK, FAINT, GROUND, BASELINE, EXPERIMENT = "#24292f", "#8c959f", "#ffffff", "#0969da", "#bc4c00"
 DARK = {INK: "#e6edf3", FAINT: "#6e7681", GROUND: "#0d1117", BASELINE: "#58a6ff", EXPERIMENT: "#f0883e"}
 _MOST_LABEL = 48
+_MOST_POINTS = 40
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,13 @@ def _with_dark_mode(svg: str, digest: str) -> str:
         for kind in ("fill", "stroke")
     )
     style = f"<!-- exprun {digest} -->\n<style>@media (prefers-color-scheme: dark){{{rules}}}</style>"
-    trimmed = re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE)
-    return re.sub(r"(<svg [^>]*>)", lambda tag: f"{tag[0]}\n {style}", trimmed, count=1)
+    return re.sub(r"(<svg [^>]*>)", lambda tag: f"{tag[0]}\n {style}", _trimmed(svg), count=1)
+
+
+def _trimmed(svg: str) -> str:
+    """Cut coordinates to a hundredth of a point, which no eye sees, and drop blanks at line ends: half the size."""
+    short = re.sub(r'(?<= d=")[^"]*', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), svg)
+    return re.sub(r"[ \t]+$", "", short, flags=re.MULTILINE)
 
 
 def _label(text: str) -> str:
@@ -167,19 +173,21 @@ def _draw_curves(comparison: Comparison, figure: Figure) -> None:
     assert metric is not None  # asked for only where there are curves
     across = _across(comparison)
     whole, late = figure.subplots(1, 2)
+    half = _end(comparison, metric, across) / 2
     for arm, name, colour, _ in _arms(comparison):
         curves = [points for run in arm if len(points := _points(run, metric, across)) > 1]
         dashes = "--" if name == "baseline" else "-"
-        for axes in (whole, late):
+        for axes, start in ((whole, 0.0), (late, half)):
             for points in curves:
-                axes.plot(*zip(*points, strict=True), color=colour, alpha=0.35, linewidth=0.8, linestyle=dashes)
-            axes.plot(*_mean_curve(curves), color=colour, linewidth=1.8, linestyle=dashes, label=f"{name} ({len(arm)})")
+                _draw_line(axes, points, start, color=colour, alpha=0.35, linewidth=0.8, linestyle=dashes)
+            label = f"{name} ({len(arm)})"
+            _draw_line(axes, _mean_curve(curves), start, color=colour, linewidth=1.8, linestyle=dashes, label=label)
     for axes, title in ((whole, "whole run"), (late, "last half")):
         axes.set_title(title)
         axes.set_xlabel(across)
         axes.set_ylabel(_label(metric))
         axes.grid(visible=True, alpha=0.3, linewidth=0.5)
-    _zoom_on_last_half(late, comparison, metric, across)
+    late.set_xlim(half, 2 * half)
     whole.legend()
     if across == "tokens":
         _short_tokens((whole, late))
@@ -193,20 +201,24 @@ def _short_tokens(panels: Sequence[Axes]) -> None:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
-def _mean_curve(curves: Sequence[Sequence[tuple[float, float]]]) -> tuple[list[float], list[float]]:
+def _draw_line(axes: Axes, points: Sequence[tuple[float, float]], start: float, **style: Any) -> None:
+    """Draw the part of a curve from `start` on, at most `_MOST_POINTS` of its points, the last always among them."""
+    shown = [point for point in points if point[0] >= start]
+    stride = -(-len(shown) // _MOST_POINTS) or 1
+    thinned = shown[::-stride][::-1]
+    axes.plot([x for x, _ in thinned], [y for _, y in thinned], **style)
+
+
+def _mean_curve(curves: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
     """Return the mean at the positions that every seed has."""
     by_position: list[Mapping[float, float]] = [dict(points) for points in curves]
     common = [x for x, _ in curves[0] if all(x in one for one in by_position)]
-    return common, [sum(one[x] for one in by_position) / len(curves) for x in common]
+    return [(x, sum(one[x] for one in by_position) / len(curves)) for x in common]
 
 
-def _zoom_on_last_half(axes: Axes, comparison: Comparison, metric: str, across: str) -> None:
-    points = [point for run in (*comparison.baseline, *comparison.experiment) for point in _points(run, metric, across)]
-    end = max(x for x, _ in points)
-    late = [y for x, y in points if x >= end / 2]
-    room = 0.06 * (max(late) - min(late)) or 0.01
-    axes.set_xlim(end / 2, end)
-    axes.set_ylim(min(late) - room, max(late) + room)
+def _end(comparison: Comparison, metric: str, across: str) -> float:
+    runs = (*comparison.baseline, *comparison.experiment)
+    return max(x for run in runs for x, _ in _points(run, metric, across))
 
 
 # Seeds and their difference.

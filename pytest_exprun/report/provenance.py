@@ -19,7 +19,7 @@ def environment(arms: Sequence[Arm]) -> list[str]:
     known = [[name, *cells] for name, cells in rows if any(cell != DASH for cell in cells)]
     if not known:
         return ["The runs recorded nothing about the machine they ran on."]
-    return table(("", *("Baseline", "Experiment")[: len(arms)]), [*known, _busy(arms)], numbers_from=99)
+    return table(("", *("Baseline", "Experiment")[: len(arms)]), [*known, _busy(arms)])
 
 
 def _values(name: str, arm: Arm) -> str:

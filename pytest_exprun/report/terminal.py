@@ -7,16 +7,29 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_exprun.comparison import Comparison
-from pytest_exprun.model import Budget, CurvePoint, RunResult, RunSpec, Summary, Verdict
-from pytest_exprun.report.certainty import confirmation
+from pytest_exprun.model import Budget, CurvePoint, Effect, RunResult, RunSpec, Summary, Verdict
+from pytest_exprun.report.certainty import confirmation, is_doubtful
 from pytest_exprun.report.family import Family, families
 from pytest_exprun.report.markdown import summary
-from pytest_exprun.report.text import DASH, duration, mean_and_spread, number, p_value, percent, places, plain, signed
+from pytest_exprun.report.text import (
+    DASH,
+    duration,
+    level,
+    mean_and_spread,
+    number,
+    p_value,
+    percent,
+    places,
+    plain,
+    signed,
+)
 
 Line = tuple[dict[str, bool], str]
 """pytest's markup keywords, and a line of text."""
 
 NOT_COMPARABLE = "*"
+_HEADER = ("name", "verdict", "baseline", "experiment", "sigma", "p", "n", "wall %", "Holm p")
+_GAP = 2
 _NAME_WIDTH = 22
 _MARKUP = {Verdict.WINNER: {"green": True}, Verdict.NEUTRAL: {}, Verdict.LOSER: {"red": True}}
 
@@ -141,58 +154,57 @@ def _title(family: Family) -> list[str]:
 
 
 def _fitted(family: Family, width: int) -> list[list[str]]:
-    """Lay the table out in the widest style that fits; in the narrowest, a long name has a line of its own."""
-    for gap, full in ((2, True), (2, False), (1, False)):
-        rows = _cells(family, full=full)
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        if sum(widths) + gap * (len(widths) - 1) <= width:
-            return [[_aligned(row, widths, gap)] for row in rows]
-    widths[0] = max(4, width - sum(widths[1:]) - gap * (len(widths) - 1))
+    """Lay the table out in full, or if that is too wide with two digits of the spread and a line of its own for a long name."""
+    for full in (True, False):
+        rows = [_HEADER, *(_row(*entry, full=full) for entry in zip(family.comparisons, family.holm, strict=True))]
+        widths = _widths(rows)
+        spare = width - sum(widths[1:]) - _GAP * (len(widths) - 1)
+        if widths[0] <= spare:
+            return [[_aligned(row, widths)] for row in rows]
+    widths[0] = max(len(_HEADER[0]), spare)
     return [
-        [_aligned(row, widths, gap)] if len(row[0]) <= widths[0] else [row[0], _aligned(("", *row[1:]), widths, gap)]
+        [_aligned(row, widths)] if len(row[0]) <= widths[0] else [row[0], _aligned(("", *row[1:]), widths)]
         for row in rows
     ]
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int], gap: int) -> str:
-    """Join a row's cells: name and verdict to the left, numbers to the right."""
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int], texts: int = 2) -> str:
+    """Join a row's cells: the first `texts` of them to the left, numbers to the right."""
     cells = [
-        cell.ljust(size) if column < 2 else cell.rjust(size)  # noqa: PLR2004
+        cell.ljust(size) if column < texts else cell.rjust(size)
         for column, (cell, size) in enumerate(zip(row, widths, strict=True))
     ]
-    return (" " * gap).join(cells).rstrip()
+    return (" " * _GAP).join(cells).rstrip()
 
 
-def _cells(family: Family, *, full: bool) -> list[Sequence[str]]:
-    rows: list[Sequence[str]] = [
-        ("experiment", "verdict", "baseline", "experiment", "sigma", "p", "n", "wall %", "Holm")
-    ]
-    for comparison, q in zip(family.comparisons, family.holm, strict=True):
-        judgement = comparison.judgement
-        means = [_mean(summary(arm, family.metric), full=full) for arm in (comparison.baseline, comparison.experiment)]
-        unsure = "?" if judgement.confirmed is False and comparison.verdict is not Verdict.NEUTRAL else ""
-        rows.append(
-            (
-                plain(comparison.name),
-                comparison.verdict.value,
-                *means,
-                signed(judgement.sigmas, 1),
-                p_value(judgement.p_value, judgement.alpha) + unsure,
-                str(comparison.evidence.n_experiment),
-                _wall(comparison),
-                p_value(q),
-            )
-        )
-    return rows
+def _row(comparison: Comparison, q: float | None, *, full: bool) -> Sequence[str]:
+    judgement, baseline = comparison.judgement, comparison.baseline[comparison.metric]
+    s_b = comparison.evidence.s_b
+    decimals = places([baseline]) if full else places([Summary(1, s_b, None, s_b, s_b)]) - 2
+    means = (
+        _mean(found, decimals, full=full) for found in (baseline, summary(comparison.experiment, comparison.metric))
+    )
+    return (
+        plain(comparison.name),
+        comparison.verdict.value,
+        *means,
+        signed(judgement.sigmas, 1),
+        p_value(judgement.p_value, judgement.alpha) + ("?" if is_doubtful(comparison) else ""),
+        str(comparison.evidence.n_experiment),
+        _wall(comparison),
+        p_value(q),
+    )
 
 
-def _mean(found: Summary | None, *, full: bool) -> str:
+def _mean(found: Summary | None, decimals: int, *, full: bool) -> str:
     if found is None:
         return DASH
-    if full:
-        return mean_and_spread(found, places([found]), "+-")
-    of_spread = Summary.of([found.std or found.mean])
-    return mean_and_spread(found, max(0, places([of_spread]) - 2), "+-").replace(" ", "")
+    text = mean_and_spread(found, max(0, decimals), "+-")
+    return text if full else text.replace(" ", "").replace("+-0.", "+-.")
 
 
 def _wall(comparison: Comparison) -> str:
@@ -205,8 +217,8 @@ def _wall(comparison: Comparison) -> str:
 def _remarks(comparison: Comparison) -> Iterator[str]:
     """Yield what must not be missed beside a row."""
     name, judgement = plain(comparison.name), comparison.judgement
-    if judgement.confirmed is False and comparison.verdict is not Verdict.NEUTRAL:
-        yield f"{name}: {comparison.verdict}, but {confirmation(comparison)} (bar {p_value(judgement.alpha)})"
+    if is_doubtful(comparison):
+        yield f"{name}: {comparison.verdict}, but {confirmation(comparison)} (level {level(judgement.alpha)})"
     if comparison.two_sigma.verdict is not comparison.verdict:
         yield f"{name}: {comparison.verdict} by rule {judgement.rule}, {comparison.two_sigma.verdict} by the protocol's two_sigma"
     if judgement.kind in ("diverged", "blow-up", "identical"):
@@ -240,39 +252,39 @@ def assertion_lines(comparison: Comparison) -> list[str]:
         "",
         *_metric_table(comparison),
         "",
-        *(_seed_line(comparison)),
+        *_seed_lines(comparison),
     ]
 
 
 def _metric_table(comparison: Comparison) -> list[str]:
-    rows: list[Sequence[str]] = [("metric", "baseline", "experiment", "change", "sigma", "d", "95 % interval")]
-    for name, effect in comparison.effects.items():
-        found = [summary(arm, name) for arm in (comparison.baseline, comparison.experiment)]
-        decimals = places(one for one in found if one is not None)
-        mark = "" if effect.comparable else NOT_COMPARABLE
-        low, high = effect.ci
-        interval = DASH if low is None else f"{signed(low, decimals)} to {signed(high, decimals)}"
-        rows.append(
-            (
-                plain(name),
-                *(mean_and_spread(one, decimals, "+-") for one in found),
-                percent(effect.raw_percent) + mark,
-                signed(effect.sigmas, 1),
-                signed(effect.cohens_d, 2),
-                interval,
-            )
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [_aligned((row[0], *row[1:]), widths, 2) for row in rows]
+    """Return a row for every metric, but for constants."""
+    header = ("metric", "baseline", "experiment", "change", "sigmas better", "d", "95 % interval")
+    rows = [header, *(_metric_row(effect, comparison) for effect in comparison.effects.values() if effect.delta != 0)]
+    widths = _widths(rows)
+    return [_aligned(row, widths, texts=1) for row in rows]
 
 
-def _seed_line(comparison: Comparison) -> list[str]:
+def _metric_row(effect: Effect, comparison: Comparison) -> Sequence[str]:
+    found = [summary(arm, effect.metric) for arm in (comparison.baseline, comparison.experiment)]
+    decimals = places(one for one in found if one is not None)
+    low, high = effect.ci
+    return (
+        plain(effect.metric),
+        *(mean_and_spread(one, decimals, "+-") for one in found),
+        percent(effect.raw_percent) + ("" if effect.comparable else NOT_COMPARABLE),
+        signed(effect.sigmas, 1),
+        signed(effect.cohens_d, 2),
+        DASH if low is None else f"{signed(low, decimals)} to {signed(high, decimals)}",
+    )
+
+
+def _seed_lines(comparison: Comparison) -> list[str]:
+    """Return a line for each seed of the experiment."""
     decimals = places([comparison.baseline[comparison.metric]])
+    pairs = {seed: values for seed, *values in comparison.evidence.pairs}
     lines = []
-    for seed, baseline, experiment, difference in comparison.evidence.pairs:
-        if seed in comparison.experiment.seeds:
-            left, right = number(baseline, decimals), number(experiment, decimals)
-            lines.append(
-                f"seed {seed:<5} {left} -> {right if experiment is not None else 'diverged'}  {signed(difference, decimals)}".rstrip()
-            )
+    for seed in comparison.experiment.seeds:
+        left, right, difference = pairs[seed]
+        end = "diverged" if right is None else number(right, decimals)
+        lines.append(f"seed {seed:<5} {number(left, decimals)} -> {end}  {signed(difference, decimals)}")
     return lines

@@ -12,6 +12,7 @@ DASH = "-"
 _LEAST_PLACES = 4
 _MOST_PLACES = 12
 _SMALLEST_P = 1e-4
+_NUMERIC = re.compile(r"[-+<.]?[.\d]|-$|diverged$|not run$")
 
 
 def plain(text: object) -> str:
@@ -35,7 +36,7 @@ def markdown(text: object) -> str:
     line = re.sub(r"(?i)\b(https?|ftp)://", r"\1&#58;//", line)
     line = re.sub(r"(?i)\bwww\.", r"www&#46;", line)
     line = line.replace("@", "&#64;")
-    return re.sub(r"^(\d*)([-+=#.):])", r"\1\\\2", line)
+    return re.sub(r"^(\d*)([-+=#.)](?![^\s#=-]))", r"\1\\\2", line)
 
 
 def code(text: object, *, cell: bool = False) -> str:
@@ -55,10 +56,11 @@ def code_block(lines: Iterable[str]) -> list[str]:
     return [f"{fence}sh", *content, fence]
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from: int = 1) -> list[str]:
-    """Return a Markdown table; columns from `numbers_from` on are right-aligned. Cells must be escaped already."""
-    marks = ["---" if column < numbers_from else "---:" for column in range(len(header))]
-    return ["| " + " | ".join(cells) + " |" for cells in (header, marks, *rows)]
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return a Markdown table, columns of numbers right-aligned. Cells must be escaped already."""
+    body = list(rows)
+    marks = ["---:" if body and all(_NUMERIC.match(row[at]) for row in body) else "---" for at in range(len(header))]
+    return ["| " + " | ".join(cells) + " |" for cells in (header, marks, *body)]
 
 
 def places(summaries: Iterable[Summary]) -> int:
@@ -102,11 +104,15 @@ def p_value(p: float | None, bar: float | None = None) -> str:
         return DASH
     if p < _SMALLEST_P:
         return "<.0001"
-    digits = next(
-        (digits for digits in range(2, 17) if bar is None or (float(f"{p:.{digits}g}") <= bar) == (p <= bar)), 17
-    )
-    text = f"{p:.{digits}g}"
-    return text.removeprefix("0")
+    styles = (".2f" if p >= 0.1 else ".2g", *(f".{digits}g" for digits in range(3, 18)))  # noqa: PLR2004  # .30, not .3
+    shown = (format(p, style) for style in styles)
+    text = next(text for text in shown if bar is None or (float(text) <= bar) == (p <= bar))
+    return "1" if float(text) == 1 else text.removeprefix("0")
+
+
+def level(alpha: float) -> str:
+    """Return a significance level as it was set, without the leading zero: `.0196`."""
+    return f"{alpha:g}".removeprefix("0")
 
 
 def p_sentence(p: float | None, bar: float | None = None) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from pytest_exprun.comparison import Comparison
 from pytest_exprun.model import Arm
 from pytest_exprun.report.baseline import baseline_report
+from pytest_exprun.report.github import step_summary
 from pytest_exprun.report.index import MARK, index
 from pytest_exprun.report.markdown import experiment_report
 from pytest_exprun.report.names import INDEX, baseline_stem, experiment_stem
@@ -75,6 +76,20 @@ def write_index(directory: Path) -> Path | None:
         return None
     publish(path, index(read_reports(directory)))
     return path
+
+
+def append_step_summary(comparisons: Sequence[Comparison], environ: Mapping[str, str]) -> Path | None:
+    """Append the session to the file that GitHub Actions names in `GITHUB_STEP_SUMMARY`; None where there is none, or nothing to say.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    name, text = environ.get("GITHUB_STEP_SUMMARY"), step_summary(comparisons)
+    if not name or not text:
+        return None
+    with Path(name).open("a", encoding="utf-8") as file:
+        file.write(text)
+    return Path(name)
 
 
 def read_reports(directory: Path) -> dict[str, Mapping[str, Any]]:

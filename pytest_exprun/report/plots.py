@@ -179,8 +179,8 @@ def _draw_curves(comparison: Comparison, figure: Figure) -> None:
         dashes = "--" if name == "baseline" else "-"
         for axes, start in ((whole, 0.0), (late, half)):
             for points in curves:
-                _draw_line(axes, points, start, color=colour, alpha=0.35, linewidth=0.8, linestyle=dashes)
-            label = f"{name} ({len(arm)})"
+                _draw_line(axes, points, start, color=colour, alpha=0.5, linewidth=0.8, linestyle=dashes)
+            label = f"{name} ({len(arm)} seeds)"
             _draw_line(axes, _mean_curve(curves), start, color=colour, linewidth=1.8, linestyle=dashes, label=label)
     for axes, title in ((whole, "whole run"), (late, "last half")):
         axes.set_title(title)
@@ -289,4 +289,5 @@ def _draw_difference(comparison: Comparison, axes: Axes) -> None:
     axes.set_xlim(-0.5, 0.9)
     axes.set_xticks((-0.22, 0.12), ("pairs", "difference"))
     axes.set_title(f"{'lower' if comparison.lower else 'higher'} is better")
+    axes.set_ylabel("experiment - baseline")
     axes.margins(y=0.12)

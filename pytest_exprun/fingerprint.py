@@ -24,6 +24,7 @@ from pathlib import Path
 from pytest_exprun.errors import SettingsError, TrainerError
 from pytest_exprun.imports import Closure, import_closure, locate, parse
 from pytest_exprun.model import Budget, Variant
+from pytest_exprun.opened import OPENED, OpenedFiles
 from pytest_exprun.settings import Settings
 
 SCHEMA = "1"
@@ -31,6 +32,7 @@ SCHEMA = "1"
 QUESTION = ("flags", "source ref", "common args", "budget")
 """Components that say what is asked. The others say under which conditions it was answered."""
 ABSENT = "absent"
+_OPENED, _LISTED = "file ", "names in "
 
 _COMPILED = (
     ".py",
@@ -51,6 +53,10 @@ _COMPILED = (
 )
 _CONFIGURED = (".json", ".toml", ".yaml", ".yml", ".ini", ".cfg", ".sh")
 _SOURCE_SUFFIXES = frozenset({*_COMPILED, *_CONFIGURED})
+# Read by development tools. A trainer that reads one of these names it in its source, or is heard reading it.
+_TOOL_FILES = frozenset(
+    {"pytest.ini", "tox.ini", "setup.cfg", "pyproject.toml", "mypy.ini", "ruff.toml", "package.json", "setup.py"}
+)
 _LONGEST_SHOWN = 80
 _STAT_TRUSTED_ABOVE = 1 << 20
 # A file written within this time of being read may change again without its time stamps changing (coarse clocks of file systems).
@@ -88,6 +94,18 @@ class Key:
         names = sorted({*self.components, *other.components})
         pairs = ((name, self.components.get(name, ABSENT), other.components.get(name, ABSENT)) for name in names)
         return [(name, old, new) for name, old, new in pairs if old != new]
+
+    def may_be_equal(self, other: Key) -> bool:
+        """Whether training one seed again can show that only code changed, and nothing that matters.
+
+        So it is where sources differ, and beyond them only what the sources newly name or name no more (an input, a package, an
+        environment variable); not where something that both name has another value.
+        """
+        changes = self.changes(other)
+        sources = [change for change in changes if change[0].startswith("source ")]
+        others = [change for change in changes if not change[0].startswith("source ")]
+        named = ("input ", "package ", "environment ")
+        return bool(sources) and all(name.startswith(named) and ABSENT in (old, new) for name, old, new in others)
 
     def why(self, other: Key) -> str:
         """Say in one line what differs from this key to `other`: `source train_llm.py changed; package torch 2.12.0 -> 2.13.0`."""
@@ -292,6 +310,31 @@ class Fingerprinter:
         changed.extend(watched.label for watched in self._inputs.values() if self._digest(watched) != watched.digest)
         return changed
 
+    def opened(self, files: OpenedFiles = OPENED) -> dict[str, str]:
+        """Return label -> digest of what the runs of this process read and the key does not name, for `Store.save`.
+
+        A file that changes between two runs of a session shows in `sources_changed` after the second.
+        """
+        root = self.settings.root.resolve()
+        known = {*self._closure.files, *(path for path, _ in self._sources.values())}
+        known |= {
+            path for watched in self._inputs.values() for path in watched.paths if not watched.label.startswith(_OPENED)
+        }
+        found = {}
+        for path in (*files.files(root), *files.folders(root)):
+            if path == root or any(path == each or path.is_relative_to(each) for each in (*known, *self._own_folders)):
+                continue
+            label = f"{_LISTED if path.is_dir() else _OPENED}{path.relative_to(root).as_posix()}"
+            found[label] = self.content_of(label)
+        return found
+
+    def content_of(self, label: str) -> str:
+        """Return the digest of what a label of `opened` names, as it is on disk; `absent` if it is gone. Read once a session."""
+        if label not in self._inputs:
+            path = self.settings.root.resolve() / label.removeprefix(_LISTED).removeprefix(_OPENED)
+            self._watch(label, [path])
+        return self._inputs[label].digest
+
     @cached_property
     def _search(self) -> list[str]:
         root = str(self.settings.root.resolve())
@@ -312,7 +355,7 @@ class Fingerprinter:
     def _sources(self) -> dict[str, tuple[Path, str]]:
         """Map label to (path, digest), of the closure and of opaque files' whole packages too."""
         paths: dict[Path, None] = dict.fromkeys(sorted(self._closure.files))
-        for path in sorted(self._closure.opaque):
+        for path in sorted(self._closure.opaque | self._closure.placed):
             paths |= dict.fromkeys(self._package_files(path))
         sources = {}
         for path in paths:
@@ -330,14 +373,22 @@ class Fingerprinter:
             return ABSENT
 
     def _package_files(self, path: Path) -> Iterator[Path]:
-        """Every file of the package that an opaque module lies in; source-like files of the folder for a module in no package."""
+        """What may belong to a module that hides what it reads: its whole package, bytes of everything.
+
+        A module in no package has no such bounds: all source-like files below its folder if it is opaque, configuration files beside it
+        if it reads `__file__`.
+        """
         folder = path.parent
-        in_package = (folder / "__init__.py").exists()
-        while in_package and (folder.parent / "__init__.py").exists():
-            folder = folder.parent
-        for file in _files_below(folder, self._own_folders):
-            if in_package or (file.suffix in _SOURCE_SUFFIXES and not _is_test(file)):
-                yield file
+        if (folder / "__init__.py").exists():
+            while (folder.parent / "__init__.py").exists():
+                folder = folder.parent
+            yield from _files_below(folder, self._own_folders)
+        elif path in self._closure.opaque:
+            yield from (file for file in _files_below(folder, self._own_folders) if _may_be_source(file))
+        else:
+            yield from (
+                file for file in sorted(folder.iterdir()) if file.suffix in _CONFIGURED and _may_be_source(file)
+            )
 
     @cached_property
     def _own_folders(self) -> frozenset[Path]:
@@ -405,6 +456,8 @@ class Fingerprinter:
 
     def _digest(self, watched: _Watched) -> str:
         """Hash of all files with their relative names. A big file whose time stamps did not move is not read again."""
+        if watched.label.startswith(_LISTED):
+            return _names_digest(watched.paths[0])
         files = [
             file
             for path in watched.paths
@@ -416,7 +469,8 @@ class Fingerprinter:
                 return watched.digest
             watched.stamp, watched.read_at = stamp, time.time()
             if len(files) == 1 and files[0] == watched.paths[0]:
-                return file_digest(files[0])
+                is_source = watched.label.startswith(_OPENED) and files[0].suffix == ".py"
+                return source_digest(files[0].read_bytes()) if is_source else file_digest(files[0])
             whole = hashlib.sha256()
             for file in files:
                 whole.update(
@@ -427,6 +481,14 @@ class Fingerprinter:
             return whole.hexdigest()
         except OSError:
             return ABSENT
+
+
+def _names_digest(folder: Path) -> str:
+    try:
+        names = sorted(name for name in os.listdir(folder) if not name.startswith(".") and name != "__pycache__")  # noqa: PTH208  # names
+    except OSError:
+        return ABSENT
+    return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
@@ -447,8 +509,9 @@ def _hidden(value: str | None) -> str:
     return ABSENT if value is None else hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _is_test(path: Path) -> bool:
-    return path.name.startswith("test_") or path.name == "conftest.py"
+def _may_be_source(path: Path) -> bool:
+    is_test = path.name.startswith("test_") or path.name == "conftest.py"
+    return path.suffix in _SOURCE_SUFFIXES and not is_test and path.name not in _TOOL_FILES and path.is_file()
 
 
 def _exists(path: Path) -> bool:

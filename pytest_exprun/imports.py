@@ -1,7 +1,7 @@
 """The first-party import closure of a module, found by reading source and never by importing it.
 
-A static reading cannot see everything. Where a file does something that hides what it runs (`exec`, a computed import, `__file__`, a C
-source), it is called opaque, and the fingerprint falls back to the bytes of the whole package it lies in.
+A static reading cannot see everything. Where a file does something that hides what it runs (`exec`, a computed import, a C source), it
+is called opaque, and the fingerprint falls back to the bytes of the whole package it lies in.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
-_OPAQUE_NAMES = frozenset({"__file__", "__path__", "__loader__", "__spec__", "SourceFileLoader"})
+_OPAQUE_NAMES = frozenset({"__path__", "__loader__", "__spec__", "SourceFileLoader"})
 _OPAQUE_CALLS = frozenset(
     {
         "exec",
@@ -50,6 +50,7 @@ class Facts:
     environment: set[str] = field(default_factory=set)
     file_names: set[str] = field(default_factory=set)
     opaque: bool = False
+    knows_its_place: bool = False
     reads_docstrings: bool = False
 
 
@@ -60,6 +61,7 @@ class Closure:
     Attributes:
         files: first-party files -> their syntax tree, None for one that is not Python source or does not parse.
         opaque: files whose package must be taken as a whole.
+        placed: files that read `__file__`, and so may read what lies beside them.
         packages: top-level names of third-party imports.
         environment: names of environment variables that the source reads.
         file_names: string literals that could name a file.
@@ -68,6 +70,7 @@ class Closure:
 
     files: dict[Path, ast.Module | None] = field(default_factory=dict)
     opaque: set[Path] = field(default_factory=set)
+    placed: set[Path] = field(default_factory=set)
     packages: set[str] = field(default_factory=set)
     environment: set[str] = field(default_factory=set)
     file_names: set[tuple[Path, str]] = field(default_factory=set)
@@ -154,6 +157,7 @@ def _read_node(node: ast.AST, facts: Facts) -> None:
         _read_call(node, facts)
     elif isinstance(node, ast.Name):
         facts.opaque |= node.id in _OPAQUE_NAMES
+        facts.knows_its_place |= node.id == "__file__"
         facts.reads_docstrings |= node.id == "__doc__"
     elif isinstance(node, ast.Attribute):
         facts.reads_docstrings |= node.attr == "__doc__"
@@ -221,7 +225,7 @@ class _Walk:
             elif top not in sys.stdlib_module_names:
                 self.closure.packages.add(top)
                 return
-        if not specs and top not in sys.stdlib_module_names:
+        if not specs and top not in {*sys.stdlib_module_names, "__main__"}:
             self.closure.packages.add(top)  # not found: an optional import, whose appearance later must change the key
 
     def _add(self, path: Path, spec: ModuleSpec) -> None:
@@ -237,6 +241,8 @@ class _Walk:
         star = any("*" in names for _, _, names in facts.imports)
         if facts.opaque or (star and _is_package_star(facts, package, self.search)):
             self.closure.opaque.add(path)
+        if facts.knows_its_place:
+            self.closure.placed.add(path)
         self.closure.environment |= facts.environment
         self.closure.file_names |= {(path, name) for name in facts.file_names}
         self.closure.reads_docstrings |= facts.reads_docstrings

@@ -27,6 +27,7 @@ from typing import Any
 from pytest_exprun.errors import StoreError
 from pytest_exprun.imports import is_first_party
 from pytest_exprun.library_state import LIBRARIES, LIBRARY_KINDS
+from pytest_exprun.opened import OPENED
 from pytest_exprun.process_state import PYTHON_KINDS, Kind
 
 KINDS = (*PYTHON_KINDS, *LIBRARY_KINDS)
@@ -192,7 +193,8 @@ def preserved_process_state() -> Iterator[Report]:
     _start_like_a_fresh_process()
     sys.meta_path.insert(0, watcher)
     try:
-        yield report
+        with OPENED.recording():
+            yield report
     finally:
         with contextlib.suppress(ValueError):
             sys.meta_path.remove(watcher)

@@ -1,0 +1,117 @@
+"""Locks that keep two sessions from training the same seed twice. They save work; nothing needs them to be correct.
+
+A lock is a POSIX record lock: the kernel drops it when the holder dies, however it dies, and a child process never inherits it, so an
+orphaned data-loader worker holds nothing. Where locks do not work the seed may be trained twice, and the store keeps the first record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+POLL_SECONDS = 0.2
+REMIND_SECONDS = 30.0
+_HELD_ELSEWHERE = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
+_MAX_NOTE_BYTES = 4096
+
+# Record locks belong to the process: a second thread would be let in, and closing any descriptor of the file would drop the lock.
+_in_process: dict[str, threading.RLock] = {}
+_in_process_guard = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock, as it says itself; None where it did not (yet) say."""
+
+    pid: int | None = None
+    host: str | None = None
+    what: str | None = None
+    since: float | None = None
+
+    def __str__(self) -> str:
+        who = f"process {self.pid} on {self.host}" if self.pid is not None else "another process"
+        held = "" if self.since is None else f", for {max(0.0, time.time() - self.since):.0f} s so far"
+        return f"{who} trains {self.what or 'it'}{held}"
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, what: str, on_wait: Callable[[str], None] | None = None) -> Iterator[bool]:
+    """Hold a lock during the block, waiting for whoever has it; yields whether it works here at all.
+
+    Args:
+        path: the lock file; its folder is made, the file stays.
+        what: what the holder does, for those who wait: `seed 42 of --rope`.
+        on_wait: told `waiting for ...` when waiting starts and every 30 s.
+    """
+    with _thread_lock(path):
+        descriptor = _open(path)
+        try:
+            locked = descriptor is not None and _acquire(descriptor, path, what, on_wait or _ignore)
+            if locked and descriptor is not None:
+                _sign(descriptor, what)
+            yield locked
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)  # drops the lock
+
+
+def _thread_lock(path: Path) -> threading.RLock:
+    with _in_process_guard:
+        return _in_process.setdefault(os.path.abspath(path), threading.RLock())  # noqa: PTH100  # a link must not be resolved
+
+
+def _ignore(_text: str) -> None:
+    pass
+
+
+def _open(path: Path) -> int | None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+    except OSError:
+        return None  # the store says what is wrong with the folder, in better words
+
+
+def _acquire(descriptor: int, path: Path, what: str, on_wait: Callable[[str], None]) -> bool:
+    """Try until the lock is ours; False where there are no locks (another system, a network file system)."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    told = float("-inf")
+    while True:
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _HELD_ELSEWHERE:
+                return False
+        else:
+            return True
+        if time.monotonic() - told >= REMIND_SECONDS:
+            told = time.monotonic()
+            on_wait(f"waiting for {what}: {holder(descriptor)} (lock {path.name})")
+        time.sleep(POLL_SECONDS)
+
+
+def holder(descriptor: int) -> Holder:
+    """Read what the holder of a lock wrote into its file."""
+    try:
+        note = json.loads(os.pread(descriptor, _MAX_NOTE_BYTES, 0))
+        return Holder(int(note["pid"]), str(note["host"]), str(note["what"]), float(note["since"]))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return Holder()
+
+
+def _sign(descriptor: int, what: str) -> None:
+    note = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "what": what, "since": time.time()})
+    with contextlib.suppress(OSError):  # the note only serves those who wait
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, note.encode()[:_MAX_NOTE_BYTES], 0)

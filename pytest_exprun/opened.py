@@ -1,0 +1,103 @@
+"""Which files and folders below the root a run reads, heard from the interpreter's audit events.
+
+A static reading of the trainer cannot know them all (a computed path, a plugin folder); what a run really opened is stored with its
+record, which stands only while these files are what they were. Reads that bypass Python (a C++ data loader, another process) make no
+event: declare those with `exprun_inputs`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+_WRITES = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+class OpenedFiles:
+    """Collects what is read while a block of `recording` is open, from all threads, until the end of the process.
+
+    It adds up over runs: a module is read at its first import and stands in memory for all later runs of the process.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, None] = {}
+        self._folders: dict[str, None] = {}
+        self._written: set[str] = set()
+        self._recording = 0
+        self._hooked = False
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def recording(self) -> Iterator[None]:
+        """Listen during this block. An audit hook cannot be removed, so it is added at the first use and does nothing outside."""
+        with self._lock:
+            if not self._hooked:
+                sys.addaudithook(self._hear)
+                self._hooked = True
+            self._recording += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._recording -= 1
+
+    def files(self, root: Path) -> list[Path]:
+        """Existing files below `root` that were only read, without hidden ones; a compiled module as its source.
+
+        A file that runs also write (a table of results, a cache) says nothing about what they depend on.
+        """
+        chosen = {_source_of(Path(name)) for name in list(self._files) if name not in self._written}
+        return sorted(path for path in chosen if _is_visible_below(path, root) and path.is_file())
+
+    def folders(self, root: Path) -> list[Path]:
+        """Folders below `root` that were listed: a new file there may change a run."""
+        return sorted(
+            path for path in map(Path, list(self._folders)) if _is_visible_below(path, root) and path.is_dir()
+        )
+
+    def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
+        if not self._recording or event not in {"open", "os.listdir", "os.scandir"}:
+            return
+        path = arguments[0]
+        if not isinstance(path, str | bytes | os.PathLike) or not path:
+            return
+        try:
+            name = os.path.abspath(os.fsdecode(path))  # noqa: PTH100  # called for every open in the process: it must be quick
+        except (OSError, TypeError, ValueError):
+            return  # no path, or no working directory
+        if event == "open":
+            self._note_file(name, arguments)
+        elif not sys._getframe(1).f_code.co_filename.startswith("<frozen importlib"):  # noqa: SLF001  # the import system lists every folder
+            self._folders[name] = None
+
+    def _note_file(self, name: str, arguments: tuple[object, ...]) -> None:
+        mode, flags = arguments[1], arguments[2]
+        writes = set(mode) & set("wax+") if isinstance(mode, str) else isinstance(flags, int) and flags & _WRITES
+        if writes:
+            self._written.add(name)
+        else:
+            self._files[name] = None
+
+
+def _source_of(path: Path) -> Path:
+    if path.suffix == ".pyc":
+        with contextlib.suppress(ValueError, NotImplementedError):
+            return Path(importlib.util.source_from_cache(str(path)))
+    return path
+
+
+def _is_visible_below(path: Path, root: Path) -> bool:
+    """Below the root, in no hidden folder, cache or installed package: `.git` changes with every commit and no result."""
+    if not path.is_relative_to(root):
+        return False
+    parts = path.relative_to(root).parts
+    return not any(part.startswith(".") or part in {"__pycache__", "site-packages"} for part in parts)
+
+
+OPENED = OpenedFiles()
+"""What the runs of this process have read."""

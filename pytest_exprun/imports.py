@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
+from pytest_exprun.sources import parse
+
 _OPAQUE_NAMES = frozenset({"__path__", "__loader__", "__spec__", "SourceFileLoader"})
 _OPAQUE_CALLS = frozenset(
     {
@@ -107,14 +109,6 @@ def _from_hooks(name: str) -> ModuleSpec | None:
 def is_first_party(path: Path) -> bool:
     """Whether a file belongs to the user: neither the standard library nor an installed package."""
     return not (_INSTALLED & set(path.parts)) and not str(path).startswith(_STDLIB + os.sep)
-
-
-def parse(source: bytes) -> ast.Module | None:
-    """Return the syntax tree, None if there is none."""
-    try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 def _last_name(node: ast.expr) -> str:

@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 POLL_SECONDS = 0.2
@@ -22,9 +22,20 @@ REMIND_SECONDS = 30.0
 _HELD_ELSEWHERE = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
 _MAX_NOTE_BYTES = 4096
 
+
+@dataclass
+class _ThreadLock:
+    """What a record lock does not do: keep out other threads, and survive a second use of the file by the same one."""
+
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    descriptor: int | None = None
+
+
 # Record locks belong to the process: a second thread would be let in, and closing any descriptor of the file would drop the lock.
-_in_process: dict[str, threading.RLock] = {}
+_in_process: dict[str, _ThreadLock] = {}
 _in_process_guard = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_process.clear)  # a child holds none of its parent's locks
 
 
 @dataclass(frozen=True)
@@ -51,21 +62,22 @@ def exclusive(path: Path, what: str, on_wait: Callable[[str], None] | None = Non
         what: what the holder does, for those who wait: `seed 42 of --rope`.
         on_wait: told `waiting for ...` when waiting starts and every 30 s.
     """
-    with _thread_lock(path):
-        descriptor = _open(path)
+    with _in_process_guard:
+        thread_lock = _in_process.setdefault(os.path.abspath(path), _ThreadLock())  # noqa: PTH100  # a link must not be resolved
+    with thread_lock.lock:
+        if thread_lock.descriptor is not None:
+            yield True  # this thread has it already
+            return
+        descriptor = thread_lock.descriptor = _open(path)
         try:
             locked = descriptor is not None and _acquire(descriptor, path, what, on_wait or _ignore)
             if locked and descriptor is not None:
                 _sign(descriptor, what)
             yield locked
         finally:
+            thread_lock.descriptor = None
             if descriptor is not None:
                 os.close(descriptor)  # drops the lock
-
-
-def _thread_lock(path: Path) -> threading.RLock:
-    with _in_process_guard:
-        return _in_process.setdefault(os.path.abspath(path), threading.RLock())  # noqa: PTH100  # a link must not be resolved
 
 
 def _ignore(_text: str) -> None:

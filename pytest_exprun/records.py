@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from pytest_exprun.errors import StoreError
-from pytest_exprun.fingerprint import Key
+from pytest_exprun.key import Key
 from pytest_exprun.model import CurvePoint, RunResult
 
 RECORD_SCHEMA = 1

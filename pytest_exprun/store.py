@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from pytest_exprun.errors import StoreError
 from pytest_exprun.filesystem import FileSystem, listed, remove_older
-from pytest_exprun.fingerprint import Key
+from pytest_exprun.key import Key
 from pytest_exprun.model import RunResult
 from pytest_exprun.records import (
     MAX_RECORD_BYTES,
@@ -161,6 +161,10 @@ class Store:
     def path(self, slug: str, key: Key, seed: int) -> Path:
         """Where the record of one run lies."""
         return self._arm(slug, key) / f"seed-{seed:d}.json"
+
+    def lock_path(self, slug: str, key: Key, seed: int) -> Path:
+        """The lock file of whoever trains this run (`locks.exclusive`)."""
+        return self.root / LOCKS / f"{_folder(slug)}--{key.short}--seed-{seed:d}.lock"
 
     def attest(self, slug: str, key: Key, stands: Key, seed: int) -> Path:
         """Write down that `seed` was trained again under `key` and equals its record under `stands`, whose other seeds now stand too.

@@ -19,7 +19,7 @@ MEANING = {
     "normal": "both arms normal, equal variance",
     "twice the noise": "normal, the experiment's standard deviation is twice the baseline's",
     "heavy tails": "Student's t with 3 degrees of freedom",
-    "skewed": "exp(N(0, 1)): right-skewed losses",
+    "skewed": "right-skewed losses, exp(N(0, 1))",
     "contaminated": "normal, 10 % of the seeds 5 sigma worse",
     "real losses": "ten of the repeated runs of one public training configuration, drawn without replacement",
 }

@@ -79,18 +79,13 @@ def _matrix(figures: Iterable[Figure]) -> list[str]:
     known = {(f.section, f.name): f for f in figures}
     lines = []
     for shape in SHAPES:
-        lines += [f"### {shape.capitalize()}", "", f"{MEANING[shape].capitalize()}.", ""]
+        lines += [f"### {shape.capitalize()}", "", f"{MEANING[shape][0].upper()}{MEANING[shape][1:]}.", ""]
         sections = [(rule, f"{rule}, {shape}") for rule in (*RULES, *OTHERS)]
         rows = [(rule, *(_number(known[section, name]) for name in MATRIX)) for rule, section in sections]
         lines += _table(("Rule", *(name[0].upper() + name[1:] for name in MATRIX)), rows)
         blown = known[f"tested, m = 2, {shape}", "false LOSER by blow-up"]
         lines += [f"Of the false LOSER of `tested`, {_number(blown)} of all experiments are blow-ups.", ""]
     return lines
-
-
-def _others(figures: Iterable[Figure]) -> list[str]:
-    rows = [(f.section, f.name, _number(f), f"{f.error:.3f}") for f in figures if f.section.startswith("bootstrap")]
-    return _table(("Setting", "Figure", "Measured", "Standard error"), rows)
 
 
 def page(figures: Sequence[Figure], trials: int, seed: int) -> str:
@@ -122,9 +117,6 @@ def page(figures: Sequence[Figure], trials: int, seed: int) -> str:
         "significance that five values cannot reach, so `--no-stats` is its most willing form.",
         "",
         *_matrix(figures),
-        "## Not used",
-        "",
-        *_others(figures),
     ]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -95,7 +95,9 @@ def decode(data: bytes) -> Record:
         _check_types(result)
         if json.loads(json.dumps(result.to_json(), allow_nan=False)) != content["run"]:
             raise DamagedRecord("it does not read back as it was written")
-        return Record(_key(content, "key"), result, _texts(content, "opened"), str(content["stored_at"]))
+        if type(content["stored_at"]) is not str:
+            raise DamagedRecord("stored_at is no text")
+        return Record(_key(content, "key"), result, _texts(content, "opened"), content["stored_at"])
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise DamagedRecord(f"a field is missing or of the wrong kind ({type(error).__name__}: {error})") from None
 

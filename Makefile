@@ -5,6 +5,9 @@ BIN     = $(VENV)/bin
 TOKENS ?= 1000000
 EXPRUN  = $(BIN)/python -m pytest experiments/ --exprun-tokens=$(TOKENS)
 
+# pytest rewrites the assertions of what it imports and keeps the result as bytecode: without it every session starts slowly.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help venv rope test research lint slow simulate ci clean
 
 help:

@@ -49,7 +49,8 @@ def experiment(*flags: Any, **keywords: Any) -> pytest.MarkDecorator:
     """
     import pytest
 
-    return pytest.mark.experiment(*flags, **keywords)
+    mark: pytest.MarkDecorator = pytest.mark.experiment(*flags, **keywords)
+    return mark
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,8 @@ from typing import Any
 from pytest_exprun.model import RunResult
 
 CLOCKS = ("wall_time", "cpu_time")
+SHORTEST = 1.0
+"""Seconds below which the kernel's busy counters, in hundredths of a second, say nothing about neighbours."""
 
 
 @cache
@@ -61,6 +63,14 @@ def _busy_jiffies() -> int | None:
     return user + nice + system + irq + softirq
 
 
+def _other_busy_cores(busy_before: int | None, wall: float, cpu: float) -> float | None:
+    """Return how many cores others kept busy meanwhile; None where that is unknown or the time too short to tell."""
+    busy = _busy_jiffies()
+    if busy is None or busy_before is None or wall < SHORTEST:
+        return None
+    return max(0.0, (busy - busy_before) / os.sysconf("SC_CLK_TCK") - cpu) / wall
+
+
 @dataclass
 class Stopwatch:
     """Measures one run from construction to `stop`: wall seconds, CPU seconds of this process and its finished children, neighbours."""
@@ -73,13 +83,7 @@ class Stopwatch:
     def stop(self, *, threads: int | None = None, concurrency: int = 1) -> dict[str, Any]:
         """Return the provenance of the run that just ended. `threads` is what the trainer said it used."""
         wall, cpu = time.perf_counter() - self._wall, sum(os.times()[:4]) - self._cpu
-        busy = _busy_jiffies()
-        ticks = os.sysconf("SC_CLK_TCK") if busy is not None else 100
-        others = (
-            None
-            if busy is None or self._busy is None
-            else max(0.0, (busy - self._busy) / ticks - cpu) / max(wall, 1e-9)
-        )
+        others = _other_busy_cores(self._busy, wall, cpu)
         model, isa = _cpu()
         torch = sys.modules.get("torch")
         return {

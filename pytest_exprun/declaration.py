@@ -123,14 +123,13 @@ def _control(marked: Marked, settings: Settings) -> Variant:
     given = marked.kwargs.get("baseline")
     if given is None:
         return settings.default_control
-    if isinstance(given, str):
-        try:
-            given = shlex.split(given)
-        except ValueError as error:
-            raise marked.error(f"baseline={given!r}: {error}") from None
-    if not isinstance(given, list | tuple):
+    try:
+        words = shlex.split(given) if isinstance(given, str) else given
+    except ValueError as error:
+        raise marked.error(f"baseline={given!r}: {error}") from None
+    if not isinstance(words, list | tuple):
         raise marked.error(f"baseline={given!r}: the control's flags, as text or as a list of tokens")
-    tokens = tuple(_token(marked, token, f"baseline flag {token!r}") for token in given)
+    tokens = tuple(_token(marked, word, f"baseline flag {word!r}") for word in words)
     if tokens and not tokens[0].startswith("--"):
         raise marked.error(f"baseline={given!r}: flags start with --, as on the trainer's command line")
     return Variant(tokens)

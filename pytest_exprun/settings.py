@@ -15,6 +15,7 @@ from pytest_exprun.model import SEEDS, STANDARD_TOKENS, Budget, Variant, baselin
 
 RULES = ("two_sigma", "tested")
 GATES = ("not_loser", "non_inferior", "winner", "loser", "identical")
+PLOTS = ("auto", "off")
 MODES = ("run", "plan", "frozen", "refresh")
 
 
@@ -99,6 +100,12 @@ class Settings:
         _words,
         "files and folders that a run reads: their content belongs to the key of a stored run",
         "paths or globs below the root directory",
+    )
+    plots: str = _row(
+        "auto",
+        _choice(PLOTS),
+        "pictures in the reports: auto draws them where matplotlib is installed",
+        ", ".join(PLOTS),
     )
     report_dir: Path = _row(Path("docs/research"), _path, "folder of the reports", "a path")
     store: Path = _row(Path(".exprun"), _path, "folder of the stored runs", "a path")

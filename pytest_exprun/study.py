@@ -7,7 +7,7 @@ test that needs it at once instead of training again.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,10 +15,10 @@ from pytest_exprun.comparison import Comparison, compare, decide
 from pytest_exprun.errors import ExprunError, MissingRunError, StoreError, TrainerError
 from pytest_exprun.executors import Executor
 from pytest_exprun.fingerprint import Fingerprinter, Key
-from pytest_exprun.model import FIRST_LOOK, Arm, CurvePoint, Experiment, RunResult, RunSpec, Variant
-from pytest_exprun.rules import Judgement
+from pytest_exprun.model import FIRST_LOOK, Arm, CurvePoint, Experiment, RunResult, RunSpec, Variant, Verdict
+from pytest_exprun.rules import Judgement, judge_non_inferior
 from pytest_exprun.settings import Settings
-from pytest_exprun.store import Store
+from pytest_exprun.store import NotReproducible, Store
 from pytest_exprun.trainers import require_metric
 
 
@@ -40,6 +40,9 @@ class Observer(Protocol):
     def compared(self, comparison: Comparison) -> None:
         """A verdict fell."""
 
+    def say(self, text: str) -> None:
+        """Something to read while waiting."""
+
     def notice(self, text: str) -> None:
         """Something the user must know that is no error of a test."""
 
@@ -55,6 +58,22 @@ class ArmPlan:
     why: str = ""
     seconds: float | None = None
     optional: int = 0
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """Whether a comparison passes a gate, and why."""
+
+    name: str
+    passed: bool
+    reason: str
+
+
+_VERDICT_GATES = {
+    "not_loser": (Verdict.WINNER, Verdict.NEUTRAL),
+    "winner": (Verdict.WINNER,),
+    "loser": (Verdict.LOSER,),
+}
 
 
 @dataclass
@@ -113,6 +132,37 @@ class Study:
                 return arm
             assert judgement.needs, "a rule that has no verdict must say which seeds it needs"
             seeds = (*seeds, *judgement.needs)
+
+    def gate(self, comparison: Comparison, gate: str) -> GateResult:
+        """Judge a comparison by a declared gate; `non_inferior` may train the seeds of its own second look."""
+        if gate in _VERDICT_GATES:
+            allowed = _VERDICT_GATES[gate]
+            wanted = " or ".join(map(str, allowed))
+            passed = comparison.verdict in allowed
+            return GateResult(gate, passed, f"the verdict is {comparison.verdict}, the gate wants {wanted}")
+        if gate == "identical":
+            same = comparison.judgement.kind == "identical"
+            return GateResult(
+                gate,
+                same,
+                "every seed equals the control's" if same else "the change must not matter, yet the seeds differ",
+            )
+        return self._non_inferior_gate(comparison.declaration)
+
+    def _non_inferior_gate(self, experiment: Experiment) -> GateResult:
+        metric = experiment.metric
+        baseline = self.arm(experiment.control, experiment.baseline_seeds, experiment)
+        seeds = experiment.seeds[:FIRST_LOOK]
+        while True:
+            judged = judge_non_inferior(
+                baseline.values(metric),
+                self.arm(experiment.variant, seeds, experiment).values(metric),
+                lower_is_better=experiment.lower_is_better,
+                plan=experiment.seeds,
+            )
+            if judged.passed is not None:
+                return GateResult("non_inferior", judged.passed, judged.reason)
+            seeds = (*seeds, *judged.needs)
 
     def arm(self, variant: Variant, seeds: Sequence[int], experiment: Experiment) -> Arm:
         """Return an arm with just these seeds, from the store or trained."""
@@ -187,14 +237,19 @@ class Study:
         self.store.check_writable()
         self.observer.arm_incomplete(plan)
         specs = [RunSpec(variant, seed, experiment.budget, experiment.common_args) for seed in seeds]
-        finished: set[int] = set()
+        for result in self._performed(key, specs, plan.role):
+            self._record(key, result, plan.role)
+            require_metric(result, experiment.metric, self.settings.trainer)
+
+    def _performed(self, key: Key, specs: Sequence[RunSpec], role: str) -> Iterator[RunResult]:
+        """Yield the results of the runs; what a failed one raises is remembered for its seed."""
+        pending = [spec.seed for spec in specs]
         try:
-            for result in self.executor.run(specs, plan.role, self.observer.run_progressed):
-                finished.add(result.spec.seed)
-                require_metric(result, experiment.metric, self.settings.trainer)
-                self._record(key, result, plan.role)
+            for result in self.executor.run(specs, role, self.observer.run_progressed):
+                pending.remove(result.spec.seed)
+                yield result
         except ExprunError as error:
-            self._results[key.digest, next(seed for seed in seeds if (key.digest, seed) not in self._results)] = error
+            self._results[key.digest, pending[0]] = error
             raise
 
     def _stored_seeds(self, key: Key) -> list[int]:
@@ -202,15 +257,13 @@ class Study:
 
     def _record(self, key: Key, result: RunResult, role: str) -> None:
         """Store a finished run. A full disk costs the record, never the result."""
-        changed = self.fingerprinter.sources_changed()
-        if changed:
-            raise TrainerError(
-                f"{', '.join(changed)} changed while seed {result.spec.seed} of {result.spec.variant} trained: the run is not stored, "
-                "because nobody can say which code it ran. Start the session again"
-            )
         seed = result.spec.seed
         try:
+            self._check_sources(result)
             self.store.save(result, result.spec.variant.slug, key)
+        except (TrainerError, NotReproducible) as error:
+            self._results[key.digest, seed] = error
+            raise
         except StoreError as error:
             self.unsaved.append(f"seed {seed} of {result.spec.variant} is not saved: {error}")
             self.observer.notice(self.unsaved[-1])
@@ -218,6 +271,14 @@ class Study:
         self.trained += 1
         self._tell_store_notices()
         self.observer.run_finished(result, role, self._refreshed.get(key.digest, {}).get(seed))
+
+    def _check_sources(self, result: RunResult) -> None:
+        changed = self.fingerprinter.sources_changed()
+        if changed:
+            raise TrainerError(
+                f"{', '.join(changed)} changed while seed {result.spec.seed} of {result.spec.variant} trained: the run is not stored, "
+                "because nobody can say which code it ran. Start the session again"
+            )
 
     def _check_flags(self, experiment: Experiment) -> None:
         """Before the first run, ask the trainer about the flags of everything selected; refuse `experiment` if its own are wrong."""
@@ -228,6 +289,7 @@ class Study:
                 why = self.executor.rejects(spec)
                 if why:
                     self._rejected[declared.comparison_id] = f"experiment {declared.name} ({declared.variant}): {why}"
+                    self.observer.say(f"error ahead: {self._rejected[declared.comparison_id]}")
         if experiment.comparison_id in self._rejected:
             raise TrainerError(self._rejected[experiment.comparison_id])
 

@@ -6,13 +6,17 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib.figure  # noqa: F401  # see numpy
+import numpy as np  # noqa: F401  # pytester forgets what a session inside imported, and numpy cannot be loaded twice
 import pytest
+import scipy.special  # noqa: F401  # see numpy
 
 TOY = Path(__file__).with_name("toy.py")
 INI = """
 [pytest]
-addopts = --import-mode=importlib --strict-markers -p no:cacheprovider
+addopts = --import-mode=importlib --strict-markers
 exprun_trainer = toy:main
+exprun_plots = off
 filterwarnings = error
 """
 
@@ -41,7 +45,7 @@ class ToyProject:
     @property
     def runs(self) -> list[str]:
         """The command lines of all runs so far."""
-        log = self.pytester.path / "runs.log"
+        log = self.pytester.path / "runs"
         return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
 
     def seeds(self, flag: str | None = None) -> list[int]:

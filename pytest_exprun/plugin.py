@@ -1,0 +1,343 @@
+"""The pytest side: options, marker, fixtures, gates, and what is printed. The only module that sees pytest objects.
+
+Loading it imports the standard library and the settings, nothing else: everything heavy waits for the first marked test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_exprun import hookspec
+from pytest_exprun.errors import ExprunError, SettingsError
+from pytest_exprun.session import Session
+from pytest_exprun.settings import Settings
+
+if TYPE_CHECKING:
+    from pytest_exprun.comparison import Comparison
+    from pytest_exprun.model import Arm, Experiment, RunResult  # noqa: F401  # named in the stash keys
+
+FIXTURES = ("comparison", "baseline", "experiment")
+MARKER = (
+    "experiment(*flags, name=None, baseline=None, metric=None, higher_is_better=None, seeds=None, rule=None, min_effect=None, "
+    'gate="not_loser"): train with these flags, compare with the baseline seed by seed, and judge'
+)
+SESSION = pytest.StashKey[Session]()
+DECLARED = pytest.StashKey["Experiment"]()
+GATED = pytest.StashKey[bool]()
+COMPARISON = pytest.StashKey["Comparison"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add one option and one ini key for each row of the settings."""
+    group = parser.getgroup("exprun", "training experiments as tests")
+    for row in Settings.rows():
+        option = f"--exprun-{row.name.replace('_', '-')}"
+        group.addoption(
+            option,
+            dest=f"exprun_{row.name}",
+            metavar=row.name.upper(),
+            help=f"{row.metadata['help']} ({row.metadata['allowed']})",
+        )
+        parser.addini(f"exprun_{row.name}", f"{row.metadata['help']} ({row.metadata['allowed']})", default=None)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks that others may implement."""
+    pluginmanager.add_hookspecs(hookspec)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the settings; on the controller also register who prints and writes."""
+    config.addinivalue_line("markers", MARKER)
+    try:
+        settings = Settings.read({row.name: _given(config, row.name) for row in Settings.rows()}, config.rootpath)
+    except SettingsError as error:
+        raise pytest.UsageError(str(error)) from None
+    is_worker = hasattr(config, "workerinput")
+    session = Session(settings, writes_reports=not is_worker and settings.mode != "plan")
+    config.stash[SESSION] = session
+    if settings.mode == "plan" and getattr(config.option, "dist", "no") != "no":
+        config.option.dist, config.option.tx = "no", []  # a plan runs no tests, so it needs no workers
+    if not is_worker:
+        config.pluginmanager.register(Reporter(config, session), "exprun-reporter")
+
+
+def _given(config: pytest.Config, name: str) -> str | None:
+    """Return an option as text, from the command line or else the ini file."""
+    value = config.getoption(f"exprun_{name}")
+    if value is None:
+        value = config.getini(f"exprun_{name}")
+    return " ".join(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
+
+
+# Collection: a marker becomes an Experiment, and every misuse is one line.
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    """Declare the experiments of the tests that were just made."""
+    found = yield
+    for item in found if isinstance(found, list) else [found]:
+        if isinstance(item, pytest.Function):
+            mark = item.get_closest_marker("experiment")
+            if mark is not None:
+                _declare(item, mark, collector)
+    return found
+
+
+def _declare(item: pytest.Function, mark: pytest.Mark, collector: pytest.Collector) -> None:
+    from pytest_exprun.declaration import Marked, declare
+
+    session = item.config.stash[SESSION]
+    callspec = getattr(item, "callspec", None)
+    module = item.getparent(pytest.Module)
+    marked = Marked(
+        args=mark.args,
+        kwargs=mark.kwargs,
+        params=callspec.params if callspec else {},
+        function=item.originalname,
+        param_id=callspec.id if callspec else "",
+        nodeid=item.nodeid,
+        doc=item.function.__doc__ or (module.obj.__doc__ if module is not None else None) or "",
+    )
+    try:
+        item.stash[DECLARED] = session.register.add(marked, declare(marked, session.settings))
+    except ExprunError as error:
+        raise collector.CollectError(str(error)) from None
+    item.stash[GATED] = not set(FIXTURES) & set(item.fixturenames)
+    if item.stash[GATED]:
+        item.fixturenames.append("comparison")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tell the study what is selected, in the order of the tests."""
+    ours = session.config.stash[SESSION]
+    selected = dict.fromkeys(item.stash[DECLARED].comparison_id for item in session.items if DECLARED in item.stash)
+    if selected:
+        ours.study.declared = [ours.register.by_id[identity] for identity in selected]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """In plan mode print what would be trained instead of running any test."""
+    ours = session.config.stash[SESSION]
+    if ours.settings.mode != "plan" or session.config.option.collectonly:
+        return None
+    if session.testsfailed and not session.config.option.continue_on_collection_errors:
+        raise session.Interrupted(
+            f"{session.testsfailed} error{'s' if session.testsfailed != 1 else ''} during collection"
+        )
+    from pytest_exprun.session import plan_lines
+
+    try:
+        lines = plan_lines(ours.study.plans(), ours.settings)
+    except ExprunError as error:
+        raise pytest.UsageError(str(error)) from None
+    for line in lines or ["no experiments selected: nothing to train"]:
+        ours.say(line)
+    return True
+
+
+# Fixtures: the only place where anything is trained.
+
+
+@pytest.fixture
+def comparison(request: pytest.FixtureRequest) -> Comparison:
+    """The marked test's experiment against its control, judged; trains what is missing."""
+    return _comparison(request.node)
+
+
+@pytest.fixture
+def baseline(request: pytest.FixtureRequest) -> Arm:
+    """The control arm of a marked test's comparison; in a test without mark the default baseline."""
+    if DECLARED in request.node.stash:
+        return _comparison(request.node).baseline
+    from pytest_exprun.model import Experiment
+
+    session = request.config.stash[SESSION]
+    settings = session.settings
+    asked = Experiment(
+        name="baseline",
+        variant=settings.default_control,
+        common_args=settings.args,
+        metric=settings.metric,
+        budget=settings.budget,
+    )
+    with _as_plain_failure():
+        return session.study.arm(settings.default_control, settings.seeds_of_baselines, asked)
+
+
+@pytest.fixture
+def experiment(request: pytest.FixtureRequest) -> Arm:
+    """The experiment arm of a marked test's comparison."""
+    return _comparison(request.node).experiment
+
+
+def _comparison(item: pytest.Item) -> Comparison:
+    """Return a test's comparison; whatever forbids it is an error of the test's setup, without a traceback of ours."""
+    declared = item.stash.get(DECLARED, None)
+    if declared is None:
+        pytest.fail(
+            f'{item.nodeid} asks for an experiment but is not marked with one: add @experiment("--flag") to the test',
+            pytrace=False,
+        )
+    if COMPARISON not in item.stash:
+        with _as_plain_failure():
+            found = item.config.stash[SESSION].study.compare(declared)
+        if found.judgement.kind == "identical" and declared.gate != "identical":
+            pytest.fail(
+                f"{found.name}: {' '.join(declared.change)} had no effect, every seed gave the control's {found.metric} to the last bit: "
+                'is the flag wired? A change that must not matter is declared with gate="identical"',
+                pytrace=False,
+            )
+        item.stash[COMPARISON] = found
+        from pytest_exprun.report.junit import properties
+
+        item.user_properties.extend(properties(found))
+    return item.stash[COMPARISON]
+
+
+@contextmanager
+def _as_plain_failure() -> Iterator[None]:
+    """Turn our errors into pytest's, without a traceback of ours."""
+    try:
+        yield
+    except ExprunError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
+# The call: assertions get the verdict as their first line, tests without fixtures are gated.
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse a marked test that no fixture can reach: it would pass without having been trained."""
+    if item.get_closest_marker("experiment") is not None and DECLARED not in item.stash:
+        pytest.fail(
+            f"{item.nodeid} is marked @experiment but is no plain test function, so it cannot be judged", pytrace=False
+        )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+    """Run the test's body, then its gate."""
+    found = pyfuncitem.stash.get(COMPARISON, None)
+    try:
+        result = yield
+    except AssertionError as error:
+        if found is not None:
+            error.args = (f"{found.headline()}\n{error}",)
+        raise
+    if found is not None and pyfuncitem.stash.get(GATED, False):
+        with _as_plain_failure():
+            gate = pyfuncitem.config.stash[SESSION].study.gate(found, pyfuncitem.stash[DECLARED].gate)
+        if not gate.passed:
+            pytest.fail(f"{found.headline()}\ngate {gate.name}: {gate.reason}", pytrace=False)
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put the comparison's table under a failure, and from an xdist worker the comparison itself on the report."""
+    report = yield
+    found = item.stash.get(COMPARISON, None)
+    if found is not None and (call.when == "call" or report.failed):
+        if report.failed:
+            from pytest_exprun.report.terminal import assertion_lines
+
+            report.sections.append(("experiment", "\n".join(assertion_lines(found))))
+        if hasattr(item.config, "workerinput"):
+            report.exprun = found.to_json()  # type: ignore[attr-defined]
+    return report
+
+
+# The controller: prints, writes, calls the hooks.
+
+
+class Reporter:
+    """Gathers what the session found out. Lives on the controller only, so that reports are written once."""
+
+    def __init__(self, config: pytest.Config, session: Session) -> None:
+        self._config, self._session = config, session
+        self._live_shown = False
+        session.say = self._say
+        session.markdown = self._markdown
+        session.run_hook = self._run_finished
+        terminal = config.pluginmanager.getplugin("terminalreporter")
+        if terminal is not None and terminal.isatty:
+            session.live = self._live
+
+    def _say(self, line: str) -> None:
+        self._write(line + "\n")
+
+    def _live(self, line: str) -> None:
+        self._write(line, live=True)
+
+    def _write(self, text: str, *, live: bool = False) -> None:
+        """Write past pytest's capture, which is as before afterwards, the trainer's redirected standard output included."""
+        import sys
+
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        if terminal is None:
+            return
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        stdout = sys.stdout
+        try:
+            if capture is not None:
+                with capture.global_and_fixture_disabled():
+                    self._write_now(terminal, text, live=live)
+            else:
+                self._write_now(terminal, text, live=live)
+        finally:
+            sys.stdout = stdout
+
+    def _write_now(self, terminal: Any, text: str, *, live: bool) -> None:
+        terminal.ensure_newline()
+        erase = "\r\x1b[2K" if self._live_shown else ""
+        terminal.write(erase + text, flush=True)
+        self._live_shown = live
+
+    def _markdown(self, comparison: Comparison) -> str | None:
+        text: str | None = self._config.hook.pytest_exprun_markdown(config=self._config, comparison=comparison)
+        return text
+
+    def _run_finished(self, run: RunResult) -> None:
+        self._config.hook.pytest_exprun_run_finished(config=self._config, run=run)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in what an xdist worker found out."""
+        data: Mapping[str, Any] | None = getattr(report, "exprun", None)
+        if data is not None:
+            from pytest_exprun.comparison import Comparison
+
+            self._session.receive(Comparison.from_json(data))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Call the report hook; a result that could not be saved fails the session."""
+        ours = self._session
+        comparisons = self._comparisons()
+        if comparisons:
+            self._config.hook.pytest_exprun_report(config=self._config, comparisons=comparisons, paths=dict(ours.paths))
+        if "study" in vars(ours) and ours.study.unsaved and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _comparisons(self) -> Sequence[Comparison]:
+        return list(self._session.comparisons.values())
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print one row an experiment; nothing in a session without experiments."""
+        comparisons = self._comparisons()
+        if not comparisons and not self._session.notices:
+            return
+        from pytest_exprun.report.terminal import summary_lines
+
+        terminalreporter.section("experiments")
+        for markup, line in summary_lines(comparisons, self._session, width=terminalreporter._tw.fullwidth):  # noqa: SLF001  # no public width
+            terminalreporter.write_line(line, **markup)

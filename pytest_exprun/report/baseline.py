@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from pytest_exprun import stats
 from pytest_exprun.comparison import Comparison
+from pytest_exprun.conditions import with_one_clock
 from pytest_exprun.model import FIRST_LOOK, SEEDS, Arm, Budget
 from pytest_exprun.report.family import families
 from pytest_exprun.report.markdown import STATISTICS, document, scale_note, statistics_row, summary
+from pytest_exprun.report.names import experiment_stem
 from pytest_exprun.report.provenance import data, environment
-from pytest_exprun.report.text import DASH, code, markdown, number, p_value, places, table
+from pytest_exprun.report.text import DASH, code, markdown, number, p_value, places, signed, table
 
 EXAMPLE_RHOS = (0.0, 0.5, 0.9)
 
@@ -22,9 +23,9 @@ def baseline_report(
     metric: str = "val_loss",
     experiment_seeds: Sequence[int] = SEEDS,
     judged: Sequence[Comparison] = (),
-    earlier: Iterable[Mapping[str, Any]] = (),
 ) -> str:
-    """Return the report of a baseline or control arm; `judged` are the comparisons on it, `earlier` the JSON of reports known before."""
+    """Return the report of a baseline or control arm; `judged` are all comparisons on it that are known."""
+    arm = Arm(arm.variant, *with_one_clock(arm.runs))
     budget = arm.runs[0].spec.budget
     sections = (
         [f"# Baseline Variance Report: {_title(budget)}"],
@@ -34,7 +35,7 @@ def baseline_report(
         [f"Seeds used: {', '.join(map(str, arm.seeds))}"],
         ["## Seeds", "", *_seed_table(arm, metric)],
         ["## What an experiment can see", "", *_sensitivity(arm, metric, len(experiment_seeds))],
-        _judged(judged, earlier),
+        _judged(judged),
         ["## Environment", "", *environment([arm]), "", *data(arm)],
     )
     return document(sections)
@@ -89,23 +90,29 @@ def _plans(n_baseline: int, most_seeds: int) -> list[tuple[str, float]]:
     return [*unpaired, *paired]
 
 
-def _judged(judged: Sequence[Comparison], earlier: Iterable[Mapping[str, Any]]) -> list[str]:
-    found = families(judged, earlier)
+def _judged(judged: Sequence[Comparison]) -> list[str]:
+    """Return a table of the experiments for each metric they were judged by, with Holm's correction over the table."""
+    found = families(judged)
     if not found:
         return []
-    lines = ["## Experiments judged in the last session"]
+    lines = ["## Experiments judged"]
     for family in found:
-        rows = [
-            [
-                markdown(one.name),
-                str(one.verdict),
-                number(one.judgement.sigmas, 1),
-                p_value(one.judgement.p_value),
-                p_value(q),
-            ]
-            for one, q in zip(family.comparisons, family.holm, strict=True)
-        ]
+        rows = [_judged_row(comparison, q) for comparison, q in zip(family.comparisons, family.holm, strict=True)]
         sentence = family.outlook()
-        lines += ["", *table(("Experiment", "Verdict", "Sigmas better", "p", "Holm"), rows), ""]
-        lines.append(f"{sentence[:1].upper()}{sentence[1:]}, if none of them had any effect ({code(family.metric)}).")
+        lines += ["", *table(("Experiment", "Verdict", "Sigmas better", "p", "Holm p"), rows), ""]
+        lines.append(
+            f"By {code(family.metric)}. {sentence[:1].upper()}{sentence[1:]} if none of them has any effect. "
+            "Holm's p is corrected for their number; a verdict never depends on it."
+        )
     return lines
+
+
+def _judged_row(comparison: Comparison, q: float | None) -> Sequence[str]:
+    judgement = comparison.judgement
+    return (
+        f"[{markdown(comparison.name)}]({experiment_stem(comparison.declaration)}.md)",
+        str(comparison.verdict),
+        signed(judgement.sigmas, 1),
+        p_value(judgement.p_value, judgement.alpha),
+        p_value(q),
+    )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pytest_exprun.comparison import Comparison
 from pytest_exprun.model import Verdict
 from pytest_exprun.report.names import baseline_stem
-from pytest_exprun.report.text import code, level, markdown, number, p_sentence, percent, places, signed
+from pytest_exprun.report.text import code, cohens_d, level, markdown, number, p_sentence, percent, places, signed
 
 _KINDS = {
     "identical": "Every seed gave the baseline's value to the last bit: the change did nothing to this metric.",
@@ -81,7 +81,7 @@ def _test(comparison: Comparison) -> str:
     text = confirmation(comparison)
     return (
         f"{f'**{text}**' if is_doubtful(comparison) else text}: a one-sided {judgement.test} test over "
-        f"{len(judgement.seeds)} experiment seeds (look {judgement.look}), which takes p of at most {level(judgement.alpha)}."
+        f"{len(judgement.seeds)} experiment seeds (look {judgement.look}, level {level(judgement.alpha)})."
     )
 
 
@@ -116,7 +116,7 @@ def _effect_size(comparison: Comparison) -> str:
     if effect.cohens_d is None or effect.effect_class is None:
         return "Undefined for these seeds."
     return (
-        f"Cohen's d = {signed(effect.cohens_d, 2)} ({effect.effect_class}), corrected for few seeds Hedges' g = "
+        f"Cohen's d = {cohens_d(effect.cohens_d)} ({effect.effect_class}), corrected for few seeds Hedges' g = "
         f"{signed(effect.hedges_g, 2)}. A quarter of changes without any effect are called Large too, so the word proves nothing."
     )
 

@@ -5,13 +5,12 @@ A verdict never depends on any of this: it stands beside the verdicts, in the te
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from pytest_exprun import stats
 from pytest_exprun.comparison import Comparison
-from pytest_exprun.model import Arm, Experiment, RunResult, Verdict
+from pytest_exprun.model import Arm, Experiment, Verdict
 from pytest_exprun.rules import false_winners_per_null
 
 _BEST_FIRST = {Verdict.WINNER: 0, Verdict.NEUTRAL: 1, Verdict.LOSER: 2}
@@ -28,7 +27,7 @@ class Family:
     """The session's comparisons on one baseline arm and metric, best first, and the other questions that baseline has answered."""
 
     comparisons: tuple[Comparison, ...]
-    earlier: tuple[Experiment, ...] = ()
+    earlier: tuple[Comparison, ...] = ()
 
     @property
     def baseline(self) -> Arm:
@@ -59,7 +58,7 @@ class Family:
     @property
     def false_winners(self) -> float:
         """How many WINNERs to expect if none of them had any effect."""
-        declared = [*(comparison.declaration for comparison in self.comparisons), *self.earlier]
+        declared = [comparison.declaration for comparison in (*self.comparisons, *self.earlier)]
         return sum(false_winners_per_null(one.rule, one.min_effect) for one in declared)
 
     def outlook(self) -> str:
@@ -68,25 +67,38 @@ class Family:
         return f"this baseline has judged {experiments}: about {self.false_winners:.2g} false winners to expect"
 
 
-def families(comparisons: Iterable[Comparison], earlier: Iterable[Mapping[str, Any]] = ()) -> list[Family]:
+def families(comparisons: Iterable[Comparison], earlier: Iterable[Comparison] = ()) -> list[Family]:
     """Group comparisons by baseline arm and metric, in an order that does not depend on the order they came in; each question once.
 
-    `earlier` holds the JSON of other reports. One counts for a family only where its baseline's runs gave the very same values.
+    `earlier` are known from reports written before: they count for a family whose baseline's runs are the very same.
     """
     groups: dict[tuple[object, ...], dict[str, Comparison]] = {}
     for comparison in comparisons:
         key = _key(comparison.declaration, comparison.baseline)
         groups.setdefault(key, {}).setdefault(comparison.declaration.comparison_id, comparison)
-    known: dict[tuple[object, ...], dict[str, Experiment]] = {key: {} for key in groups}
-    for data in earlier:
-        declared = Experiment.from_json(data["declaration"])
-        key = _key(declared, Arm(declared.control, tuple(map(RunResult.from_json, data["baseline"]))))
-        if key in groups and declared.comparison_id not in groups[key]:
-            known[key][declared.comparison_id] = declared
+    known: dict[tuple[object, ...], dict[str, Comparison]] = {key: {} for key in groups}
+    for comparison in earlier:
+        key, identity = _key(comparison.declaration, comparison.baseline), comparison.declaration.comparison_id
+        if key in groups and identity not in groups[key]:
+            known[key][identity] = comparison
     return [
-        Family(tuple(sorted(groups[key].values(), key=rank)), tuple(known[key][one] for one in sorted(known[key])))
+        Family(tuple(sorted(groups[key].values(), key=rank)), tuple(sorted(known[key].values(), key=rank)))
         for key in sorted(groups, key=repr)
     ]
+
+
+def is_judged_by(comparison: Comparison, arm: Arm) -> bool:
+    """Whether a comparison stands on just this baseline arm."""
+    declared, specs = comparison.declaration, {(run.spec.budget, run.spec.common_args) for run in arm}
+    return (
+        specs == {(declared.budget, declared.common_args)}
+        and declared.control.identity == arm.variant.identity
+        and _values(comparison.baseline, comparison.metric) == _values(arm, comparison.metric)
+    )
+
+
+def _values(arm: Arm, metric: str) -> tuple[tuple[int, float | None], ...]:
+    return tuple(sorted((run.spec.seed, run.metrics.get(metric)) for run in arm))
 
 
 def _key(declared: Experiment, baseline: Arm) -> tuple[object, ...]:
@@ -99,5 +111,5 @@ def _key(declared: Experiment, baseline: Arm) -> tuple[object, ...]:
         control.ref,
         declared.common_args,
         declared.metric,
-        tuple(sorted((run.spec.seed, run.metrics.get(declared.metric)) for run in baseline)),
+        _values(baseline, declared.metric),
     )

@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_exprun.comparison import Comparison
+from pytest_exprun.errors import ExprunError
 from pytest_exprun.model import Arm
 from pytest_exprun.report.baseline import baseline_report
+from pytest_exprun.report.family import is_judged_by
 from pytest_exprun.report.github import step_summary
 from pytest_exprun.report.index import MARK, index
 from pytest_exprun.report.markdown import experiment_report
@@ -33,7 +35,7 @@ def write_experiment(comparison: Comparison, directory: Path, settings: Settings
         OSError: the folder or a file cannot be written.
     """
     stem = experiment_stem(comparison.declaration)
-    pictures = drawings(comparison)
+    pictures = drawings(comparison) if settings.plots == "auto" else []
     publish(directory / f"{stem}.json", json_text(comparison.to_json()))
     for drawing in pictures:
         path = directory / drawing.picture.file
@@ -46,36 +48,38 @@ def write_experiment(comparison: Comparison, directory: Path, settings: Settings
     return report
 
 
-def write_baseline(
-    arm: Arm,
-    directory: Path,
-    settings: Settings,
-    text: str | None = None,
-    *,
-    judged: Sequence[Comparison] = (),
-    earlier: Sequence[Mapping[str, Any]] = (),
-) -> Path:
-    """Write a baseline's report and return its path; `judged` are the session's comparisons on it, `earlier` the JSON of older reports.
+def write_baseline(arm: Arm, directory: Path, settings: Settings, text: str | None = None) -> Path:
+    """Write a baseline's report, with every experiment of the folder's reports that it has judged, and return its path.
 
     Raises:
         OSError: the folder or the file cannot be written.
     """
+    return _write_baseline(arm, directory, settings, text, read_reports(directory).comparisons.values())
+
+
+def _write_baseline(
+    arm: Arm, directory: Path, settings: Settings, text: str | None, known: Iterable[Comparison]
+) -> Path:
     report = directory / f"{baseline_stem(arm.variant, arm.runs[0].spec.budget)}.md"
-    publish(report, text or baseline_report(arm, metric=settings.metric, judged=judged, earlier=earlier))
+    judged = [comparison for comparison in known if is_judged_by(comparison, arm)]
+    publish(report, text or baseline_report(arm, metric=settings.metric, judged=judged))
     return report
 
 
-def write_index(directory: Path) -> Path | None:
-    """Write the folder's README.md, a list of all its experiments; None where there is a README.md that this function did not write.
+def write_overview(arms: Iterable[Arm], directory: Path, settings: Settings) -> None:
+    """At a session's end, write what depends on more than one experiment: the baselines' reports again, and the folder's list.
+
+    The list is README.md. One that this package did not write is left alone.
 
     Raises:
-        OSError: the folder or the file cannot be read or written.
+        OSError: the folder or a file cannot be read or written.
     """
+    found = read_reports(directory)
+    for arm in arms:
+        _write_baseline(arm, directory, settings, None, found.comparisons.values())
     path = directory / INDEX
-    if path.is_file() and MARK not in path.read_text(encoding="utf-8", errors="replace"):
-        return None
-    publish(path, index(read_reports(directory)))
-    return path
+    if not path.is_file() or MARK in path.read_text(encoding="utf-8", errors="replace"):
+        publish(path, index(found.comparisons, found.unreadable))
 
 
 def append_step_summary(comparisons: Sequence[Comparison], environ: Mapping[str, str]) -> Path | None:
@@ -92,16 +96,21 @@ def append_step_summary(comparisons: Sequence[Comparison], environ: Mapping[str,
     return Path(name)
 
 
-def read_reports(directory: Path) -> dict[str, Mapping[str, Any]]:
-    """Return the JSON of every experiment's report in a folder by the report's stem; what is damaged is left out."""
-    found: dict[str, Mapping[str, Any]] = {}
+class Reports(NamedTuple):
+    """What a folder's reports say, by file stem, and the stems of those that cannot be read."""
+
+    comparisons: dict[str, Comparison]
+    unreadable: list[str]
+
+
+def read_reports(directory: Path) -> Reports:
+    """Read the JSON of every experiment's report in a folder and compare its runs again."""
+    found = Reports({}, [])
     for path in sorted(directory.glob("experiment_*.json")):
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            continue
-        if isinstance(data, dict) and {"declaration", "baseline", "experiment"} <= data.keys():
-            found[path.stem] = data
+            found.comparisons[path.stem] = Comparison.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ExprunError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+            found.unreadable.append(path.stem)
     return found
 
 

@@ -59,7 +59,7 @@ def _sections(family: Family) -> list[list[str]]:
 def _row(comparison: Comparison, q: float | None) -> Sequence[str]:
     judgement, wall = comparison.judgement, comparison.effects.get("wall_time")
     found = [summary(arm, comparison.metric) for arm in (comparison.baseline, comparison.experiment)]
-    decimals = places(found[:1] if found[0] else [])
+    decimals = places([comparison.baseline[comparison.metric]])
     doubt = f" (**not confirmed**, {p_sentence(judgement.p_value, judgement.alpha)})" if is_doubtful(comparison) else ""
     change = DASH if wall is None else percent(wall.raw_percent) + ("" if wall.comparable else " (not comparable)")
     return (

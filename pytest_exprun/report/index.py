@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_exprun.comparison import Comparison
-from pytest_exprun.errors import ExprunError
 from pytest_exprun.model import Budget, Effect
 from pytest_exprun.report.certainty import confirmation, is_doubtful
 from pytest_exprun.report.family import rank
@@ -19,30 +17,26 @@ MARK = "<!-- Written by pytest-exprun from the .json files of this folder. Chang
 _HEADER = ("Experiment", "Change", "Verdict", "Improvement", "In sigmas", "p", "n", "Wall time")
 
 
-def index(reports: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the list from the reports' JSON by file stem; a report that cannot be read is named at the end."""
-    groups: dict[tuple[bool, str, int, str, str], list[tuple[str, Comparison]]] = {}
-    unreadable = []
-    for stem in sorted(reports):
-        try:
-            comparison = Comparison.from_json(reports[stem])
-        except (ExprunError, KeyError, TypeError, ValueError, AttributeError):
-            unreadable.append(stem)
-            continue
-        groups.setdefault(_group(comparison), []).append((stem, comparison))
+def index(comparisons: Mapping[str, Comparison], unreadable: Sequence[str] = ()) -> str:
+    """Return the list of comparisons by their report's file stem; `unreadable` stems are named at the end."""
+    groups: dict[str, list[tuple[str, Comparison]]] = {}
+    for stem in sorted(comparisons):
+        groups.setdefault(_group(comparisons[stem]), []).append((stem, comparisons[stem]))
     sections = [[MARK], ["# Experiments"], *(section for key in sorted(groups) for section in _sections(groups[key]))]
     if unreadable:
-        sections.append([f"Not listed, because their JSON cannot be read: {', '.join(map(code, unreadable))}."])
+        sections.append([f"Not listed, because their JSON cannot be read: {', '.join(map(code, sorted(unreadable)))}."])
     if not groups:
         sections.append(["None yet."])
     return document(sections)
 
 
-def _group(comparison: Comparison) -> tuple[bool, str, int, str, str]:
-    """Return what may stand in one table: one budget, one metric, one control. The standard scale and the plain baseline come first."""
+def _group(comparison: Comparison) -> str:
+    """Return a sort key of what may stand in one table: one budget, one metric, the same baseline runs. The standard scale comes first."""
     declared = comparison.declaration
-    arm = f"{declared.control.identity}{declared.common_args}"
-    return not declared.budget.is_standard, str(declared.budget), len(declared.control.flags), declared.metric, arm
+    arm = declared.control.identity, declared.common_args, comparison.baseline.values(declared.metric)
+    return repr(
+        (not declared.budget.is_standard, str(declared.budget), len(declared.control.flags), declared.metric, arm)
+    )
 
 
 def _sections(group: Iterable[tuple[str, Comparison]]) -> list[list[str]]:

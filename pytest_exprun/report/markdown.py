@@ -18,6 +18,7 @@ from pytest_exprun.report.provenance import data, environment, reproduction
 from pytest_exprun.report.text import (
     DASH,
     code,
+    cohens_d,
     duration,
     markdown,
     number,
@@ -141,7 +142,7 @@ def _test_row(metric: str, comparison: Comparison) -> list[str]:
     effect = comparison.effects.get(metric)
     if effect is None or effect.cohens_d is None or effect.effect_class is None or _diverged(comparison, metric):
         return [markdown(metric), *[DASH] * 3]
-    return [markdown(metric), signed(effect.cohens_d, 2), effect.effect_class, _significant(effect, comparison)]
+    return [markdown(metric), cohens_d(effect.cohens_d), effect.effect_class, _significant(effect, comparison)]
 
 
 def _diverged(comparison: Comparison, metric: str) -> bool:
@@ -184,8 +185,9 @@ def _clock_row(metric: str, comparison: Comparison) -> list[str]:
 
 
 def _verdict_section(comparison: Comparison, gate: str | None) -> list[str]:
-    doubt = f" **{markdown(confirmation(comparison))}**" if is_doubtful(comparison) else ""
-    lines = [f"## Verdict: {comparison.verdict}", "", f"{markdown(_sentence(comparison.reason))}{doubt}"]
+    tested = markdown(_sentence(confirmation(comparison)))
+    beside = f"**{tested}**" if is_doubtful(comparison) else tested
+    lines = [f"## Verdict: {comparison.verdict}", "", f"{markdown(_sentence(comparison.reason))} {beside}"]
     if gate:
         lines += ["", f"Gate {code(comparison.declaration.gate)}: {markdown(_sentence(gate))}"]
     return lines

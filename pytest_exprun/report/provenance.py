@@ -52,8 +52,9 @@ def _hashes(name: str, runs: Sequence[RunResult]) -> list[str]:
 
 def reproduction(comparison: Comparison, trainer: str | None) -> list[str]:
     """Return the commands that train one run of the experiment again, and that judge the experiment again."""
+    known = "One run, here the experiment's first:"
     lines = [
-        "One run, here the experiment's first:",
+        known if trainer else "The trainer's arguments for the experiment's first run:",
         "",
         *code_block([command(comparison.experiment.runs[0].spec, trainer)]),
     ]

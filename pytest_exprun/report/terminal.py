@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from pytest_exprun.comparison import Comparison
 from pytest_exprun.model import Budget, CurvePoint, Effect, RunResult, RunSpec, Summary, Verdict
@@ -120,11 +120,11 @@ def summary_lines(
     written: Written | None = None,
     *,
     width: int = 80,
-    earlier: Iterable[Mapping[str, Any]] = (),
+    earlier: Iterable[Comparison] = (),
 ) -> list[Line]:
     """Return the session's summary, a block for each baseline; nothing where there is nothing to say.
 
-    `earlier` is the JSON of reports written before: they count where the terminal says how much a baseline has judged.
+    `earlier` are known from reports written before: they count where the terminal says how much a baseline has judged.
     """
     lines: list[Line] = []
     for family in families(comparisons, earlier):

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
+from pytest_exprun import stats
 from pytest_exprun.model import Summary
 
 DASH = "-"
@@ -31,12 +32,14 @@ def markdown(text: object) -> str:
     Underscores inside a word are left alone: `val_loss` is no emphasis, and reports are read as plain text too.
     """
     line = re.sub(r"([\\`*\[\]|~$])|(?<![^\W_])_|_(?![^\W_])", lambda found: "\\" + found[0], plain(text))
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # Bare addresses become links in GitHub's dialect, and a leading list, heading or rule mark would start a block.
+    line = re.sub(r"&(?=[#\w])", "&amp;", line)
+    line = re.sub(r"<(?!\s)", "&lt;", line)
+    # Bare addresses become links in GitHub's dialect, and a leading list, heading or rule mark would start a block,
+    # as trailing hashes would end a heading.
     line = re.sub(r"(?i)\b(https?|ftp)://", r"\1&#58;//", line)
     line = re.sub(r"(?i)\bwww\.", r"www&#46;", line)
-    line = line.replace("@", "&#64;")
-    return re.sub(r"^(\d*)([-+=#.)](?![^\s#=-]))", r"\1\\\2", line)
+    line = re.sub(r"(?:^|(?<=\s))#+$", r"\\\g<0>", line.replace("@", "&#64;"))
+    return re.sub(r"^(\d*)([-+=#.)](?![^\s#=-])|>)", r"\1\\\2", line)
 
 
 def code(text: object, *, cell: bool = False) -> str:
@@ -90,6 +93,12 @@ def signed(value: float | None, decimals: int) -> str:
     """Return a number with its sign, zero without one."""
     text = number(value, decimals)
     return f"+{text}" if value is not None and value > 0 and text != DASH and float(text) > 0 else text
+
+
+def cohens_d(d: float) -> str:
+    """Return an effect size to two decimals, or as many more as tell which of the protocol's words it has: .4996 must not read as .50."""
+    shown = (signed(d, digits) for digits in range(2, 17))
+    return next((text for text in shown if stats.effect_class(float(text)) == stats.effect_class(d)), signed(d, 17))
 
 
 def percent(value: float | None) -> str:

@@ -1,0 +1,266 @@
+"""The experiment's report: the protocol's form to the letter, then what stands beside a verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_exprun.model import Budget, Variant
+from pytest_exprun.report.markdown import Picture, experiment_report
+from tests.report_toys import HOSTILE, LOSER, NEUTRAL, UNSURE, comparison, tables
+
+HEADINGS = [
+    "# Experiment: rope",
+    "## Baseline Statistics (N=5 runs)",
+    "## Experiment Statistics (N=3 runs)",
+    "## Statistical Test",
+    "## Wall Clock",
+    "## Verdict: WINNER",
+]
+PROTOCOL_PART = """\
+# Experiment: rope
+
+## Baseline Statistics (N=5 runs)
+
+| Metric | Mean | Std | Min | Max |
+| --- | ---: | ---: | ---: | ---: |
+| val_loss | 2.0000 | 0.0158 | 1.9800 | 2.0200 |
+| wall_time | 30.000 | 0.000 | 30.000 | 30.000 |
+
+## Experiment Statistics (N=3 runs)
+
+| Metric | Mean | Std | Min | Max |
+| --- | ---: | ---: | ---: | ---: |
+| val_loss | 1.9100 | 0.0100 | 1.9000 | 1.9200 |
+| wall_time | 31.500 | 0.000 | 31.500 | 31.500 |
+
+## Statistical Test
+
+| Metric | Cohen's d | Effect Size | Significant? |
+| --- | ---: | --- | --- |
+| val_loss | -6.80 | Large | yes (p < .0001) |
+| wall_time | - | - | - |
+
+## Wall Clock
+
+|  | Baseline Mean | Experiment Mean | Delta |
+| --- | ---: | ---: | ---: |
+| wall_time | 30.0 s | 31.5 s | +5.0 % |
+| cpu_time | 30.0 s | 31.5 s | +5.0 % |
+
+## Verdict: WINNER
+
+Improved by 5.69 baseline sigmas (bar: 2). Confirmed, p < .0001.
+
+## How sure is this?
+"""
+
+
+def headings(text):
+    """Return the heading lines."""
+    return [line for line in text.splitlines() if line.startswith("#")]
+
+
+def items(text):
+    """Return the list under "How sure is this?" by label."""
+    lines = text.partition("## How sure is this?")[2].partition("\n## ")[0].splitlines()
+    pairs = (line[4:].partition(".** ") for line in lines if line.startswith("- **"))
+    return {label: sentence for label, _, sentence in pairs}
+
+
+def test_the_protocols_part_is_as_written_by_hand():
+    """The first part is the protocol's, byte for byte."""
+    assert experiment_report(comparison()).startswith(PROTOCOL_PART)
+
+
+def test_the_protocols_headings_come_first_and_in_order():
+    """More may follow the protocol's headings, nothing stands between them."""
+    assert headings(experiment_report(comparison()))[: len(HEADINGS)] == HEADINGS
+
+
+def test_the_number_of_runs_is_the_number_really_run():
+    """An experiment that went to five seeds says N=5."""
+    assert "## Experiment Statistics (N=5 runs)" in experiment_report(comparison(NEUTRAL))
+
+
+def test_tables_read_back_as_the_comparisons_numbers():
+    """A table's cells are the arm's statistics."""
+    found = tables(experiment_report(comparison(LOSER)))
+    assert found["Experiment Statistics (N=3 runs)"][1] == ["val_loss", "2.0600", "0.0095", "2.0500", "2.0690"]
+    assert found["Statistical Test"][1] == ["val_loss", "+4.60", "Large", "yes (p = .00028)"]
+
+
+def test_a_half_sigma_improvement_is_not_significant():
+    """Below one baseline sigma the protocol says no, whatever p is."""
+    row = tables(experiment_report(comparison(NEUTRAL)))["Statistical Test"][1]
+    assert row == ["val_loss", "-0.499", "Small", "no (p = .00054)"]
+
+
+def test_one_to_two_sigmas_is_suggestive():
+    """Between one and two baseline sigmas the protocol says suggestive."""
+    row = tables(experiment_report(comparison((1.98, 1.99, 2.00, 1.96, 1.97))))["Statistical Test"][1]
+    assert row[3].startswith("suggestive (p = ")
+
+
+def test_another_judged_metric_stands_first_and_a_missing_val_loss_is_a_dash():
+    """The tables hold the judged metric, val_loss and wall_time, even where one was never measured."""
+    found = tables(experiment_report(comparison(LOSER, metric="accuracy")))
+    names = [row[0] for row in found["Baseline Statistics (N=5 runs)"][1:]]
+    assert names == ["accuracy", "val_loss", "wall_time"]
+    assert found["Baseline Statistics (N=5 runs)"][2] == ["val_loss", "-", "-", "-", "-"]
+    assert found["Statistical Test"][2] == ["val_loss", "-", "-", "-"]
+
+
+def test_a_diverged_seed_is_marked_everywhere():
+    """Statistics of the finite seeds are conditional, the test is a dash, the seed's row says diverged."""
+    text = experiment_report(comparison((1.90, None, 1.92)))
+    found = tables(text)
+    assert "## Verdict: LOSER\n\n1 of 3 seeds diverged (137). No test: a seed diverged." in text
+    assert "**Conditional**: `val_loss` is over the finite seeds only; diverged: 137." in text
+    assert found["Statistical Test"][1] == ["val_loss", "-", "-", "-"]
+    assert found["Seeds"][2][:4] == ["137", "2.0100", "diverged", "-"]
+
+
+def test_an_arm_without_any_finite_seed_still_reports():
+    """Three diverged seeds leave nothing to summarise."""
+    text = experiment_report(comparison((None, None, None)))
+    assert tables(text)["Experiment Statistics (N=3 runs)"][1] == ["val_loss", "-", "-", "-", "-"]
+    assert "diverged: 42, 137, 256" in text
+
+
+def test_everything_the_protocol_wants_beside_a_verdict_is_there():
+    """One plain sentence each: test, difference, interval, effect size, noise, pairing, seeds, sensitivity."""
+    found = items(experiment_report(comparison()))
+    assert list(found) == [
+        "Test",
+        "Difference",
+        "Interval",
+        "Winner's curse",
+        "Effect size",
+        "Noise",
+        "Pairing",
+        "Seeds",
+        "Sensitivity",
+        "Other experiments",
+    ]
+    assert found["Difference"].startswith("`val_loss` changed by -0.0900 (-4.5 %), which is 5.69 baseline")
+    # -.09 +- t(.975, 5.88) * .0091287 with t = 2.4587
+    assert "between -0.1124 and -0.0676 (Welch, two-sided), which does not contain 0" in found["Interval"]
+    assert found["Effect size"].startswith("Cohen's d = -6.80 (Large), corrected for few seeds Hedges' g = -5.53.")
+    # .60 and 2.87 times s_b: PROTOCOL's range at five seeds
+    assert "between 0.0095 and 0.0454 (95 %)" in found["Noise"]
+    assert found["Seeds"] == "5 of the baseline, 3 of the experiment. The verdict fell at the first look."
+    assert found["Sensitivity"].startswith("A true effect of 2.46 standard deviations (0.0389)")
+    assert "(baseline_variance_1M.md)" in found["Other experiments"]
+
+
+def test_a_winner_that_the_test_does_not_confirm_stands_out():
+    """Bold beside the verdict and again in the list."""
+    text = experiment_report(comparison(UNSURE))
+    assert "## Verdict: WINNER\n\nImproved by 2.53 baseline sigmas (bar: 2). **Not confirmed, p = .093.**" in text
+    assert items(text)["Test"].startswith("**not confirmed, p = .093**: a one-sided Welch test over 3 experiment seeds")
+    assert "Doubt" in items(text)
+
+
+def test_the_protocols_own_verdict_stands_beside_another_rules():
+    """Where rule tested says NEUTRAL and two_sigma WINNER, the report has both."""
+    found = items(experiment_report(comparison((1.92, 1.97, 1.99, 1.99, 1.98), rule="tested")))
+    assert found["Protocol's own rule"].startswith("**two_sigma says WINNER** on the same runs: improved by 2.53")
+    assert "Protocol's own rule" not in items(experiment_report(comparison()))
+
+
+def test_only_a_winner_is_cursed():
+    """The overestimate is explained where there is a gain to expect again."""
+    assert "Winner's curse" not in items(experiment_report(comparison(LOSER)))
+
+
+@pytest.mark.parametrize(("budget", "shown"), [(Budget(20_000), "20K tokens"), (Budget(8_000_000), "8M tokens")])
+def test_another_scale_is_marked(budget, shown):
+    """A budget other than the protocol's is no finding, and the report says so before anything else."""
+    text = experiment_report(comparison(budget=budget))
+    assert text.splitlines()[2].startswith(f"> **Not the standard scale**: {shown} a run")
+    assert "standard scale" not in experiment_report(comparison())
+
+
+def test_times_that_cannot_be_compared_are_marked_with_the_reason():
+    """The percentage is always printed, the mark and the reason with it."""
+    text = experiment_report(comparison(provenance={"cpu": "Other CPU"}))
+    assert tables(text)["Wall Clock"][1] == ["wall_time", "30.0 s", "31.5 s", r"+5.0 % \*"]
+    assert r"\* **Not comparable**: cpu differs (Toy CPU and Other CPU)." in text
+
+
+def test_the_seed_table_has_every_seed_with_its_difference():
+    """Seeds that the experiment did not need are there too."""
+    rows = tables(experiment_report(comparison()))["Seeds"]
+    assert rows[1] == ["42", "2.0000", "1.9000", "-0.1000", "30.0 s", "31.5 s"]
+    assert rows[4] == ["512", "1.9900", "not run", "-", "30.0 s", "-"]
+
+
+def test_the_prediction_stands_beside_what_happened():
+    """What was written down before the run is quoted; none is said to be none."""
+    text = experiment_report(comparison(prediction="Better.\n\n  By a lot."))
+    happened = "What happened: **WINNER**, improved by 5.69 baseline sigmas (bar: 2)."
+    assert f"## Prediction\n\n> Better.\n>\n> By a lot.\n\n{happened}" in text
+    assert "None was written down before the run." in experiment_report(comparison())
+
+
+def test_the_environment_names_versions_and_data_but_no_host():
+    """What can change a result is there, the host's name is not."""
+    text = experiment_report(comparison(provenance={"torch": "2.14.0"}))
+    assert ["torch", "2.13.0", "2.14.0"] in tables(text)["Environment"]
+    assert f"Losses compare only at equal `data_sha256`: `{'d' * 64}`." in text
+    assert "secret-host" not in text
+
+
+def test_the_command_trains_the_run_again():
+    """The command is the run's own argument list."""
+    text = experiment_report(
+        comparison(flags=("--rope_base=500",), control=Variant(("--rope",))), trainer="train_llm:main"
+    )
+    command = (
+        "python -m train_llm --train_tokens 1000000 --seed 42 --rope --rope_base=500 --output_dir checkpoints/again"
+    )
+    assert command in text.splitlines()
+    assert "baseline_variance_rope_1M.md" in text
+
+
+def test_a_trainer_that_is_not_called_main_is_called_by_name():
+    """`python -m` runs a module's main only."""
+    text = experiment_report(comparison(), trainer="pkg.train:fit")
+    assert "python -c 'import sys; from pkg.train import fit; fit(sys.argv[1:])' --train_tokens 1000000" in text
+
+
+def test_pictures_have_alt_text_and_a_caption():
+    """A picture that cannot be seen is described."""
+    text = experiment_report(comparison(), pictures=[Picture("x.svg", "What it shows.", "How to read it.")])
+    assert "![What it shows.](x.svg)\n\n*How to read it.*" in text
+
+
+def test_a_gates_outcome_is_told():
+    """A gate's sentence stands under the verdict."""
+    text = experiment_report(comparison(gate="non_inferior"), gate="harm of 2 sigmas is ruled out")
+    assert "Gate `non_inferior`: Harm of 2 sigmas is ruled out." in text
+
+
+def test_the_same_comparison_gives_the_same_bytes():
+    """No clock and no order of a set is in a report."""
+    from pytest_exprun.comparison import Comparison
+
+    once = comparison(prediction="p")
+    assert experiment_report(Comparison.from_json(once.to_json())) == experiment_report(once)
+
+
+def test_hostile_text_stays_text():
+    """Names, flags, predictions and provenance start no HTML, link, row, heading or escape."""
+    text = experiment_report(
+        comparison(name="x", flags=(f"--{HOSTILE}",), prediction=HOSTILE, provenance={"cpu": HOSTILE})
+    )
+    outside_code = "\n".join(line for line in text.splitlines() if not line.startswith("python"))
+    assert "<script" not in outside_code.partition("```sh")[0]
+    assert "\x1b" not in text
+    assert "\x00" not in text
+    assert "\u202e" not in text
+    assert [len(row) for row in tables(text)["Environment"]] == [3] * len(tables(text)["Environment"])
+    assert "# heading" not in headings(text)
+    assert str(Path.cwd()) not in text

@@ -77,6 +77,11 @@ def _pools() -> Iterator[Floats]:
     return (np.array(pool) for pool in losses if len(pool) >= MIN_POOL)
 
 
+def largest_pool() -> Floats:
+    """Return the losses of the configuration that was run most often."""
+    return max(_pools(), key=len)
+
+
 def _split(rng: np.random.Generator, rows: int, pool: Floats) -> Floats:
     order = rng.random((rows, len(pool))).argpartition(MIN_POOL - 1, axis=1)[:, :MIN_POOL]
     return rng.permuted(pool[order], axis=1)

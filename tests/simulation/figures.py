@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import others
 import twin
-from draws import SHAPES, arms, families
+from draws import SHAPES, arms, families, largest_pool
 from scipy.special import nctdtrit, stdtrit
 from twin import Bools, Floats, Judged
 
@@ -255,6 +255,23 @@ def _bootstrap_covers(differences: Floats) -> Bools:
     return (low <= 0) & (high >= 0)
 
 
+def real_noise(rng: np.random.Generator, rows: int) -> Iterator[Figure]:
+    """What one, three and five of the 1,261 runs of one real configuration would have told."""
+    pool = largest_pool()
+    section, sigma = f"{len(pool):,} real runs of one configuration", pool.std(ddof=1)
+    # Drawn with replacement: a repeated run among ten is rare and makes a draw look calmer, never noisier.
+    drawn = pool[rng.integers(len(pool), size=(rows, 8))]
+    yield _rate(section, "two single runs differ by more than a sigma", np.abs(drawn[:, 0] - drawn[:, 1]) > sigma)
+    large = _large(drawn[:, :5], drawn[:, 5:], Judged(*[np.ones(rows, np.int8)] * 3, *[sigma * np.ones(rows)] * 3))
+    yield _rate(section, "the word Large at 5 vs 3 runs", large)
+    ratios = drawn[:, :5].std(axis=1, ddof=1) / sigma
+    for tail in (0.025, 0.975):
+        # The spread over twenty blocks is the error of their mean.
+        quantiles = np.array([np.quantile(block, tail) for block in np.array_split(ratios, 20)])
+        name = f"sigma of five runs over the true one, {PERCENT * tail:g} % quantile"
+        yield _mean(section, name, quantiles, None)
+
+
 PARTS: tuple[tuple[Callable[[np.random.Generator, int], Iterator[Figure]], float], ...] = (
     (record, 1.0),
     (table, 1.0),
@@ -264,5 +281,6 @@ PARTS: tuple[tuple[Callable[[np.random.Generator, int], Iterator[Figure]], float
     (many, 0.25),
     (intervals, 1.0),
     (bootstrap, 0.1),
+    (real_noise, 1.0),
 )
 """Each part with its share of the trials: families are twenty comparisons a trial, bootstraps thousands."""

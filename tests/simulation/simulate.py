@@ -88,6 +88,11 @@ def _matrix(figures: Iterable[Figure]) -> list[str]:
     return lines
 
 
+def _real_noise(figures: Iterable[Figure]) -> list[str]:
+    rows = [(f.section, f.name, _number(f), f"{f.error:.3f}") for f in figures if "real runs" in f.section]
+    return _table(("Setting", "Figure", "Measured", "Standard error"), rows)
+
+
 def page(figures: Sequence[Figure], trials: int, seed: int) -> str:
     """Return the generated page."""
     lines = [
@@ -117,6 +122,9 @@ def page(figures: Sequence[Figure], trials: int, seed: int) -> str:
         "significance that five values cannot reach, so `--no-stats` is its most willing form.",
         "",
         *_matrix(figures),
+        "## How noisy real runs are",
+        "",
+        *_real_noise(figures),
     ]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -30,8 +30,8 @@ STYLE_VERSION = 1
 """Raise it when pictures change, so that those already written are drawn again."""
 INK, FAINT, GROUND, BASELINE, EXPERIMENT = "#24292f", "#8c959f", "#ffffff", "#0969da", "#bc4c00"
 DARK = {INK: "#e6edf3", FAINT: "#6e7681", GROUND: "#0d1117", BASELINE: "#58a6ff", EXPERIMENT: "#f0883e"}
-_MOST_LABEL = 48
-_MOST_POINTS = 40
+_MOST_LABEL = 26
+_POINTS_A_PANEL = 360
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,11 @@ def _with_dark_mode(svg: str, digest: str) -> str:
 
 
 def _trimmed(svg: str) -> str:
-    """Cut coordinates to a hundredth of a point, which no eye sees, and drop blanks at line ends: half the size."""
-    short = re.sub(r'(?<= d=")[^"]*', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), svg)
-    return re.sub(r"[ \t]+$", "", short, flags=re.MULTILINE)
+    """Cut coordinates to a hundredth of a point, which no eye sees, and drop indentation, a seventh of the size."""
+    short = re.sub(
+        r'(?<= (?:d|x|y)=")[^"]*|(?<=translate\()[^)]*', lambda at: re.sub(r"(\.\d\d)\d+", r"\1", at[0]), svg
+    )
+    return re.sub(r"^[ \t]+|[ \t]+$", "", short, flags=re.MULTILINE)
 
 
 def _label(text: str) -> str:
@@ -174,14 +176,17 @@ def _draw_curves(comparison: Comparison, figure: Figure) -> None:
     across = _across(comparison)
     whole, late = figure.subplots(1, 2)
     half = _end(comparison, metric, across) / 2
+    most = _POINTS_A_PANEL // (len(comparison.baseline) + len(comparison.experiment) + 2)
     for arm, name, colour, _ in _arms(comparison):
         curves = [points for run in arm if len(points := _points(run, metric, across)) > 1]
         dashes = "--" if name == "baseline" else "-"
         for axes, start in ((whole, 0.0), (late, half)):
             for points in curves:
-                _draw_line(axes, points, start, color=colour, alpha=0.5, linewidth=0.8, linestyle=dashes)
+                _draw_line(axes, points, start, most, color=colour, alpha=0.5, linewidth=0.8, linestyle=dashes)
             label = f"{name} ({len(arm)} seeds)"
-            _draw_line(axes, _mean_curve(curves), start, color=colour, linewidth=1.8, linestyle=dashes, label=label)
+            _draw_line(
+                axes, _mean_curve(curves), start, most, color=colour, linewidth=1.8, linestyle=dashes, label=label
+            )
     for axes, title in ((whole, "whole run"), (late, "last half")):
         axes.set_title(title)
         axes.set_xlabel(across)
@@ -201,10 +206,10 @@ def _short_tokens(panels: Sequence[Axes]) -> None:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
-def _draw_line(axes: Axes, points: Sequence[tuple[float, float]], start: float, **style: Any) -> None:
-    """Draw the part of a curve from `start` on, at most `_MOST_POINTS` of its points, the last always among them."""
+def _draw_line(axes: Axes, points: Sequence[tuple[float, float]], start: float, most: int, **style: Any) -> None:
+    """Draw the part of a curve from `start` on, at most `most` of its points, the last always among them."""
     shown = [point for point in points if point[0] >= start]
-    stride = -(-len(shown) // _MOST_POINTS) or 1
+    stride = -(-len(shown) // most) or 1
     thinned = shown[::-stride][::-1]
     axes.plot([x for x, _ in thinned], [y for _, y in thinned], **style)
 

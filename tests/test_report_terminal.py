@@ -1,0 +1,210 @@
+"""The session's summary, a finished run's line, and what a failed assertion shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from pytest_exprun.model import Budget, CurvePoint, RunSpec, Variant
+from pytest_exprun.report.terminal import assertion_lines, live_line, run_line, summary_lines
+from tests.report_toys import HOSTILE, LOSER, NEUTRAL, UNSURE, comparison, run
+
+WIDE = """\
+val_loss at 1M tokens; baseline: no flags, seeds 42, 137, 256, 512, 1024
+name   verdict          baseline        experiment  sigma       p  n  wall %  Holm p
+rope   WINNER   2.0000 +- 0.0158  1.9100 +- 0.0100   +5.7  <.0001  3    +5.0  .00043
+small  NEUTRAL  2.0000 +- 0.0158  1.9920 +- 0.0163   +0.5  .00054  5    +5.0   .0022
+worse  LOSER    2.0000 +- 0.0158  2.0600 +- 0.0095   -3.8  .00028  3    +5.0   .0022
+this baseline has judged 3 experiments: about 0.093 false winners to expect"""
+
+
+@dataclass
+class Outlook:
+    """How far a session is."""
+
+    done: int = 3
+    left: tuple[int, int] = (5, 5)
+    seconds_a_run: float | None = 24.0
+
+
+@dataclass
+class Written:
+    """What a session wrote."""
+
+    paths: dict[str, Path] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+
+
+def three():
+    """Return a comparison of each verdict, in no good order."""
+    return [
+        comparison(NEUTRAL, name="small", flags=("--small",)),
+        comparison(LOSER, name="worse", flags=("--worse",)),
+        comparison(),
+    ]
+
+
+def text(lines):
+    """Return the lines' text."""
+    return "\n".join(line for _, line in lines)
+
+
+def test_one_row_an_experiment_best_first():
+    """The summary is as written by hand. Holm's p is that of min(1, 4p) over the family."""
+    assert text(summary_lines(three(), width=120)) == WIDE
+
+
+def test_at_80_columns_everything_fits():
+    """Two digits of the spread are enough where there is little room."""
+    lines = text(summary_lines(three(), width=80))
+    assert max(map(len, lines.splitlines())) <= 80
+    assert "rope   WINNER   2.000+-.016  1.910+-.010   +5.7  <.0001  3    +5.0  .00043" in lines
+
+
+def test_a_long_name_has_a_line_of_its_own():
+    """No name is cut: two that differ at the end must not look alike."""
+    name = "a-name-that-is-longer-than-there-is-room-for"
+    lines = text(summary_lines([comparison(name=name)], width=80)).splitlines()
+    assert name in lines
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_order_of_arrival_does_not_matter():
+    """Under xdist, workers finish in any order."""
+    assert summary_lines(three()[::-1]) == summary_lines(three())
+
+
+def test_a_session_without_experiments_is_silent():
+    """Nothing is printed where there is nothing to say."""
+    assert summary_lines([]) == []
+    assert summary_lines([], Written()) == []
+
+
+def test_the_verdict_is_a_word_and_a_colour():
+    """Colour repeats what the word says."""
+    markup = {line.split()[1]: colour for colour, line in summary_lines(three()) if line.split()[1].isupper()}
+    assert markup == {"WINNER": {"green": True}, "NEUTRAL": {}, "LOSER": {"red": True}}
+
+
+def test_a_winner_that_is_not_confirmed_stands_out():
+    """A question mark in the row and a remark below it."""
+    lines = text(summary_lines([comparison(UNSURE)]))
+    assert ".093?" in lines
+    assert "rope: WINNER, but not confirmed, p = .093 (level .0096)" in lines
+
+
+def test_the_protocols_verdict_is_told_where_it_differs():
+    """With rule tested, two_sigma's verdict stands beside it."""
+    values = (1.92, 1.97, 1.99, 1.99, 1.98)
+    assert "rope: NEUTRAL by rule tested, WINNER by the protocol's two_sigma" in text(
+        summary_lines([comparison(values, rule="tested")])
+    )
+
+
+def test_a_diverged_seed_has_no_p_and_is_explained():
+    """A dash where there is no test; the family still counts it."""
+    lines = text(summary_lines([comparison((1.9, None, 1.92), name="nan", flags=("--nan",)), comparison()], width=120))
+    assert "nan   LOSER    2.0000 +- 0.0158  1.9100 +- 0.0141   +5.7       -  3    +5.0       -" in lines
+    assert "nan: 1 of 3 seeds diverged (137)" in lines
+    # q = 4 * .0000354, times 2 for the family of two
+    assert ".00028" in lines
+
+
+def test_walls_that_cannot_be_compared_are_marked():
+    """The percentage has a star, the star its reason."""
+    lines = text(summary_lines([comparison(provenance={"cpu": "Other CPU"})]))
+    assert "+5.0*" in lines
+    assert "* rope: wall time is not comparable, cpu differs (Toy CPU and Other CPU)" in lines
+
+
+def test_each_baseline_has_its_block():
+    """Experiments on a control stand apart from those on the plain baseline."""
+    on_rope = comparison(NEUTRAL, name="base", flags=("--rope_base=500",), control=Variant(("--rope",)))
+    lines = text(summary_lines([on_rope, comparison()], width=120))
+    assert lines.count("this baseline has judged 1 experiment:") == 2
+    assert lines.index("baseline: no flags") < lines.index("baseline: --rope,")
+
+
+def test_earlier_reports_count_for_the_same_baseline_only():
+    """What the baseline judged in other sessions is part of the chance of a false winner, not of Holm's family."""
+    earlier = [comparison(LOSER, name="old", flags=("--old",)), comparison(metric="accuracy"), comparison()]
+    lines = text(summary_lines([comparison()], earlier=earlier))
+    assert "this baseline has judged 2 experiments: about 0.062 false winners to expect" in lines
+    assert "old" not in lines
+
+
+def test_another_scale_is_marked():
+    """A smoke run is no finding."""
+    lines = text(summary_lines([comparison(budget=Budget(20_000))]))
+    assert "val_loss at 20K tokens" in lines
+    assert "not the standard scale (1M tokens)" in lines
+
+
+def test_where_the_reports_lie():
+    """One report is named, several by their folder; notices are repeated."""
+    one = Written({"rope": Path("docs/research/experiment_rope_1M.md")}, ["disk full"])
+    assert text(summary_lines([comparison()], one)).endswith(
+        "note: disk full\nreport: docs/research/experiment_rope_1M.md"
+    )
+    two = Written({"a": Path("out/a.md"), "b": Path("out/b.md")})
+    assert text(summary_lines([comparison()], two)).endswith("2 reports in out")
+
+
+def test_a_finished_run_is_one_line():
+    """Name, seed, value, time, runs done and time left."""
+    result = run(Variant(("--rope",)), 137, 1.70612)
+    line = run_line(result, "exp", "val_loss", Outlook())
+    assert line == "rope         seed 137    val_loss 1.7061   31.5 s   3/8 runs, about 2 min left"
+
+
+def test_a_range_of_runs_left():
+    """Seeds 512 and 1024 are trained only if needed."""
+    line = run_line(run(Variant(), 42, 1.9), "baseline", "val_loss", Outlook(left=(3, 5), seconds_a_run=30.0))
+    assert line.endswith("3/6 to 8 runs, about 2 min left")
+    assert line.startswith("baseline     seed 42 ")
+
+
+@pytest.mark.parametrize(
+    ("outlook", "end"), [(Outlook(left=(0, 0)), "3/3 runs"), (Outlook(seconds_a_run=None), "3/8 runs")]
+)
+def test_no_time_left_is_shown_where_there_is_none(outlook, end):
+    """The last run, and a first one whose time is unknown."""
+    assert run_line(run(Variant(), 42, 1.9), "baseline", "val_loss", outlook).endswith(end)
+
+
+def test_a_refreshed_run_shows_the_record_it_replaces():
+    """The old value stands at the end; a diverged one says so."""
+    line = run_line(run(Variant(), 42, None), "baseline", "val_loss", None, run(Variant(), 42, 1.9))
+    assert "val_loss diverged" in line
+    assert line.endswith("(was 1.9000)")
+
+
+def test_the_live_line():
+    """While a run trains: seed, step, share of the budget, value."""
+    spec = RunSpec(Variant(("--rope",)), 42, Budget(1000))
+    assert (
+        live_line(spec, CurvePoint(5, {"tokens": 250.0, "val_loss": 3.5}))
+        == "rope  seed 42  step 5  25 %  val_loss 3.5000"
+    )
+    assert live_line(spec, CurvePoint(5, {"train_loss": 3.5})) == "rope  seed 42  step 5"
+
+
+def test_a_failed_assertion_shows_verdict_numbers_and_seeds():
+    """The first line is the verdict with its numbers; constants are left out of the table."""
+    lines = assertion_lines(comparison(UNSURE))
+    assert lines[0] == "WINNER rope: val_loss 2.0000 -> 1.9600, improved by 2.53 baseline sigmas (bar: 2)"
+    assert lines[1] == "not confirmed, p = .093"
+    row = "val_loss 2.0000 +- 0.0158 1.9600 +- 0.0361 -2.0 % +2.5 -1.44 -0.1192 to +0.0392"
+    assert " ".join(lines[4].split()) == row
+    assert lines[-1] == "seed 256   2.0200 -> 1.9900  -0.0300"
+    assert not any(line.startswith("params") for line in lines)
+
+
+def test_hostile_text_cannot_reach_the_terminal():
+    """Names, flags and conditions come out as visible codes."""
+    hostile = comparison(name=HOSTILE, flags=(f"--{HOSTILE}",), provenance={"cpu": HOSTILE})
+    every = text(summary_lines([hostile])) + "\n".join(assertion_lines(hostile))
+    every += run_line(run(Variant((f"--{HOSTILE}",)), 42, 1.0), "exp", HOSTILE)
+    assert every.replace("\n", "").isprintable()

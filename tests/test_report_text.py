@@ -1,0 +1,123 @@
+"""Numbers and foreign text in reports."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_exprun.model import Summary
+from pytest_exprun.report import text
+from tests.report_toys import HOSTILE
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "-"), (float("nan"), "-"), (float("inf"), "-"), (1.7061, "1.7061"), (-0.00001, "0.0000"), (-2, "-2.0000")],
+)
+def test_number(value, shown):
+    """Undefined is a dash, and no zero has a sign."""
+    assert text.number(value, 4) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.5, "+0.50"), (-0.5, "-0.50"), (0.001, "0.00"), (0, "0.00"), (None, "-")]
+)
+def test_signed(value, shown):
+    """A number that shows as zero has no sign."""
+    assert text.signed(value, 2) == shown
+
+
+@pytest.mark.parametrize(
+    ("values", "decimals"),
+    [((1.9, 2.0), 4), ((34.1, 35.2), 3), ((0.012, 0.034), 5), ((28_000.0, 29_000.0), 0), ((1.0, 1.000001), 8)],
+)
+def test_places(values, decimals):
+    """Four decimals near 1, fewer for large numbers, more where the spread is small."""
+    assert text.places([Summary.of(values)]) == decimals
+
+
+@pytest.mark.parametrize(
+    ("p", "bar", "shown"),
+    [
+        (0.11, None, ".11"),
+        (0.3, None, ".30"),
+        (0.0042, None, ".0042"),
+        (0.00003, None, "<.0001"),
+        (1.0, None, "1"),
+        (None, None, "-"),
+        (0.00962, 0.0096, ".00962"),
+        (0.0096, 0.0096, ".0096"),
+    ],
+)
+def test_p_value(p, bar, shown):
+    """p never reads as being on the other side of its level."""
+    assert text.p_value(p, bar) == shown
+
+
+@pytest.mark.parametrize(
+    ("d", "shown"), [(-0.4988, "-0.499"), (0.5, "+0.50"), (0.79999, "+0.79999"), (12.345, "+12.35")]
+)
+def test_cohens_d(d, shown):
+    """d never reads as having another of the protocol's words."""
+    assert text.cohens_d(d) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.0123, "0.012 s"), (34.12, "34.1 s"), (125, "2 min 5 s"), (12_000, "3 h 20 min"), (None, "-"), (-1, "-")],
+)
+def test_duration(seconds, shown):
+    """Seconds, minutes, hours."""
+    assert text.duration(seconds) == shown
+
+
+def test_hostile_text_in_a_paragraph():
+    """Every mark that could start something is escaped; underscores inside words are left alone."""
+    assert text.markdown(HOSTILE) == (
+        r"a\|b \`c\` \*d\* &lt;script>alert(1)&lt;/script> \[x\](http&#58;//evil.example) "
+        r"\\x1b\[31mred\\x1b\[0m\\x00 \\u202egpj # heading &#64;you"
+    )
+    assert text.markdown("val_loss _x_ p < .0001 a & b") == r"val_loss \_x\_ p < .0001 a & b"
+
+
+@pytest.mark.parametrize("mark", ["# x", "- x", "+ x", "1. x", "12) x", "> x", ">x", "---", "===", "#"])
+def test_no_line_starts_a_block(mark):
+    """What would be a heading, a list, a quote or a rule begins with an escape."""
+    assert re.match(r"\d*\\", text.markdown(mark))
+
+
+def test_code_spans_hold_backticks_and_pipes():
+    """The fence is longer than any run inside; a cell's pipe is escaped."""
+    assert text.code("a``b`") == "``` a``b` ```"
+    assert text.code("a|b", cell=True) == r"`a\|b`"
+
+
+def test_a_code_block_cannot_be_closed_from_inside():
+    """The fence is longer than any line of backticks."""
+    assert text.code_block(["x", "````"]) == ["`````sh", "x", "````", "`````"]
+
+
+@given(st.text())
+def test_plain_text_is_one_printable_line_that_xml_accepts(foreign):
+    """Whatever comes in, no control character goes out."""
+    line = text.plain(foreign)
+    assert line.isprintable()
+    element = ET.Element("property", value=line)
+    assert ET.fromstring(ET.tostring(element)).get("value") == line
+
+
+@given(st.text())
+def test_a_cell_never_breaks_its_row(foreign):
+    """Whatever comes in, a table row has as many cells as its header."""
+    row = text.table(("a", "b"), [(text.markdown(foreign), text.code(foreign, cell=True))])[2]
+    assert len(re.findall(r"(?<!\\)\|", row)) == 3
+    assert "\n" not in row
+
+
+def test_columns_of_numbers_are_right_aligned():
+    """Names to the left, numbers, dashes and percentages to the right."""
+    assert text.table(("n", "x", "d"), [("a", "1.0", "+5.0 %"), ("b", "-", "<.0001")])[1] == "| --- | ---: | ---: |"

@@ -95,6 +95,22 @@ class Quiet:
             log.write(f"recorded {result.spec.variant} {result.spec.seed}\n")
 
 
+def is_killed(function, *arguments):
+    """Call a function in a forked process; whether that was killed, and not ended by itself."""
+    child = os.fork()
+    if child == 0:
+        try:
+            function(*arguments)
+            os._exit(0)
+        except BaseException as error:  # noqa: BLE001  # a forked test must never return
+            os.write(2, f"{type(error).__name__}: {error}\n".encode())
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
 @dataclasses.dataclass
 class World:
     """A project and its store, which sessions can be run in."""
@@ -127,17 +143,7 @@ class World:
 
     def killed(self, fs):
         """Run a session in a fork; whether it was killed."""
-        child = os.fork()
-        if child == 0:
-            try:
-                self.session(fs)
-            except BaseException as error:  # noqa: BLE001  # a forked test must never return
-                os.write(2, f"{type(error).__name__}: {error}\n".encode())
-                os._exit(1)
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-        return os.WIFSIGNALED(status)
+        return is_killed(self.session, fs)
 
     def noted(self, word):
         """Count what was trained or recorded."""
@@ -251,27 +257,23 @@ def test_a_report_is_old_or_new(tmp_path, point):
     """Killed at any step of writing a report, the file holds the old text or the new one."""
     path = tmp_path / "report.md"
     publish(path, "old\n" * 1000)
-    child = os.fork()
-    if child == 0:
-        owner, name = {
-            "open": (Path, "open"),
-            "write": (Path, "open"),
-            "fsync": (os, "fsync"),
-            "replace": (Path, "replace"),
-        }[point]
-        real = getattr(owner, name)
+    owner, name = {"fsync": (os, "fsync"), "replace": (Path, "replace")}.get(point, (Path, "open"))
+    real = getattr(owner, name)
 
-        def die(*arguments, **named):
-            if point == "write":
-                file = real(*arguments, **named)
-                file.write(b"half")
-                file.flush()
-            os.kill(os.getpid(), signal.SIGKILL)
+    def die(*arguments, **named):
+        if name == "open" and arguments[1] != "xb":
+            return real(*arguments, **named)
+        if point == "write":
+            file = real(*arguments, **named)
+            file.write(b"half")
+            file.flush()
+        return os.kill(os.getpid(), signal.SIGKILL)
 
+    def write():
         setattr(owner, name, die)
         publish(path, "new\n" * 1000)
-        os._exit(0)
-    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+    assert is_killed(write)
     assert path.read_text(encoding="utf-8") == "old\n" * 1000
     publish(path, "new\n" * 1000)
     assert path.read_text(encoding="utf-8") == "new\n" * 1000
@@ -296,11 +298,7 @@ def test_attesting_is_whole_or_absent(tmp_path):
     for at in range(len(counting.calls)):
         folder = tmp_path / f"kill-{at}"
         shutil.copytree(tmp_path / "template", folder)
-        child = os.fork()
-        if child == 0:
-            attest(folder, Killing(at))
-            os._exit(0)
-        assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        assert is_killed(attest, folder, Killing(at))
         outcomes.add(Store(folder, read_only=True).load(VARIANT.slug, new, 42) is not None)
     assert outcomes == {True, False}
 

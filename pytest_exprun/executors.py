@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from types import FrameType
+from typing import NoReturn, Protocol
 
 from pytest_exprun.isolation import preserved_process_state, run_directory
 from pytest_exprun.model import CurvePoint, RunResult, RunSpec
+from pytest_exprun.opened import OPENED
 from pytest_exprun.trainers import CallableTrainer
 
 OnPoint = Callable[[RunSpec, CurvePoint], None]
+
+
+@contextlib.contextmanager
+def ended_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a run as Ctrl-C does, so that finished seeds stay stored and the session reports what it has."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    # A signal that the session ignores on purpose (nohup) stays ignored.
+    ours = [number for number, handler in before.items() if handler == signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, before[number])
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Executor(Protocol):
@@ -40,7 +70,7 @@ class InProcess:
         for spec in specs:
             name = f"{role}_{spec.budget.suffix}_seed{spec.seed}"
             with run_directory(self._checkpoint_dir, name) as output_dir:
-                with preserved_process_state() as state:
+                with ended_like_ctrl_c(), OPENED.recording(), preserved_process_state() as state:
                     result = self._trainer.run(spec, output_dir, partial(on_point, spec))
                 for leak in state.leaks:
                     self._on_leak(f"seed {spec.seed} of {spec.variant} left behind {leak}")

@@ -325,7 +325,7 @@ class Reporter:
         comparisons = self._comparisons()
         if comparisons:
             self._config.hook.pytest_exprun_report(config=self._config, comparisons=comparisons, paths=dict(ours.paths))
-        if "study" in vars(ours) and ours.study.unsaved and session.exitstatus == pytest.ExitCode.OK:
+        if "study" in vars(ours) and ours.study.runs.unsaved and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _comparisons(self) -> Sequence[Comparison]:

@@ -18,7 +18,8 @@ from pytest_exprun.settings import Settings
 if TYPE_CHECKING:
     from pytest_exprun.comparison import Comparison
     from pytest_exprun.declaration import Register
-    from pytest_exprun.study import ArmPlan, Study
+    from pytest_exprun.runs import ArmPlan
+    from pytest_exprun.study import Study
 
 LIVE_SECONDS = 0.2
 
@@ -62,10 +63,13 @@ class Session:
 
         settings = self.settings
         trainer = CallableTrainer(settings.trainer, settings.root)
+        fingerprinter = Fingerprinter(settings)
         return Study(
             settings=settings,
-            store=Store(settings.path("store"), read_only=settings.mode in ("frozen", "plan")),
-            fingerprinter=Fingerprinter(settings),
+            store=Store(
+                settings.path("store"), settings.mode in ("frozen", "plan"), content_of=fingerprinter.content_of
+            ),
+            fingerprinter=fingerprinter,
             executor=InProcess(trainer, settings.path("checkpoint_dir"), self.notice),
             observer=self,
         )
@@ -158,7 +162,7 @@ class Session:
             return write(subject, directory, self.settings, text)
         except OSError as error:
             self.notice(f"report not written to {self._shown(directory)}: {error.strerror or error}")
-            self.study.unsaved.append("report")
+            self.study.runs.unsaved.append("report")
             return directory
 
     def _shown(self, path: Path) -> str:

@@ -16,6 +16,7 @@ from pytest_exprun.model import SEEDS, STANDARD_TOKENS, Budget, Variant, baselin
 RULES = ("two_sigma", "tested")
 GATES = ("not_loser", "non_inferior", "winner", "loser", "identical")
 PLOTS = ("auto", "off")
+STALE = ("verify", "retrain", "error", "keep")
 MODES = ("run", "plan", "frozen", "refresh")
 
 
@@ -79,6 +80,12 @@ class Settings:
         _choice(MODES),
         "run, or plan (train nothing, list what is missing), frozen (use stored runs only), refresh (train again)",
         ", ".join(MODES),
+    )
+    stale: str = _row(
+        "verify",
+        _choice(STALE),
+        "stored runs of changed code: verify (one seed again, bit for bit), retrain, error, or keep (judge them, marked)",
+        ", ".join(STALE),
     )
     metric: str = _row("val_loss", str.strip, "the metric that decides", "a name the trainer returns")
     min_effect: float = _row(

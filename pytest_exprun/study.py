@@ -7,57 +7,29 @@ test that needs it at once instead of training again.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from pytest_exprun.comparison import Comparison, compare, decide
-from pytest_exprun.errors import ExprunError, MissingRunError, StoreError, TrainerError
+from pytest_exprun.errors import ExprunError, TrainerError
 from pytest_exprun.executors import Executor
-from pytest_exprun.fingerprint import Fingerprinter, Key
-from pytest_exprun.model import FIRST_LOOK, Arm, CurvePoint, Experiment, RunResult, RunSpec, Variant, Verdict
-from pytest_exprun.rules import Judgement, judge_non_inferior
+from pytest_exprun.fingerprint import Fingerprinter
+from pytest_exprun.model import FIRST_LOOK, Arm, Experiment, RunSpec, Variant, Verdict
+from pytest_exprun.rules import judge_non_inferior
+from pytest_exprun.runs import ArmPlan, Asked, RunObserver, Runs
 from pytest_exprun.settings import Settings
-from pytest_exprun.store import NotReproducible, Store
-from pytest_exprun.trainers import require_metric
+from pytest_exprun.store import Store
 
 
-class Observer(Protocol):
+class Observer(RunObserver, Protocol):
     """Who is told what happens, while it happens."""
-
-    def arm_incomplete(self, arm: ArmPlan) -> None:
-        """Some seeds of an arm must be trained."""
-
-    def run_progressed(self, spec: RunSpec, point: CurvePoint) -> None:
-        """A run printed a progress line."""
-
-    def run_finished(self, result: RunResult, role: str, old: RunResult | None) -> None:
-        """A run was trained; `old` is the record it replaces in refresh mode."""
 
     def arm_complete(self, arm: Arm, role: str) -> None:
         """All seeds of a baseline or control arm stand."""
 
     def compared(self, comparison: Comparison) -> None:
         """A verdict fell."""
-
-    def say(self, text: str) -> None:
-        """Something to read while waiting."""
-
-    def notice(self, text: str) -> None:
-        """Something the user must know that is no error of a test."""
-
-
-@dataclass(frozen=True)
-class ArmPlan:
-    """What an arm needs: `stored` and `missing` seeds, `why` stored runs of another key do not stand, seconds a run took so far."""
-
-    variant: Variant
-    role: str
-    stored: tuple[int, ...]
-    missing: tuple[int, ...]
-    why: str = ""
-    seconds: float | None = None
-    optional: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,13 +58,12 @@ class Study:
     executor: Executor
     observer: Observer
     declared: list[Experiment] = field(default_factory=list)
-    unsaved: list[str] = field(default_factory=list)
-    _results: dict[tuple[str, int], RunResult | ExprunError] = field(default_factory=dict)
     _comparisons: dict[str, Comparison | ExprunError] = field(default_factory=dict)
     _rejected: dict[str, str] | None = None
-    _refreshed: dict[str, dict[int, RunResult]] = field(default_factory=dict)
     _announced: set[str] = field(default_factory=set)
-    trained: int = 0
+
+    def __post_init__(self) -> None:
+        self.runs = Runs(self.settings, self.store, self.fingerprinter, self.executor, self.observer)
 
     def compare(self, experiment: Experiment) -> Comparison:
         """Return the comparison, training what is missing.
@@ -127,7 +98,7 @@ class Study:
         seeds = experiment.seeds[:FIRST_LOOK]
         while True:
             arm = self.arm(experiment.variant, seeds, experiment)
-            judgement: Judgement = decide(experiment, baseline, arm)
+            judgement = decide(experiment, baseline, arm)
             if judgement.verdict is not None:
                 return arm
             assert judgement.needs, "a rule that has no verdict must say which seeds it needs"
@@ -165,27 +136,23 @@ class Study:
             seeds = (*seeds, *judged.needs)
 
     def arm(self, variant: Variant, seeds: Sequence[int], experiment: Experiment) -> Arm:
-        """Return an arm with just these seeds, from the store or trained."""
-        key = self._key(variant, experiment)
-        role = self.role(variant)
-        self._load(key, variant, seeds, experiment)
-        missing = [seed for seed in seeds if (key.digest, seed) not in self._results]
-        if missing:
-            self._train(key, variant, missing, experiment)
-        runs = []
-        for seed in seeds:
-            result = self._results[key.digest, seed]
-            if isinstance(result, ExprunError):
-                raise result
-            require_metric(result, experiment.metric, self.settings.trainer)
-            runs.append(result)
-        arm = Arm(variant, tuple(runs))
-        if role != "exp":
+        """Return an arm with just these seeds, from the store or trained.
+
+        Raises:
+            ExprunError: as `Runs.get`; for a baseline or control also one that nothing can be judged against.
+        """
+        asked = self._asked(variant, experiment)
+        arm = Arm(variant, self.runs.get(asked, seeds, lambda: self._check_flags(experiment)))
+        if asked.role != "exp":
             self._check_baseline(arm, experiment)
-            if key.digest not in self._announced:
-                self._announced.add(key.digest)
-                self.observer.arm_complete(arm, role)
+            if asked.key.digest not in self._announced:
+                self._announced.add(asked.key.digest)
+                self.observer.arm_complete(arm, asked.role)
         return arm
+
+    def _asked(self, variant: Variant, experiment: Experiment) -> Asked:
+        key = self.fingerprinter.key(variant, experiment.budget, experiment.common_args)
+        return Asked(key, variant, experiment.common_args, experiment.budget, experiment.metric, self.role(variant))
 
     def role(self, variant: Variant) -> str:
         """What an arm is in this session; only names and reports depend on it, never a record."""
@@ -209,77 +176,6 @@ class Study:
                 f"the trainer {self.settings.trainer} seems to ignore --seed, so its noise is unknown and no verdict is possible"
             )
 
-    def _key(self, variant: Variant, experiment: Experiment) -> Key:
-        return self.fingerprinter.key(variant, experiment.budget, experiment.common_args)
-
-    def _load(self, key: Key, variant: Variant, seeds: Iterable[int], experiment: Experiment) -> None:
-        """Take what the store has; in refresh mode an arm's records are first set aside, once."""
-        if self.settings.mode == "refresh" and key.digest not in self._refreshed:
-            self._check_flags(experiment)
-            self._refreshed[key.digest] = self.store.supersede(variant.slug, key)
-        for seed in seeds:
-            if (key.digest, seed) not in self._results:
-                stored = self.store.load(variant.slug, key, seed)
-                if stored is not None:
-                    self._results[key.digest, seed] = stored
-        self._tell_store_notices()
-
-    def _tell_store_notices(self) -> None:
-        while self.store.notices:
-            self.observer.notice(self.store.notices.pop(0))
-
-    def _train(self, key: Key, variant: Variant, seeds: Sequence[int], experiment: Experiment) -> None:
-        """Train the seeds and record each as it finishes."""
-        plan = self.plan(variant, (*self._stored_seeds(key), *seeds), experiment)
-        if self.settings.mode == "frozen":
-            raise MissingRunError(_frozen_message(plan, experiment))
-        self._check_flags(experiment)
-        self.store.check_writable()
-        self.observer.arm_incomplete(plan)
-        specs = [RunSpec(variant, seed, experiment.budget, experiment.common_args) for seed in seeds]
-        for result in self._performed(key, specs, plan.role):
-            self._record(key, result, plan.role)
-            require_metric(result, experiment.metric, self.settings.trainer)
-
-    def _performed(self, key: Key, specs: Sequence[RunSpec], role: str) -> Iterator[RunResult]:
-        """Yield the results of the runs; what a failed one raises is remembered for its seed."""
-        pending = [spec.seed for spec in specs]
-        try:
-            for result in self.executor.run(specs, role, self.observer.run_progressed):
-                pending.remove(result.spec.seed)
-                yield result
-        except ExprunError as error:
-            self._results[key.digest, pending[0]] = error
-            raise
-
-    def _stored_seeds(self, key: Key) -> list[int]:
-        return [seed for digest, seed in self._results if digest == key.digest]
-
-    def _record(self, key: Key, result: RunResult, role: str) -> None:
-        """Store a finished run. A full disk costs the record, never the result."""
-        seed = result.spec.seed
-        try:
-            self._check_sources(result)
-            self.store.save(result, result.spec.variant.slug, key)
-        except (TrainerError, NotReproducible) as error:
-            self._results[key.digest, seed] = error
-            raise
-        except StoreError as error:
-            self.unsaved.append(f"seed {seed} of {result.spec.variant} is not saved: {error}")
-            self.observer.notice(self.unsaved[-1])
-        self._results[key.digest, seed] = result
-        self.trained += 1
-        self._tell_store_notices()
-        self.observer.run_finished(result, role, self._refreshed.get(key.digest, {}).get(seed))
-
-    def _check_sources(self, result: RunResult) -> None:
-        changed = self.fingerprinter.sources_changed()
-        if changed:
-            raise TrainerError(
-                f"{', '.join(changed)} changed while seed {result.spec.seed} of {result.spec.variant} trained: the run is not stored, "
-                "because nobody can say which code it ran. Start the session again"
-            )
-
     def _check_flags(self, experiment: Experiment) -> None:
         """Before the first run, ask the trainer about the flags of everything selected; refuse `experiment` if its own are wrong."""
         if self._rejected is None:
@@ -295,46 +191,18 @@ class Study:
 
     def plan(self, variant: Variant, seeds: Sequence[int], experiment: Experiment, *, optional: int = 0) -> ArmPlan:
         """Say what an arm needs, without training or importing anything."""
-        key = self._key(variant, experiment)
-        stored = {seed: self.store.load(variant.slug, key, seed) for seed in dict.fromkeys(seeds)}
-        times = [
-            run.provenance["wall_time"] for run in stored.values() if run is not None and "wall_time" in run.provenance
-        ]
-        missing = tuple(seed for seed, run in stored.items() if run is None)
-        why: str = ""
-        if missing and len(missing) == len(stored):
-            others = self.store.neighbours(variant.slug, key)
-            why = others[0].why(key) if others else ""
-        return ArmPlan(
-            variant=variant,
-            role=self.role(variant),
-            stored=tuple(seed for seed, run in stored.items() if run is not None),
-            missing=missing,
-            why=why,
-            seconds=sum(times) / len(times) if times else None,
-            optional=optional,
-        )
+        return self.runs.plan(self._asked(variant, experiment), seeds, optional=optional)
 
     def plans(self) -> list[ArmPlan]:
         """Return one plan an arm of everything selected, controls first."""
         arms: dict[str, ArmPlan] = {}
         for experiment in self.declared:
-            key = self._key(experiment.control, experiment)
-            arms.setdefault(key.digest, self.plan(experiment.control, experiment.baseline_seeds, experiment))
-        for experiment in self.declared:
-            key = self._key(experiment.variant, experiment)
+            key = self._asked(experiment.control, experiment).key
             if key.digest not in arms:
-                first = experiment.seeds[:FIRST_LOOK]
-                plan = self.plan(
-                    experiment.variant, experiment.seeds, experiment, optional=len(experiment.seeds) - len(first)
-                )
-                arms[key.digest] = plan
+                arms[key.digest] = self.plan(experiment.control, experiment.baseline_seeds, experiment)
+        for experiment in self.declared:
+            key = self._asked(experiment.variant, experiment).key
+            if key.digest not in arms:
+                optional = len(experiment.seeds) - len(experiment.seeds[:FIRST_LOOK])
+                arms[key.digest] = self.plan(experiment.variant, experiment.seeds, experiment, optional=optional)
         return list(arms.values())
-
-
-def _frozen_message(plan: ArmPlan, experiment: Experiment) -> str:
-    why = f" (stored runs do not stand: {plan.why})" if plan.why else ""
-    return (
-        f"frozen mode trains nothing, and seed {', '.join(map(str, plan.missing))} of {plan.variant} at {experiment.budget} "
-        f"is not in the store{why}. Train it with --exprun-mode=run and commit the records"
-    )

@@ -10,7 +10,7 @@ from pytest_exprun.model import CurvePoint, RunResult
 from pytest_exprun.records import difference, point_difference
 
 
-class Differs(Exception):  # noqa: N818  # raised out of the progress callback to stop a run; no error
+class Differs(BaseException):  # stops a run from its progress callback; no `except Exception` of a trainer may hold it
     """The run being verified departs from the stored one; the message says where."""
 
 

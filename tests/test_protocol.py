@@ -332,20 +332,6 @@ def test_checkpoints_are_gone_but_foreign_folders_stay(toy_project):
     assert {"baseline_1M_seed42", "exp_1M_seed42"} <= directories
 
 
-def test_changed_trainer_retrains_and_says_why(toy_project):
-    """A changed source file means new runs, and the line that says so names the file; a comment means nothing."""
-    toy_project.write(ROPE)
-    toy_project.run_fresh()
-    source = toy_project.pytester.path / "toy.py"
-    source.write_text(source.read_text(encoding="utf-8") + "\n# a comment\n", encoding="utf-8")
-    toy_project.run_fresh()
-    assert len(toy_project.runs) == 8
-    source.write_text(source.read_text(encoding="utf-8").replace("loss = 2.0 +", "loss = 2.5 +"), encoding="utf-8")
-    result = toy_project.run_fresh()
-    assert len(toy_project.runs) == 16
-    result.stdout.fnmatch_lines(["*stored runs do not stand: *toy.py*"])
-
-
 def test_common_args_go_to_both_arms_and_belong_to_the_key(toy_project):
     """exprun_args reach every run; changing them trains anew."""
     toy_project.write(ROPE)

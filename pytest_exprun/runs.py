@@ -1,0 +1,274 @@
+"""Where the runs of an arm come from: this session's memory, the store, one run that proves that the others still stand, or training.
+
+Nothing stands in silently: a record stands only for the key it was made under, or for one that a re-verified seed attests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pytest_exprun.errors import ExprunError, MissingRunError, StoreError, TrainerError
+from pytest_exprun.executors import Executor, OnPoint
+from pytest_exprun.fingerprint import Fingerprinter
+from pytest_exprun.key import Key
+from pytest_exprun.locks import exclusive
+from pytest_exprun.model import Budget, CurvePoint, RunResult, RunSpec, Variant
+from pytest_exprun.settings import Settings
+from pytest_exprun.store import NotReproducible, Store
+from pytest_exprun.trainers import require_metric
+from pytest_exprun.verification import Differs, Verification
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One arm as a comparison asks for it. `role` (baseline, control, exp) names directories and lines, never a record."""
+
+    key: Key
+    variant: Variant
+    common_args: tuple[str, ...]
+    budget: Budget
+    metric: str
+    role: str
+
+    def spec(self, seed: int) -> RunSpec:
+        """Return the run of one seed."""
+        return RunSpec(self.variant, seed, self.budget, self.common_args)
+
+    def __str__(self) -> str:
+        return f"{self.role} ({self.variant})"
+
+
+@dataclass(frozen=True)
+class ArmPlan:
+    """What an arm needs: `stored` and `missing` seeds, why stored runs of another key do not stand, seconds a run took so far.
+
+    `optional` of the missing seeds are trained only if the rule asks for them.
+    """
+
+    variant: Variant
+    role: str
+    stored: tuple[int, ...]
+    missing: tuple[int, ...]
+    why: str = ""
+    seconds: float | None = None
+    optional: int = 0
+
+
+class RunObserver(Protocol):
+    """Who is told what happens to runs, while it happens."""
+
+    def arm_incomplete(self, plan: ArmPlan) -> None:
+        """Some seeds of an arm must be trained."""
+
+    def run_progressed(self, spec: RunSpec, point: CurvePoint) -> None:
+        """A run printed a progress line."""
+
+    def run_finished(self, result: RunResult, role: str, old: RunResult | None) -> None:
+        """A run was trained; `old` is the record it replaces in refresh mode."""
+
+    def say(self, text: str) -> None:
+        """Something to read while waiting."""
+
+    def notice(self, text: str) -> None:
+        """Something the user must know that is no error of a test."""
+
+
+@dataclass
+class Runs:
+    """The runs of one session. `check_flags` is asked before the first training of an arm; `unsaved` names what a full disk cost."""
+
+    settings: Settings
+    store: Store
+    fingerprinter: Fingerprinter
+    executor: Executor
+    observer: RunObserver
+    unsaved: list[str] = field(default_factory=list)
+    _results: dict[tuple[str, int], RunResult | ExprunError] = field(default_factory=dict)
+    _superseded: dict[str, dict[int, RunResult]] = field(default_factory=dict)
+    _looked_back: set[str] = field(default_factory=set)
+
+    def get(self, asked: Asked, seeds: Sequence[int], check_flags: Callable[[], None]) -> tuple[RunResult, ...]:
+        """Return the runs of these seeds, trained where they are missing.
+
+        Raises:
+            ExprunError: a run failed (now or earlier in this session), is missing in a mode that never trains, or lacks the metric.
+        """
+        if self.settings.mode == "refresh" and asked.key.digest not in self._superseded:
+            check_flags()
+            self._superseded[asked.key.digest] = self.store.supersede(asked.variant.slug, asked.key)
+        if self._missing(asked, seeds):
+            self._load(asked, seeds)
+        if self._missing(asked, seeds):
+            self._look_back(asked, seeds, check_flags)
+        missing = self._missing(asked, seeds)
+        if missing:
+            self._prepare(asked, seeds, check_flags)
+            self.observer.arm_incomplete(self.plan(asked, seeds))
+            for seed in missing:
+                self._train(asked, seed, self.observer.run_progressed)
+        return tuple(self._known(asked, seed) for seed in seeds)
+
+    def _missing(self, asked: Asked, seeds: Iterable[int]) -> list[int]:
+        return [seed for seed in seeds if (asked.key.digest, seed) not in self._results]
+
+    def _known(self, asked: Asked, seed: int) -> RunResult:
+        result = self._results[asked.key.digest, seed]
+        if isinstance(result, ExprunError):
+            raise result
+        require_metric(result, asked.metric, self.settings.trainer)
+        return result
+
+    def _load(self, asked: Asked, seeds: Iterable[int]) -> None:
+        """Take what the store has."""
+        for seed in self._missing(asked, seeds):
+            stored = self.store.load(asked.variant.slug, asked.key, seed)
+            if stored is not None:
+                self._results[asked.key.digest, seed] = stored
+        self._tell_store_notices()
+
+    def _tell_store_notices(self) -> None:
+        while self.store.notices:
+            self.observer.notice(self.store.notices.pop(0))
+
+    # Stale runs: stored for the same question under other conditions.
+
+    def _look_back(self, asked: Asked, seeds: Sequence[int], check_flags: Callable[[], None]) -> None:
+        """Decide, once an arm, what becomes of runs that an earlier state of the code gave."""
+        if asked.key.digest in self._looked_back or self.settings.mode == "refresh":
+            return
+        self._looked_back.add(asked.key.digest)
+        stale = self.store.neighbours(asked.variant.slug, asked.key)
+        if not stale:
+            return
+        if self.settings.stale == "keep":
+            self._keep(asked, seeds, stale[0])
+        elif self.settings.stale == "error":
+            raise MissingRunError(
+                f"{asked}: stored runs do not stand ({stale[0].why(asked.key)}) and exprun_stale = error; "
+                "train again with --exprun-stale=retrain or let one seed prove them with --exprun-stale=verify"
+            )
+        elif self.settings.stale == "verify" and self.settings.mode == "run":
+            candidate = next((key for key in stale if key.may_be_equal(asked.key)), None)
+            if candidate is not None:
+                check_flags()
+                self.store.check_writable()
+                self._verify(asked, candidate)
+                self._load(asked, seeds)
+
+    def _keep(self, asked: Asked, seeds: Sequence[int], stale: Key) -> None:
+        """Judge historical records, marked as such."""
+        commits = set()
+        for seed in self._missing(asked, seeds):
+            stored = self.store.load(asked.variant.slug, stale, seed)
+            if stored is not None:
+                self._results[asked.key.digest, seed] = stored
+                commits.add(str(stored.provenance.get("commit") or "unknown"))
+        if commits:
+            origin = ", ".join(sorted(commits))
+            self.observer.notice(
+                f"{asked}: judged from runs of commit {origin}, not of the present state: {stale.why(asked.key)}"
+            )
+
+    def _verify(self, asked: Asked, stale: Key) -> None:
+        """Train one stored seed again; equality to the last bit lets the arm's other seeds stand."""
+        stored = self.store.to_verify(asked.variant.slug, stale)
+        if stored is None:
+            return
+        seed = stored.spec.seed
+        self.observer.say(
+            f"{asked}: {stale.why(asked.key)}; training seed {seed} again to see whether its result is still the same"
+        )
+        verification = Verification(stored)
+
+        def hear(spec: RunSpec, point: CurvePoint) -> None:
+            self.observer.run_progressed(spec, point)
+            verification.hear(point)
+
+        try:
+            self._train(asked, seed, hear)
+            differs = verification.outcome(self._known(asked, seed))
+        except Differs as difference:
+            differs = str(difference)
+        if differs:
+            self.observer.notice(f"{asked}: the change matters ({differs}): all its seeds are trained anew")
+            return
+        try:
+            self.store.attest(asked.variant.slug, asked.key, stale, seed)
+        except StoreError as error:
+            self.observer.notice(str(error))
+            return
+        self.observer.say(f"{asked}: seed {seed} is the same to the last bit, so the other stored seeds stand")
+
+    # Training.
+
+    def _prepare(self, asked: Asked, seeds: Sequence[int], check_flags: Callable[[], None]) -> None:
+        if self.settings.mode == "frozen":
+            raise MissingRunError(_frozen_message(self.plan(asked, seeds), asked))
+        check_flags()
+        self.store.check_writable()
+
+    def _train(self, asked: Asked, seed: int, on_point: OnPoint) -> None:
+        """Train one seed and record it, unless another session that trains it right now does so first."""
+        slug, key = asked.variant.slug, asked.key
+        with exclusive(self.store.lock_path(slug, key, seed), f"seed {seed} of {asked.variant}", self.observer.say):
+            self._load(asked, [seed])
+            if not self._missing(asked, [seed]):
+                return
+            try:
+                for result in self.executor.run([asked.spec(seed)], asked.role, on_point):
+                    self._record(asked, result)
+            except ExprunError as error:
+                self._results[key.digest, seed] = error
+                raise
+        self._known(asked, seed)
+
+    def _record(self, asked: Asked, result: RunResult) -> None:
+        """Store a finished run. A full disk costs the record, never the result."""
+        seed = result.spec.seed
+        changed = self.fingerprinter.sources_changed()
+        if changed:
+            raise TrainerError(
+                f"{', '.join(changed)} changed while seed {seed} of {asked.variant} trained: the run is not stored, "
+                "because nobody can say which code it ran. Start the session again"
+            )
+        try:
+            self.store.save(result, asked.variant.slug, asked.key, self.fingerprinter.opened())
+        except NotReproducible:
+            raise
+        except StoreError as error:
+            self.unsaved.append(f"seed {seed} of {asked.variant} is not saved: {error}")
+            self.observer.notice(self.unsaved[-1])
+        self._results[asked.key.digest, seed] = result
+        self._tell_store_notices()
+        self.observer.run_finished(result, asked.role, self._superseded.get(asked.key.digest, {}).get(seed))
+
+    # Planning.
+
+    def plan(self, asked: Asked, seeds: Sequence[int], *, optional: int = 0) -> ArmPlan:
+        """Say what an arm needs, without training or importing anything."""
+        slug = asked.variant.slug
+        stored = {seed: self.store.load(slug, asked.key, seed) for seed in dict.fromkeys(seeds)}
+        times = [
+            run.provenance["wall_time"] for run in stored.values() if run is not None and "wall_time" in run.provenance
+        ]
+        missing = tuple(seed for seed, run in stored.items() if run is None)
+        others = self.store.neighbours(slug, asked.key) if missing and len(missing) == len(stored) else []
+        return ArmPlan(
+            variant=asked.variant,
+            role=asked.role,
+            stored=tuple(seed for seed, run in stored.items() if run is not None),
+            missing=missing,
+            why=others[0].why(asked.key) if others else "",
+            seconds=sum(times) / len(times) if times else None,
+            optional=optional,
+        )
+
+
+def _frozen_message(plan: ArmPlan, asked: Asked) -> str:
+    why = f" (stored runs do not stand: {plan.why})" if plan.why else ""
+    return (
+        f"frozen mode trains nothing, and seed {', '.join(map(str, plan.missing))} of {plan.variant} at {asked.budget} "
+        f"is not in the store{why}. Train it with --exprun-mode=run and commit the records"
+    )

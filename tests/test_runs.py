@@ -1,0 +1,212 @@
+"""What becomes of stored runs when the code changes, when two sessions meet, and when a session is ended from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROPE = '@experiment("--rope")\ndef test_rope(comparison):\n    assert comparison.verdict is Verdict.WINNER\n'
+
+
+def edit(toy_project, old: str, new: str) -> None:
+    """Change the toy trainer."""
+    path = toy_project.pytester.path / "toy.py"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.fixture
+def stored(toy_project):
+    """Return a project whose eight runs are stored."""
+    toy_project.write(ROPE)
+    toy_project.run_fresh().assert_outcomes(passed=1)
+    assert len(toy_project.runs) == 8
+    return toy_project
+
+
+def test_a_comment_costs_nothing(stored):
+    """What does not compile to anything else is no change."""
+    edit(stored, "    parser.add_argument(", "    # a comment\n    parser.add_argument(")
+    stored.run_fresh().assert_outcomes(passed=1)
+    assert len(stored.runs) == 8
+
+
+def test_a_new_flag_costs_one_run_an_arm(stored):
+    """A change that computes the same is proven by one seed of each arm; the other seeds stand, also in the next session."""
+    edit(stored, "    return parser", '    parser.add_argument("--new", action="store_true")\n    return parser')
+    result = stored.run_fresh()
+    result.assert_outcomes(passed=1)
+    assert len(stored.runs) == 10
+    result.stdout.fnmatch_lines(
+        ["*source toy.py changed; training seed * again*", "*the same to the last bit*other stored seeds stand*"]
+    )
+    stored.run_fresh("--exprun-mode=frozen").assert_outcomes(passed=1)
+    assert len(stored.runs) == 10
+
+
+def test_a_change_that_matters_is_noticed_and_the_arm_trained_anew(stored):
+    """The first differing progress line stops the run; all seeds of the arm are trained anew, and the line says what differed."""
+    edit(stored, "loss = 2.0 +", "loss = 2.5 +")
+    result = stored.run_fresh()
+    result.assert_outcomes(passed=1)
+    assert len(stored.runs) == 8 + (1 + 5) + (1 + 3)
+    result.stdout.fnmatch_lines(
+        ["*note: baseline (no flags): the change matters (*val_loss*): all its seeds are trained anew*"]
+    )
+    assert "2.50" in stored.report("baseline_variance_1M.md")
+
+
+def test_a_change_in_the_last_bit_of_the_result_is_noticed(stored):
+    """Equal progress lines do not save a run whose final metric differs."""
+    edit(stored, '"val_loss": loss,', '"val_loss": loss * (1 + 1e-15),')
+    result = stored.run_fresh()
+    assert len(stored.runs) == 8 + 5 + 3
+    result.stdout.fnmatch_lines(["*the change matters (*"])
+
+
+def test_stale_retrain(stored):
+    """With exprun_stale=retrain nothing is verified."""
+    edit(stored, "    return parser", '    parser.add_argument("--new", action="store_true")\n    return parser')
+    result = stored.run_fresh("--exprun-stale=retrain")
+    assert len(stored.runs) == 16
+    result.stdout.fnmatch_lines(["*stored runs do not stand: source toy.py changed*"])
+
+
+def test_stale_error(stored):
+    """With exprun_stale=error a changed source is an error in setup that names it."""
+    edit(stored, "loss = 2.0 +", "loss = 2.5 +")
+    result = stored.run_fresh("--exprun-stale=error")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*stored runs do not stand (source toy.py changed) and exprun_stale = error*"])
+    assert len(stored.runs) == 8
+
+
+def test_stale_keep_judges_the_old_runs_and_says_so(stored):
+    """With exprun_stale=keep historical records are judged and marked."""
+    edit(stored, "loss = 2.0 +", "loss = 2.5 +")
+    result = stored.run_fresh("--exprun-stale=keep")
+    result.assert_outcomes(passed=1)
+    assert len(stored.runs) == 8
+    result.stdout.fnmatch_lines(
+        ["*note: baseline (no flags): judged from runs of commit *, not of the present state: source toy.py changed*"]
+    )
+
+
+def test_frozen_refuses_stale_runs(stored):
+    """Frozen mode never verifies: a changed source is an error that names it."""
+    edit(stored, "loss = 2.0 +", "loss = 2.5 +")
+    result = stored.run_fresh("--exprun-mode=frozen")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*frozen mode trains nothing*stored runs do not stand: source toy.py changed*"])
+
+
+def test_source_changed_while_training_is_not_stored(toy_project):
+    """A run during which the source changed is nobody's result."""
+    edit(
+        toy_project,
+        "    time.sleep(args.slow)",
+        "    Path(__file__).write_text(Path(__file__).read_text() + '\\nX = 1')",
+    )
+    toy_project.write(ROPE)
+    result = toy_project.run_fresh()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*source toy.py changed while seed 42 of no flags trained: the run is not stored*"])
+    assert not list((toy_project.pytester.path / ".exprun").rglob("seed-*.json"))
+
+
+def test_a_file_that_a_run_reads_joins_the_key(toy_project):
+    """A configuration file found by a computed name is noticed all the same; one that runs write is not an input."""
+    (toy_project.pytester.path / "conf").mkdir()
+    config = toy_project.pytester.path / "conf" / "noise.txt"
+    config.write_text("0", encoding="utf-8")
+    edit(
+        toy_project,
+        "    time.sleep(args.slow)",
+        "    args.shift += float((Path(__file__).parent / 'conf' / ('noise' + '.txt')).read_text())",
+    )
+    toy_project.write(ROPE)
+    toy_project.run_fresh()
+    assert len(toy_project.runs) == 8
+    toy_project.run_fresh()
+    assert len(toy_project.runs) == 8
+    config.write_text("3", encoding="utf-8")
+    result = toy_project.run_fresh()
+    assert len(toy_project.runs) == 16
+    result.stdout.fnmatch_lines(["*noise.txt changed since its run read it*"])
+
+
+def start(toy_project, *args: str) -> subprocess.Popen[str]:
+    """Start a session in the background."""
+    command = [sys.executable, "-m", "pytest", "experiments", "-p", "no:cacheprovider", *args]
+    return subprocess.Popen(
+        command, cwd=toy_project.pytester.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def wait_for_runs(toy_project, count: int) -> None:
+    """Wait until that many runs have started."""
+    deadline = time.monotonic() + 60
+    while len(toy_project.runs) < count:
+        assert time.monotonic() < deadline, "the session does not train"
+        time.sleep(0.02)
+
+
+def test_two_sessions_train_each_seed_once(toy_project):
+    """The one that comes second waits, says for whom, and reads the result."""
+    toy_project.write(ROPE)
+    sessions = [start(toy_project, "--exprun-args=--slow 0.3") for _ in range(2)]
+    outputs = [session.communicate(timeout=120)[0] for session in sessions]
+    assert [session.returncode for session in sessions] == [0, 0], outputs
+    assert len(toy_project.runs) == 8
+    assert any("waiting for seed" in output and "process" in output for output in outputs), outputs
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_an_ending_signal_keeps_finished_seeds(toy_project, number):
+    """SIGTERM and SIGHUP end as Ctrl-C does: finished seeds stored, junit written, no checkpoint left, exit status 2."""
+    toy_project.write('@experiment("--worse", gate="loser")\ndef test_a(): ...\n\n' + ROPE)
+    session = start(toy_project, "--exprun-args=--slow 0.4", "--junitxml=junit.xml")
+    wait_for_runs(toy_project, 3)
+    os.kill(session.pid, number)
+    output = session.communicate(timeout=60)[0]
+    assert session.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert len(list((toy_project.pytester.path / ".exprun").glob("*/*/seed-*.json"))) >= 2
+    assert (toy_project.pytester.path / "junit.xml").exists()
+    assert not list((toy_project.pytester.path / "checkpoints").iterdir())
+
+
+def test_a_killed_session_loses_at_most_the_seed_in_flight(toy_project):
+    """After SIGKILL the next session goes on where the first one was, without waiting for its lock."""
+    toy_project.write(ROPE)
+    session = start(toy_project, "--exprun-args=--slow 0.3")
+    wait_for_runs(toy_project, 3)
+    session.kill()
+    session.communicate(timeout=60)
+    toy_project.run_fresh("--exprun-args=--slow 0.3").assert_outcomes(passed=1)
+    assert len(toy_project.runs) <= 9
+
+
+def test_a_full_disk_costs_the_record_and_not_the_result(toy_project, monkeypatch):
+    """The verdict still falls; the summary says what is not saved, and the session does not exit with 0."""
+    import errno
+
+    from pytest_exprun.filesystem import FileSystem
+
+    publish = FileSystem.publish
+
+    def full(self, path, data, temporary):
+        if path.name.startswith("seed-"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return publish(self, path, data, temporary)
+
+    monkeypatch.setattr(FileSystem, "publish", full)
+    toy_project.write(ROPE)
+    result = toy_project.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["note: seed 42 of no flags is not saved: *no space left on device*", "*WINNER*"])

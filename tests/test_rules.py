@@ -175,6 +175,12 @@ class TestTested:
         exact = judge(by_seed(UNIT), by_seed([value - 2.5 for value in UNIT]), rule="tested", looks=1)
         assert (exact.verdict, exact.p_value, exact.test) == (WINNER, 0.0, "paired")
 
+    def test_equal_paired_differences_count_in_their_own_direction(self):
+        """Worse by the same amount everywhere is a LOSER; below the bar it is real but small."""
+        worse, slight = ([value + step for value in UNIT] for step in (2.5, 0.25))
+        assert judged(worse, rule="tested", looks=1).verdict is LOSER
+        assert (judged(slight).kind, judged(slight).p_value) == ("real but small", 0.0)
+
     def test_without_common_seeds_the_second_look_is_welch(self):
         """Level .0125, the means of both arms, the unpaired p."""
         experiment = [-1.0, -3.0, -2.0, -3.5, -4.0]

@@ -170,6 +170,13 @@ def test_the_protocols_own_verdict_stands_beside_another_rules():
     assert "Protocol's own rule" not in items(experiment_report(comparison()))
 
 
+def test_a_neutral_says_whether_there_is_a_difference_at_all():
+    """Real but small is not the same as nothing."""
+    text = experiment_report(comparison(NEUTRAL))
+    assert "real (p = .00054) but below the bar. A difference is shown, p = .00054." in text
+    assert items(text)["Kind"].startswith("real but small. The seeds agree")
+
+
 def test_only_a_winner_is_cursed():
     """The overestimate is explained where there is a gain to expect again."""
     assert "Winner's curse" not in items(experiment_report(comparison(LOSER)))

@@ -32,7 +32,7 @@ def confirmation(comparison: Comparison) -> str:
         return "no test: a seed diverged"
     p = p_sentence(judgement.p_value, judgement.alpha)
     if comparison.verdict is Verdict.NEUTRAL:
-        return f"{p}, {'a' if judgement.confirmed else 'no'} difference shown"
+        return f"{'a' if judgement.confirmed else 'no'} difference is shown, {p}"
     return f"{'confirmed' if judgement.confirmed else 'not confirmed'}, {p}"
 
 

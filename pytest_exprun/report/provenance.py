@@ -15,11 +15,11 @@ ENVIRONMENT = ("python", "torch", "numpy", "platform", "cpu", "isa", "gpu", "dev
 
 def environment(arms: Sequence[Arm]) -> list[str]:
     """Return a table with one row a fact, one column an arm; where runs of an arm differ, all their values."""
-    rows = [(name, [_values(name, arm) for arm in arms]) for name in ENVIRONMENT]
-    known = [[name, *cells] for name, cells in rows if any(cell != DASH for cell in cells)]
+    rows = [*([name, *(_values(name, arm) for arm in arms)] for name in ENVIRONMENT), _busy(arms)]
+    known = [row for row in rows if any(cell != DASH for cell in row[1:])]
     if not known:
         return ["The runs recorded nothing about the machine they ran on."]
-    return table(("", *("Baseline", "Experiment")[: len(arms)]), [*known, _busy(arms)])
+    return table(("", *("Baseline", "Experiment")[: len(arms)]), known)
 
 
 def _values(name: str, arm: Arm) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pytest_exprun.errors import RefusedError
@@ -33,20 +33,6 @@ class NonInferiority:
         return self.passed
 
 
-def _quantile(cdf: Callable[[float], float], probability: float, low: float, high: float) -> float:
-    """Bisect an increasing distribution function to the last digits."""
-    while cdf(low) > probability:
-        low -= high - low
-    while cdf(high) < probability:
-        high += high - low
-    for _ in range(200):
-        middle = (low + high) / 2
-        if middle in (low, high):
-            break
-        low, high = (middle, high) if cdf(middle) < probability else (low, middle)
-    return (low + high) / 2
-
-
 def non_inferiority(
     baseline: Iterable[float],
     experiment: Iterable[float],
@@ -72,7 +58,7 @@ def non_inferiority(
     Raises:
         RefusedError: fewer than two values in an arm, a value that is not finite, no variance in either arm, a margin not above 0.
     """
-    from scipy.special import stdtr
+    from scipy.special import nctdtrit, stdtr
 
     b, e = both_arms(baseline, experiment)
     unit, bound = ("pooled sigmas", margin) if margin_abs is None else ("metric", margin_abs)
@@ -86,7 +72,7 @@ def non_inferiority(
     if margin_abs is None:
         statistic = divide(harm, std_error, "the pooled standard deviation")
         p_value = nct_cdf(statistic, df, margin / root)
-        threshold = _quantile(lambda t: nct_cdf(t, df, margin / root), alpha, -1.0, margin / root + 1)
+        threshold = float(nctdtrit(df, margin / root, alpha))
     else:
         statistic = divide(harm - margin_abs, std_error, "the pooled standard deviation")
         p_value, threshold = float(stdtr(df, statistic)), t_quantile(alpha, df)

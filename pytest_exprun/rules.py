@@ -300,9 +300,10 @@ def _gate(look: Look, margin: float, margin_abs: float | None) -> GateJudgement:
     if blown := _blow_up_reason(look):
         return _gate_judgement(look, blown, test, passed=False)
     answer = "ruled out" if test.passed else "not ruled out"
+    harm = f"harm of {test.margin:g}" if margin_abs is not None else f"harm of {test.margin:g} {test.margin_unit}"
     figures = f"t = {test.statistic:.3f}, passes below {test.threshold:.3f}"
     passed = test.passed if test.passed or look.is_last else None
-    return _gate_judgement(look, f"harm of {test.margin:g} {test.margin_unit} {answer}: {figures}", test, passed=passed)
+    return _gate_judgement(look, f"{harm} {answer}: {figures}", test, passed=passed)
 
 
 def _gate_judgement(

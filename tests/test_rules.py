@@ -492,6 +492,10 @@ class TestNonInferiorGate:
         assert self.gate([5.0, 5.1, 5.2]).passed is None
         assert self.gate([5.0, 5.1, 5.2], lower_is_better=False).passed is True
         assert self.gate([5.0, 5.1, 5.2], margin_abs=50.0).passed is True
+        assert self.gate([5.0, 5.1, 5.2], margin_abs=50.0).reason.startswith("harm of 50 ruled out: t = -")
+        assert (
+            self.gate([0.9, 0.4, 0.6]).reason == "harm of 2 pooled sigmas not ruled out: t = 1.046, passes below 0.413"
+        )
 
     def test_other_plans_have_halves_and_a_single_look_has_all(self):
         """.025 each with ten baseline seeds, .05 in one look, and pairing plays no part."""

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import draws
 import figures
 import numpy as np
+import pictures
 import simulate
 import twin
 
@@ -80,3 +81,12 @@ def test_the_page_holds_every_claim_and_target(measured):
     assert sum(line.startswith("| ") for line in text.splitlines()) > 130
     assert all(f"### {shape.capitalize()}" in text for shape in draws.SHAPES)
     assert "**no**" not in text
+
+
+def test_pictures_are_the_same_bytes_each_time_and_turn_dark():
+    """No date, no random ids; every colour of ours has its dark one; a viewer that prefers dark is asked for."""
+    draw, size = pictures.PICTURES["sensitivity"]
+    text = pictures.svg(draw, size)
+    assert text == pictures.svg(draw, size)
+    assert "prefers-color-scheme: dark" in text
+    assert all(f"stroke: {colour}" in text for colour in (pictures.BLUE, pictures.ORANGE, pictures.GREEN))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -51,6 +52,19 @@ def _gpu() -> str | None:
     if torch is None or not torch.cuda.is_initialized():
         return None
     return str(torch.cuda.get_device_name())
+
+
+@cache
+def _commit() -> str | None:
+    """Name the commit that the working directory is at, with a `+` where tracked files differ from it; None outside git."""
+    try:
+        head, changed = (
+            subprocess.run(["git", *words], capture_output=True, text=True, timeout=10, check=True).stdout.strip()  # noqa: S603, S607
+            for words in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{head}+" if changed else head
 
 
 def _busy_jiffies() -> int | None:
@@ -100,6 +114,7 @@ class Stopwatch:
             "isa": isa,
             "gpu": _gpu(),
             "platform": platform.platform(),
+            "commit": _commit(),
             "host": socket.gethostname(),
         }
 

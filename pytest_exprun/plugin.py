@@ -266,6 +266,7 @@ class Reporter:
     def __init__(self, config: pytest.Config, session: Session) -> None:
         self._config, self._session = config, session
         self._live_shown = False
+        self._earlier: Sequence[Comparison] = ()
         session.say = self._say
         session.markdown = self._markdown
         session.run_hook = self._run_finished
@@ -320,12 +321,15 @@ class Reporter:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Call the report hook; a result that could not be saved fails the session."""
+        """Write the overview and call the report hook; a result that could not be saved fails the session."""
         ours = self._session
-        comparisons = self._comparisons()
-        if comparisons:
-            self._config.hook.pytest_exprun_report(config=self._config, comparisons=comparisons, paths=dict(ours.paths))
-        if "study" in vars(ours) and ours.study.runs.unsaved and session.exitstatus == pytest.ExitCode.OK:
+        if ours.arms and ours.writes_reports:
+            self._earlier = ours.finish()
+        if ours.comparisons:
+            self._config.hook.pytest_exprun_report(
+                config=self._config, comparisons=self._comparisons(), paths=dict(ours.paths)
+            )
+        if ours.unsaved and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _comparisons(self) -> Sequence[Comparison]:
@@ -339,5 +343,6 @@ class Reporter:
         from pytest_exprun.report.terminal import summary_lines
 
         terminalreporter.section("experiments")
-        for markup, line in summary_lines(comparisons, self._session, width=terminalreporter._tw.fullwidth):  # noqa: SLF001  # no public width
+        width = terminalreporter._tw.fullwidth  # noqa: SLF001  # no public width
+        for markup, line in summary_lines(comparisons, self._session, width=width, earlier=self._earlier):  # no public width
             terminalreporter.write_line(line, **markup)

@@ -74,17 +74,19 @@ class RunObserver(Protocol):
     def notice(self, text: str) -> None:
         """Something the user must know that is no error of a test."""
 
+    def not_saved(self, text: str) -> None:
+        """A result counts but could not be kept, for instance on a full disk."""
+
 
 @dataclass
 class Runs:
-    """The runs of one session. `check_flags` is asked before the first training of an arm; `unsaved` names what a full disk cost."""
+    """The runs of one session. `check_flags` is asked before the first training of an arm."""
 
     settings: Settings
     store: Store
     fingerprinter: Fingerprinter
     executor: Executor
     observer: RunObserver
-    unsaved: list[str] = field(default_factory=list)
     _results: dict[tuple[str, int], RunResult | ExprunError] = field(default_factory=dict)
     _superseded: dict[str, dict[int, RunResult]] = field(default_factory=dict)
     _looked_back: set[str] = field(default_factory=set)
@@ -238,8 +240,7 @@ class Runs:
         except NotReproducible:
             raise
         except StoreError as error:
-            self.unsaved.append(f"seed {seed} of {asked.variant} is not saved: {error}")
-            self.observer.notice(self.unsaved[-1])
+            self.observer.not_saved(f"seed {seed} of {asked.variant} is not saved: {error}")
         self._results[asked.key.digest, seed] = result
         self._tell_store_notices()
         self.observer.run_finished(result, asked.role, self._superseded.get(asked.key.digest, {}).get(seed))

@@ -5,6 +5,7 @@ The plugin hands in two ways to speak (a line, and a line that the next one over
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ class Session:
     arms: dict[str, Arm] = field(default_factory=dict)
     paths: dict[str, Path] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    unsaved: bool = False
     _outlook: Outlook | None = None
     _spoke_at: float = 0.0
 
@@ -125,6 +127,11 @@ class Session:
             self._outlook.decided(comparison)
         self.receive(comparison)
 
+    def not_saved(self, text: str) -> None:
+        """Say so, and let the session fail for it."""
+        self.unsaved = True
+        self.notice(text)
+
     def notice(self, text: str) -> None:
         """Print a notice now, and keep it for the summary."""
         self.notices.append(text)
@@ -155,15 +162,30 @@ class Session:
 
                 self._written(write_baseline, arm, None)
 
+    def finish(self) -> list[Comparison]:
+        """Write what depends on more than one experiment; return the comparisons that earlier reports in the folder hold."""
+        from pytest_exprun.report.files import append_step_summary, read_reports, write_overview
+
+        directory = self.settings.path("report_dir")
+        try:
+            write_overview(self.arms.values(), directory, self.settings)
+            append_step_summary(list(self.comparisons.values()), os.environ)
+        except OSError as error:
+            self._not_written(directory, error)
+        return list(read_reports(directory).comparisons.values())
+
     def _written(self, write: Callable[..., Path], subject: Any, text: str | None) -> Path:
         """Write a report; a full disk is a notice, the verdict still counts."""
         directory = self.settings.path("report_dir")
         try:
             return write(subject, directory, self.settings, text)
         except OSError as error:
-            self.notice(f"report not written to {self._shown(directory)}: {error.strerror or error}")
-            self.study.runs.unsaved.append("report")
+            self._not_written(directory, error)
             return directory
+
+    def _not_written(self, directory: Path, error: OSError) -> None:
+        self.notice(f"report not written to {self._shown(directory)}: {error.strerror or error}")
+        self.unsaved = True
 
     def _shown(self, path: Path) -> str:
         """Return a path as the user would type it."""

@@ -270,15 +270,15 @@ class Reporter:
         session.say = self._say
         session.markdown = self._markdown
         session.run_hook = self._run_finished
-        terminal = config.pluginmanager.getplugin("terminalreporter")
-        if terminal is not None and terminal.isatty:
-            session.live = self._live
+        session.live = self._live
 
     def _say(self, line: str) -> None:
         self._write(line + "\n")
 
     def _live(self, line: str) -> None:
-        self._write(line, live=True)
+        terminal = self._config.pluginmanager.getplugin("terminalreporter")
+        if terminal is not None and terminal.isatty:
+            self._write(line, live=True)
 
     def _write(self, text: str, *, live: bool = False) -> None:
         """Write past pytest's capture, which is as before afterwards, the trainer's redirected standard output included."""
@@ -311,8 +311,11 @@ class Reporter:
     def _run_finished(self, run: RunResult) -> None:
         self._config.hook.pytest_exprun_run_finished(config=self._config, run=run)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in what an xdist worker found out."""
+        """Take in what an xdist worker found out; erase the live line of a run that failed."""
+        if self._live_shown:
+            self._write("")
         data: Mapping[str, Any] | None = getattr(report, "exprun", None)
         if data is not None:
             from pytest_exprun.comparison import Comparison
@@ -344,5 +347,7 @@ class Reporter:
 
         terminalreporter.section("experiments")
         width = terminalreporter._tw.fullwidth  # noqa: SLF001  # no public width
-        for markup, line in summary_lines(comparisons, self._session, width=width, earlier=self._earlier):  # no public width
+        for markup, line in summary_lines(
+            comparisons, self._session, width=width, earlier=self._earlier
+        ):  # no public width
             terminalreporter.write_line(line, **markup)

@@ -31,11 +31,11 @@ def _mute(*_: Any) -> None:
 
 @dataclass
 class Session:
-    """The study's observer. `live` is None where there is no terminal to overwrite a line on."""
+    """The study's observer."""
 
     settings: Settings
     say: Callable[[str], None] = _mute
-    live: Callable[[str], None] | None = None
+    live: Callable[[str], None] = _mute
     markdown: Callable[[Comparison], str | None] = _mute
     run_hook: Callable[[RunResult], None] = _mute
     writes_reports: bool = True
@@ -102,7 +102,7 @@ class Session:
 
     def run_progressed(self, spec: RunSpec, point: CurvePoint) -> None:
         """Overwrite the live line, a few times a second at most."""
-        if self.live is not None and time.monotonic() - self._spoke_at > LIVE_SECONDS:
+        if time.monotonic() - self._spoke_at > LIVE_SECONDS:
             from pytest_exprun.report.terminal import live_line
 
             self._spoke_at = time.monotonic()

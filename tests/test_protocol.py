@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -306,6 +311,24 @@ def test_output_is_clean_when_piped(toy_project):
     assert "Step 1 |" not in out
     lines = [line for line in out.splitlines() if "seed 137" in line and "val_loss" in line]
     assert len(lines) == 2
+
+
+def test_live_progress_on_a_terminal(toy_project):
+    """On a terminal one line is overwritten while a run trains; a finished run's line replaces it."""
+    toy_project.write(ROPE)
+    controller, terminal = os.openpty()
+    command = [sys.executable, "-m", "pytest", "experiments", "-p", "no:cacheprovider", "--exprun-args=--slow 0.25"]
+    with subprocess.Popen(command, cwd=toy_project.pytester.path, stdout=terminal, stderr=terminal) as session:
+        os.close(terminal)
+        chunks = []
+        with contextlib.suppress(OSError):  # Linux says EIO when the other end is closed
+            while chunk := os.read(controller, 65536):
+                chunks.append(chunk)
+    os.close(controller)
+    assert session.returncode == 0
+    out = b"".join(chunks).decode()
+    assert "\r\x1b[2K" in out
+    assert re.search(r"seed 137 +step \d +val_loss [\d.]+", out), out
 
 
 def test_captured_output_stays_with_the_test(toy_project):

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pytest_exprun.process_state import Kind, _namespace
+from pytest_exprun.process_state import Kind, namespace, none_replaced
 
 _SEED_BYTES = 8
 _DEVICES = ("cpu", "cuda")
@@ -82,8 +82,8 @@ def _numpy_kinds() -> list[Kind]:
         kind("error callback", "geterrcall", _put_error_callback),
         kind("buffer size", "getbufsize", _put_buffer_size),
         kind("print options", "get_printoptions", _put_numpy_print_options, same=_same_text),
-        _namespace("functions of numpy", "numpy"),
-        _namespace("functions of numpy.random", "numpy", "random"),
+        namespace("functions of numpy", "numpy"),
+        namespace("functions of numpy.random", "numpy", "random"),
     ]
 
 
@@ -207,6 +207,25 @@ def _put_print_options(torch: Any, value: dict[str, Any]) -> None:
     vars(torch._tensor_str.PRINT_OPTS).update(value)  # noqa: SLF001  # and none to restore them
 
 
+def _class_methods() -> dict[type, dict[str, Any]]:
+    """Methods of the classes that trainers patch: tensors, layers, optimizers."""
+    torch = _torch()
+    spaces = (torch.nn, torch.optim, torch.optim.lr_scheduler)
+    classes = {torch.Tensor, *(value for space in spaces for value in vars(space).values() if isinstance(value, type))}
+    return {each: {name: value for name, value in vars(each).items() if callable(value)} for each in classes}
+
+
+def _same_class_methods(before: dict[type, dict[str, Any]], after: dict[type, dict[str, Any]]) -> bool:
+    return all(none_replaced(methods, after.get(each, {})) for each, methods in before.items())
+
+
+def _put_class_methods(before: dict[type, dict[str, Any]]) -> None:
+    for each, methods in before.items():
+        for name, value in methods.items():
+            if vars(each).get(name) is not value:
+                setattr(each, name, value)
+
+
 def _torch_kinds() -> list[Kind]:
     return [
         _setting("default dtype", lambda t: t.get_default_dtype(), lambda t, v: t.set_default_dtype(v)),
@@ -240,13 +259,11 @@ def _torch_kinds() -> list[Kind]:
         _setting("warning repetition", lambda t: t.is_warn_always_enabled(), lambda t, v: t.set_warn_always(v)),
         _setting("print options", _print_options, _put_print_options),
         Kind("torch hooks on all modules", _module_hooks, _put_module_hooks, "torch"),
-        _namespace("functions of torch", "torch"),
-        _namespace("functions of torch.nn", "torch", "nn"),
-        _namespace("functions of torch.nn.functional", "torch", "nn.functional"),
-        _namespace("functions of torch.optim", "torch", "optim"),
-        _namespace("methods of torch.Tensor", "torch", "Tensor"),
-        _namespace("methods of torch.nn.Module", "torch", "nn.Module"),
-        _namespace("methods of torch.nn.Linear", "torch", "nn.Linear"),
+        namespace("functions of torch", "torch"),
+        namespace("functions of torch.nn", "torch", "nn"),
+        namespace("functions of torch.nn.functional", "torch", "nn.functional"),
+        namespace("functions of torch.optim", "torch", "optim"),
+        Kind("methods of torch classes", _class_methods, _put_class_methods, "torch", _same_class_methods),
     ]
 
 

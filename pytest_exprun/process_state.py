@@ -90,11 +90,10 @@ def _in_place(name: str, get: Callable[[], Any], module: str = "sys", *, numeric
         else:
             target[:] = value
 
-    return Kind(name, lambda: type_copy(get()), put, module, _same_members, numeric)
+    return Kind(name, lambda: _copied(get()), put, module, _same_members, numeric)
 
 
-def type_copy(value: Any) -> Any:
-    """A shallow copy as plain dict or list."""
+def _copied(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else list(value)
 
 
@@ -115,11 +114,12 @@ def _replaced(
     return get, put
 
 
-def _none_replaced(before: dict[str, Any], after: dict[str, Any]) -> bool:
+def none_replaced(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """Whether all entries of a namespace are the same objects; new ones are none of our business."""
     return all(after.get(name, MISSING) is value for name, value in before.items())
 
 
-def _namespace(name: str, module: str, path: str = "", only: tuple[str, ...] = ()) -> Kind:
+def namespace(name: str, module: str, path: str = "", only: tuple[str, ...] = ()) -> Kind:
     """Functions and classes of a module that a run may have patched."""
 
     def owner() -> Any:
@@ -134,7 +134,7 @@ def _namespace(name: str, module: str, path: str = "", only: tuple[str, ...] = (
         return {key: value for key, value in chosen.items() if callable(value) and not key.startswith("_")}
 
     get, put = _replaced(owner, names)
-    return Kind(name, get, put, module, _none_replaced)
+    return Kind(name, get, put, module, none_replaced)
 
 
 def _reseeded(before: Any, after: Any) -> Any:
@@ -343,7 +343,7 @@ def _python_kinds() -> list[Kind]:
         ),
         _in_place("import finders", lambda: sys.meta_path),
         _in_place("import path hooks", lambda: sys.path_hooks),
-        Kind("replaced modules", lambda: dict(sys.modules), _put_modules, same=_none_replaced),
+        Kind("replaced modules", lambda: dict(sys.modules), _put_modules, same=none_replaced),
         *(_attribute(f"sys.{name}", sys, name) for name in ("stdout", "stderr", "stdin", "excepthook", "displayhook")),
         *(
             _attribute(f"sys.{name}", sys, name)
@@ -394,11 +394,11 @@ def _python_kinds() -> list[Kind]:
             "multiprocessing",
             numeric=True,
         ),
-        _namespace("builtins", "builtins", only=tuple(vars(builtins))),
-        _namespace("functions of time", "time"),
-        _namespace("functions of random", "random"),
-        _namespace("functions of math", "math"),
-        _namespace("functions of os", "os"),
+        namespace("builtins", "builtins", only=tuple(vars(builtins))),
+        namespace("functions of time", "time"),
+        namespace("functions of random", "random"),
+        namespace("functions of math", "math"),
+        namespace("functions of os", "os"),
     ]
     if hasattr(sys, "set_int_max_str_digits"):
         kinds.append(Kind("digits limit of int", sys.get_int_max_str_digits, sys.set_int_max_str_digits))

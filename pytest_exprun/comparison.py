@@ -14,7 +14,7 @@ from typing import Any
 from pytest_exprun import stats
 from pytest_exprun.conditions import why_times_differ_in_kind, with_one_clock
 from pytest_exprun.errors import RefusedError, TrainerError
-from pytest_exprun.model import Arm, Effect, Experiment, RunResult, Verdict, lower_is_better
+from pytest_exprun.model import Arm, Effect, Experiment, RunResult, RunSpec, Verdict, lower_is_better
 from pytest_exprun.rules import Judgement, judge
 
 MIN_PAIRS_FOR_CORRELATION = 3
@@ -199,7 +199,10 @@ def check_same_measurement(*arms: Sequence[RunResult]) -> None:
     every = [[run for runs in arms for run in runs]]
     for note, groups in (("val_data_sha256", every), ("device", every), ("dtype", every), ("data_sha256", arms)):
         for runs in groups:
-            found = {str(run.notes[note]): run.spec for run in runs if note in run.notes}
+            found: dict[str, RunSpec] = {}
+            for run in runs:
+                if note in run.notes:
+                    found.setdefault(str(run.notes[note]), run.spec)
             if len(found) > 1:
                 (one, first), (two, second) = list(found.items())[:2]
                 raise TrainerError(

@@ -18,6 +18,7 @@ GATES = ("not_loser", "non_inferior", "winner", "loser", "identical")
 PLOTS = ("auto", "off")
 STALE = ("verify", "retrain", "error", "keep")
 MODES = ("run", "plan", "frozen", "refresh")
+EXECUTORS = ("inprocess", "processes", "ray")
 
 
 def _row(default: Any, parse: Callable[[str], Any], help: str, allowed: str) -> Any:  # noqa: A002  # argparse's word
@@ -48,6 +49,20 @@ def _entry_point(text: str) -> str:
     if not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
         raise ValueError(text)
     return text
+
+
+def _executor(text: str) -> str:
+    return text if text in EXECUTORS else _entry_point(text)
+
+
+def _resources(text: str) -> tuple[str, ...]:
+    """Parse `num_cpus=1 num_gpus=0.5`: amounts that one run needs."""
+    for word in (words := _words(text)):
+        name, equals, amount = word.partition("=")
+        if not name or not equals:
+            raise ValueError(word)
+        _number(0, float)(amount)
+    return words
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -114,6 +129,19 @@ class Settings:
         "pictures in the reports: auto draws them where matplotlib is installed",
         ", ".join(PLOTS),
     )
+    executor: str = _row(
+        "inprocess",
+        _executor,
+        "where runs are performed: inprocess (one after the other), processes (each in a fresh one), ray (a cluster)",
+        f"{', '.join(EXECUTORS)}, or module:Class",
+    )
+    jobs: int = _row(1, _number(1, int), "runs at once, of executors that can", "a whole number of at least 1")
+    timeout: float = _row(
+        0.0, _number(0, float), "seconds after which a run is ended as an error (0: never)", "a number of at least 0"
+    )
+    ray_resources: tuple[str, ...] = _row(
+        ("num_cpus=1",), _resources, "what executor `ray` reserves for a run", "name=amount, as num_cpus=1 num_gpus=1"
+    )
     report_dir: Path = _row(Path("docs/research"), _path, "folder of the reports", "a path")
     store: Path = _row(Path(".exprun"), _path, "folder of the stored runs", "a path")
     checkpoint_dir: Path = _row(
@@ -144,6 +172,36 @@ class Settings:
                 raise SettingsError(
                     f"exprun_{row.name} = {text.strip()!r}: allowed is {row.metadata['allowed']}"
                 ) from None
+        settings = cls(root=root, **values)
+        if settings.jobs > 1 and settings.executor == "inprocess":
+            raise SettingsError(
+                f"exprun_jobs = {settings.jobs}: executor inprocess trains one run after the other; "
+                "set exprun_executor = processes for several at once"
+            )
+        return settings
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values without `root`, for a process that performs runs elsewhere."""
+        plain = {row.name: getattr(self, row.name) for row in self.rows()}
+        return {
+            name: str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+            for name, value in plain.items()
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], root: Path) -> Settings:
+        """Rebuild what `to_json` wrote.
+
+        Raises:
+            SettingsError: an option that this version does not know, as between two machines with different versions.
+        """
+        defaults = {row.name: row.default for row in cls.rows()}
+        if unknown := set(data) - set(defaults):
+            raise SettingsError(f"unknown option exprun_{min(unknown)}: is pytest-exprun the same version everywhere?")
+        values: dict[str, Any] = {
+            name: type(default)(value) if isinstance(default := defaults[name], Path | tuple) else value
+            for name, value in data.items()
+        }
         return cls(root=root, **values)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,11 @@ def test_texts_are_parsed():
         ("min_effect", "inf"),
         ("futility", "-1"),
         ("trainer", "a b:c"),
+        ("executor", "threads"),
+        ("jobs", "0"),
+        ("timeout", "-1"),
+        ("ray_resources", "num_cpus"),
+        ("ray_resources", "num_cpus=many"),
     ],
 )
 def test_bad_values_name_the_key_and_what_is_allowed(name, text):
@@ -60,3 +66,30 @@ def test_every_row_is_complete(row):
     assert {"parse", "help", "allowed"} <= set(row.metadata)
     assert row.metadata["help"]
     assert row.metadata["allowed"]
+
+
+def test_settings_travel_as_plain_json():
+    """What a process elsewhere is told is what this one was told, paths and token lists included."""
+    given = {
+        "args": "--size nano",
+        "store": "here",
+        "executor": "processes",
+        "jobs": "2",
+        "ray_resources": "num_gpus=0.5",
+    }
+    settings = Settings.read(given, Path("/root-directory"))
+    assert Settings.from_json(json.loads(json.dumps(settings.to_json())), settings.root) == settings
+
+
+def test_an_unknown_option_from_elsewhere_is_named():
+    """Two machines with different versions are told apart."""
+    with pytest.raises(SettingsError, match="unknown option exprun_colour"):
+        Settings.from_json({"colour": "red"}, Path())
+
+
+def test_several_jobs_need_an_executor_that_has_them():
+    """The line says what to set."""
+    with pytest.raises(
+        SettingsError, match="exprun_jobs = 2: executor inprocess trains one run after the other; set exprun_executor"
+    ):
+        Settings.read({"jobs": "2"}, Path())

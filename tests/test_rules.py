@@ -345,6 +345,23 @@ class TestKindsOfNeutral:
         values = [value + wobble for value, wobble in zip(UNIT, (0.3, -0.4, 0.5, -0.2, 0.1), strict=True)]
         assert judged(values).kind == "equivalent"
 
+    def test_one_sigma_exactly_is_suggestive(self):
+        """The bound is the protocol's, and inclusive."""
+        scattered = [3.0, -5.0, 1.0, -6.0, 2.0]
+        assert judged(scattered).sigmas == pytest.approx(1.0)
+        assert judged(scattered).kind == "suggestive"
+        assert judged([*scattered[:4], 2.1]).kind == "inconclusive"
+
+    @pytest.mark.parametrize("scale", [1.0, 0.01, 50.0])
+    def test_equivalent_begins_where_the_interval_touches_two_sigma(self, scale):
+        """With D = 0 the half-width of the 90 % interval decides: 2 sigma of the baseline, in the metric's unit."""
+        wobble = (1.0, -1.0, 1.0, -1.0, 0.0)
+        touching = 2 / (scipy.stats.t.ppf(0.95, 4) / math.sqrt(5))
+        baseline = [scale * value for value in UNIT]
+        for factor, kind in ((0.999, "equivalent"), (1.001, "inconclusive")):
+            values = [scale * (value + factor * touching * step) for value, step in zip(UNIT, wobble, strict=True)]
+            assert judged(values, baseline).kind == kind
+
     def test_inconclusive(self):
         """Small on average, but too scattered to exclude 2 sigma."""
         assert judged([-4.0, 4.5, -3.5, 3.0, 0.2]).kind == "inconclusive"
@@ -528,7 +545,8 @@ def test_reasons_read_as_one_sentence_with_the_numbers():
 
 
 @pytest.mark.parametrize(
-    ("p", "text"), [(0.0043, "= .0043"), (0.11, "= .11"), (0.5, "= .5"), (1e-5, "< .0001"), (0.0, "< .0001")]
+    ("p", "text"),
+    [(0.0043, "= .0043"), (0.11, "= .11"), (0.5, "= .5"), (1e-4, "= .0001"), (1e-5, "< .0001"), (0.0, "< .0001")],
 )
 def test_p_values_print_as_in_the_reports(p, text):
     """Two digits, no leading zero, a floor at .0001."""

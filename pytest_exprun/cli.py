@@ -1,0 +1,166 @@
+"""The `exprun` command: what needs no test. It reads the same settings as the plugin, without importing pytest."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import NoReturn
+
+from pytest_exprun.errors import ExprunError, SettingsError
+from pytest_exprun.project import Project, find_project
+from pytest_exprun.settings import Settings
+
+REFUSED_STATUS = 2
+INTERRUPTED_STATUS = 130
+CLOSED_PIPE_STATUS = 141
+"""128 and the number of SIGINT, and of SIGPIPE: what a shell reports of a command that such a signal ended."""
+
+_OF_SESSIONS = ("mode", "plots")
+"""Settings that only a pytest session has a use for."""
+_OF_JUDGE = ("rule", "metric", "min_effect")
+_EPILOG = (
+    "exit status: 0 as hoped, 1 not (judge: LOSER; aa: not NEUTRAL; audit: the run differs), 2 refused or bad input"
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, as all of ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(f"{message}; `{self.prog} --help` lists what is allowed")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = _Parser(
+        prog="exprun",
+        allow_abbrev=False,
+        description="Training experiments as tests: the tools beside pytest.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {metadata.version('pytest-exprun')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    _add(commands, "power", "how many seeds see how large an effect, from the stored baseline; trains nothing")
+
+    judge = _add(commands, "judge", "a verdict on numbers that exist already; trains nothing", settings=_OF_JUDGE)
+    judge.add_argument(
+        "numbers",
+        nargs="*",
+        metavar="BASELINE EXPERIMENT",
+        help="1.92,1.95,... or a file (a number a line, CSV, JSON), or a folder or quoted glob of logs, one a seed",
+    )
+    judge.add_argument("--column", help="column of a CSV file, or key of JSON objects (default: the metric)")
+    direction = judge.add_mutually_exclusive_group()
+    for flag, value in (("--higher-is-better", False), ("--lower-is-better", True)):
+        help_text = f"{'less' if value else 'more'} of the metric is better"
+        direction.add_argument(flag, dest="lower_is_better", action="store_const", const=value, help=help_text)
+    judge.add_argument("--json", action="store_true", help="print the comparison as JSON")
+
+    _add(commands, "aa", "train five further baseline seeds and judge them against the baseline: must be NEUTRAL")
+
+    why = _add(commands, "why", "which stored runs stand, and what changed for those that do not; trains nothing")
+    why.add_argument(
+        "-k", metavar="EXPRESSION", help="only arms whose flags match, as with pytest's -k: 'rope and not base'"
+    )
+
+    audit = _add(commands, "audit", "train one random stored run again: it must come back bit for bit")
+    audit.add_argument("--seed", type=int, help="audit this seed (default: a random one)")
+    audit.add_argument(
+        "--slug", metavar="ARM", help="audit this arm, named as its folder in the store (default: a random one)"
+    )
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[_Parser],
+    name: str,
+    summary: str,
+    settings: Sequence[str] | None = None,
+) -> argparse.ArgumentParser:
+    """Add a subcommand with the settings it reads; each is spelled short, or as on pytest's command line."""
+    parser = commands.add_parser(name, help=summary, description=summary, epilog=_EPILOG, allow_abbrev=False)
+    parser.add_argument("--rootdir", metavar="DIR", help="the project's root directory (default: found as pytest does)")
+    group = parser.add_argument_group("settings", "as in the ini file (exprun_...); given here they win")
+    for row in Settings.rows():
+        if row.name in settings if settings is not None else row.name not in _OF_SESSIONS:
+            dashed = row.name.replace("_", "-")
+            group.add_argument(
+                f"--{dashed}",
+                f"--exprun-{dashed}",
+                dest=f"exprun_{row.name}",
+                metavar=row.name.upper(),
+                help=f"{row.metadata['help']} ({row.metadata['allowed']})".replace("%", "%%"),
+            )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; every error is one line on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names of metrics and files may hold characters that the terminal's encoding does not have.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = _run(_spelled(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except ExprunError as error:
+        return _complain(str(error), REFUSED_STATUS)
+    except KeyboardInterrupt:
+        return _complain("interrupted; runs that had finished are stored", INTERRUPTED_STATUS)
+    except BrokenPipeError:
+        # Python flushes standard output once more at its end: let that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE_STATUS
+    return status
+
+
+def _complain(text: str, status: int) -> int:
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+    sys.stderr.write(f"exprun: {text}\n")
+    return status
+
+
+def _spelled(argv: Sequence[str]) -> list[str]:
+    """Keep argparse from taking a list of negative numbers for an option: with a space in front it does not."""
+    return [f" {token}" if re.match(r"-\.?\d", token) else token for token in argv]
+
+
+def _run(argv: Sequence[str]) -> int:
+    arguments = build_parser().parse_args(argv)
+    project = _project(arguments.rootdir)
+    settings = project.settings({row.name: getattr(arguments, f"exprun_{row.name}", None) for row in Settings.rows()})
+    command = import_module(f"pytest_exprun.commands.{arguments.command}")
+    from pytest_exprun.commands.console import Console
+
+    with _importable(project):
+        status: int = command.run(settings, arguments, Console())
+    return status
+
+
+def _project(rootdir: str | None) -> Project:
+    """Find the project from the current directory, or from the root directory given."""
+    if rootdir is None:
+        return find_project(Path.cwd(), os.environ)
+    root = Path(rootdir).expanduser().absolute()
+    if not root.is_dir():
+        raise SettingsError(f"--rootdir {rootdir}: no such folder")
+    return find_project(root, os.environ, root)
+
+
+@contextlib.contextmanager
+def _importable(project: Project) -> Iterator[None]:
+    """Let the trainer import from pytest's `pythonpath`, as in a session."""
+    before = list(sys.path)
+    sys.path[:0] = map(str, project.python_path)
+    try:
+        yield
+    finally:
+        sys.path[:] = before

@@ -1,0 +1,79 @@
+"""Where the commands write: lines to read, a line that the next one overwrites, and what a trainer prints kept apart."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+import textwrap
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from pytest_exprun.errors import TrainerError
+
+WIDTH = 80
+_KEPT_LINES = 10
+
+
+@dataclass
+class Console:
+    """Standard output and standard error as they were when the command started."""
+
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    err: TextIO = field(default_factory=lambda: sys.stderr)
+    has_said: bool = False
+    _live_shown: bool = False
+
+    def say(self, line: str = "") -> None:
+        """Print one line, folded at 80 columns with what follows indented."""
+        self.has_said = True
+        for part in folded(line):
+            self._write(part + "\n", live=False)
+
+    def show(self, lines: Iterable[str]) -> None:
+        """Print several lines."""
+        for line in lines:
+            self.say(line)
+
+    def print_data(self, text: str) -> None:
+        """Print text that a program reads, as it is."""
+        self._write(text + "\n", live=False)
+
+    def live(self, line: str) -> None:
+        """Print a line that the next one overwrites; nothing where there is no terminal."""
+        if self.out.isatty():
+            self._write(line[: WIDTH - 1], live=True)
+
+    def _write(self, text: str, *, live: bool) -> None:
+        self.out.write(("\r\x1b[2K" if self._live_shown else "") + text)
+        self.out.flush()
+        self._live_shown = live
+
+    @contextlib.contextmanager
+    def training(self) -> Iterator[None]:
+        """Keep what trainers print on standard output; its last lines are shown if one fails."""
+        # A file, not a string in memory: trainers may ask for its descriptor or write bytes to its buffer.
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as printed:
+            try:
+                with contextlib.redirect_stdout(printed):
+                    yield
+            except TrainerError:
+                printed.seek(0)
+                last = list(deque(printed, _KEPT_LINES))
+                if last:
+                    self._write("", live=False)
+                    self.err.write("the trainer's last lines:\n" + "".join(f"  {line.rstrip()}\n" for line in last))
+                raise
+            finally:
+                if self._live_shown:
+                    self._write("", live=False)
+
+
+def folded(line: str) -> list[str]:
+    """Fold a line at 80 columns; a table's row that fits is left as it is."""
+    if len(line) <= WIDTH:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)

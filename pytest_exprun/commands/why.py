@@ -1,0 +1,155 @@
+"""`exprun why`: for each stored arm, whether its runs stand for runs of now, and if not which part of the key changed. Trains nothing."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from pytest_exprun.commands.console import Console
+from pytest_exprun.errors import RefusedError
+from pytest_exprun.inventory import Standing, StoredArm, stored_arms
+from pytest_exprun.model import Variant
+from pytest_exprun.report.text import plain
+from pytest_exprun.session import Session
+from pytest_exprun.settings import Settings
+from pytest_exprun.study import Study
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_SHORT = 12
+
+
+def run(settings: Settings, arguments: argparse.Namespace, console: Console) -> int:
+    """Print what stands and what changed; the exit status is 0.
+
+    Raises:
+        ExprunError: the trainer is not found, or -k is no expression.
+    """
+    settings = replace(settings, mode="frozen")
+    study = Session(settings, say=console.say, writes_reports=False).study
+    arms, damaged = stored_arms(study.store)
+    chosen = [arm for arm in arms if not arguments.k or matches(arguments.k, _name(arm))]
+    if not chosen:
+        console.say(_nothing(study, arms, arguments.k))
+    for block in _blocks(study, settings, chosen):
+        console.show(block)
+    for path, reason in damaged:
+        name = path.relative_to(study.store.root)
+        console.show(
+            [f"damaged: {plain(name)}: {plain(reason)}; the next session sets it aside and trains the seed again"]
+        )
+    return 0
+
+
+def _nothing(study: Study, arms: Iterable[StoredArm], expression: str | None) -> str:
+    names = ", ".join(dict.fromkeys(arm.slug for arm in arms))
+    if names:
+        return f"no stored arm matches -k {expression!r}; there are: {plain(names)}"
+    return f"nothing is stored in {study.store.root}: the first session trains everything"
+
+
+def _name(arm: StoredArm) -> str:
+    return f"{arm.slug} {arm.variant}"
+
+
+def matches(expression: str, text: str) -> bool:
+    """Whether a text matches an expression such as pytest's -k: parts of it, joined by and, or, not and brackets, in any case.
+
+    Raises:
+        RefusedError: the expression cannot be read.
+    """
+    words = re.findall(r"[()]|[^\s()]+", expression)
+    logic = " ".join(
+        word if word in ("and", "or", "not", "(", ")") else str(word.lower() in text.lower()) for word in words
+    )
+    try:
+        return _true(ast.parse(logic, mode="eval").body)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise RefusedError(
+            f"-k {expression!r}: allowed are parts of a name joined by and, or, not and brackets, for instance 'rope and not base'"
+        ) from None
+
+
+def _true(node: ast.expr) -> bool:
+    match node:
+        case ast.Constant(value=bool(value)):
+            return value
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return not _true(operand)
+        case ast.BoolOp(op=op, values=values):
+            found = [_true(value) for value in values]
+            return all(found) if isinstance(op, ast.And) else any(found)
+    raise ValueError
+
+
+def _blocks(study: Study, settings: Settings, arms: Iterable[StoredArm]) -> Iterator[list[str]]:
+    """Yield the lines of each question that was ever asked, the default baseline's first, then by name."""
+    questions: dict[tuple[str, ...], list[Standing]] = {}
+    for arm in arms:
+        standing = Standing.of(arm, study.store, study.fingerprinter.key)
+        questions.setdefault(standing.now.question, []).append(standing)
+    for standings in sorted(questions.values(), key=lambda found: _order(found[0].arm, settings.default_control)):
+        yield _block(standings, settings)
+
+
+def _order(arm: StoredArm, control: Variant) -> tuple[object, ...]:
+    return (arm.variant.identity != control.identity, arm.slug, arm.common_args, arm.budget.unit, arm.budget.amount)
+
+
+def _block(standings: list[Standing], settings: Settings) -> list[str]:
+    """Return the lines of one arm: what stands, or what has changed since the newest stored runs; older ones in a line each."""
+    arm = standings[0].arm
+    is_default = arm.variant.identity == settings.default_control.identity
+    args = f" with {' '.join(arm.common_args)}" if arm.common_args else ""
+    lines = [f"{'baseline ' if is_default else ''}({plain(arm.variant)}) at {arm.budget}{plain(args)}"]
+    # What stands comes first; then the newest, which is what a session would compare with.
+    in_order = sorted(standings, key=lambda standing: not standing.attested)
+    for number, standing in enumerate(in_order):
+        if standing.attested:
+            lines += _standing_lines(standing)
+        elif number == 0:
+            lines += _stale_lines(standing)
+        else:
+            lines.append(f"  {_seeds(standing)}: older, {plain(standing.arm.key.why(standing.now))}")
+    return lines
+
+
+def _seeds(standing: Standing) -> str:
+    seeds = standing.arm.seeds
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))} of {standing.arm.stored_at[:10]}"
+
+
+def _standing_lines(standing: Standing) -> Iterator[str]:
+    count = len(standing.runs)
+    seeds = f"{count} seed{'' if count == 1 else 's'} stand{'s' if count == 1 else ''}"
+    changes = standing.arm.key.changes(standing.now)
+    if not changes and not standing.stale_seeds:
+        yield f"  {_seeds(standing)}: nothing changed: {seeds}"
+        return
+    proof = "a seed trained again came out the same to the last bit" if changes else "read files that changed since"
+    yield f"  {_seeds(standing)}: {seeds}; {proof}"
+    yield from (f"    {change_line(*change)}" for change in changes)
+    for seed, opened in standing.stale_seeds.items():
+        yield from (f"    seed {seed} does not stand: {change_line(*change)}" for change in opened)
+
+
+def _stale_lines(standing: Standing) -> Iterator[str]:
+    key, now = standing.arm.key, standing.now
+    consequence = (
+        "the next session trains one seed again; if it is the same to the last bit, the others stand"
+        if key.may_be_equal(now)
+        else "the next session trains them again"
+    )
+    yield f"  {_seeds(standing)} do not stand: {consequence}"
+    yield from (f"    {change_line(*change)}" for change in key.changes(now))
+
+
+def change_line(name: str, old: str, new: str) -> str:
+    """Return a component with its old and new value; of a digest the first twelve digits."""
+    return f"{plain(name)}: {_value(old)} -> {_value(new)}"
+
+
+def _value(text: str) -> str:
+    return text[:_SHORT] if _DIGEST.fullmatch(text) else plain(text)

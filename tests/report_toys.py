@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pytest_exprun.comparison import Comparison, compare
 from pytest_exprun.model import SEEDS, Budget, CurvePoint, Experiment, RunResult, RunSpec, Variant
 
@@ -38,12 +40,14 @@ def run(
     provenance: dict | None = None,
     metric: str = "val_loss",
     points: int = 4,
+    seconds_a_loss: float = 0.0,
 ) -> RunResult:
-    """Return a run that took 30 seconds and as many tenths as it has flags."""
-    seconds = 30.0 + len(variant.flags) * 1.5
+    """Return a run that took 30 seconds, 1.5 more for each flag; or time in proportion to its loss."""
     end = 2.0 if loss is None else loss
+    seconds = seconds_a_loss * end or 30.0 + len(variant.flags) * 1.5
     curve = tuple(
-        CurvePoint(step, {metric: end + 1.0 / step, "tokens": 1000.0 * step}) for step in range(1, points + 1)
+        CurvePoint(step, {metric: end + 1.0 / step + 0.01 * math.sin(step * seed), "tokens": 1000.0 * step})
+        for step in range(1, points + 1)
     )
     metrics = {metric: loss, "wall_time": seconds, "cpu_time": seconds, "params": 1000.0}
     status = "diverged" if loss is None else "finished"
@@ -61,11 +65,12 @@ def comparison(
     metric: str = "val_loss",
     provenance: dict | None = None,
     points: int = 4,
+    seconds_a_loss: float = 0.0,
     **declared: object,
 ) -> Comparison:
     """Compare experiment values, in seed order, with `BASELINE`; a value of None diverged."""
     variant = Variant((*control.flags, *flags))
-    same = {"budget": budget, "metric": metric, "points": points}
+    same = {"budget": budget, "metric": metric, "points": points, "seconds_a_loss": seconds_a_loss}
     baseline = [run(control, seed, value, **same) for seed, value in zip(SEEDS, BASELINE, strict=True)]
     experiment = [
         run(variant, seed, value, **same, provenance=provenance) for seed, value in zip(SEEDS, values, strict=False)

@@ -103,6 +103,12 @@ def test_one_to_two_sigmas_is_suggestive():
     assert row[3].startswith("suggestive (p = ")
 
 
+def test_every_p_in_the_table_is_one_sided():
+    """A second metric with the judged one's spread has its p too: two kinds of p in a column would mislead."""
+    rows = tables(experiment_report(comparison(UNSURE, seconds_a_loss=10.0)))["Statistical Test"]
+    assert rows[1][1:] == rows[2][1:] == ["-1.44", "Large", "yes (p = .093)"]
+
+
 def test_another_judged_metric_stands_first_and_a_missing_val_loss_is_a_dash():
     """The tables hold the judged metric, val_loss and wall_time, even where one was never measured."""
     found = tables(experiment_report(comparison(LOSER, metric="accuracy")))
@@ -110,6 +116,7 @@ def test_another_judged_metric_stands_first_and_a_missing_val_loss_is_a_dash():
     assert names == ["accuracy", "val_loss", "wall_time"]
     assert found["Baseline Statistics (N=5 runs)"][2] == ["val_loss", "-", "-", "-", "-"]
     assert found["Statistical Test"][2] == ["val_loss", "-", "-", "-"]
+    assert "(positive is better)" in experiment_report(comparison(LOSER, metric="accuracy"))
 
 
 def test_a_diverged_seed_is_marked_everywhere():

@@ -73,7 +73,15 @@ def _sensitivity(arm: Arm, metric: str, most_seeds: int) -> list[str]:
         rows.append([plan, number(sigmas, 2), number(size, decimals), relative])
     header = ("Experiment", "In sigmas", f"In {markdown(metric)}", "Of the mean")
     explained = "A true effect of this size is seen four times in five (two-sided test at .05); a smaller one is missed more often."
-    return [noise, "", *table(header, rows), "", explained]
+    return [noise, "", *table(header, rows), "", explained, "", _other_size(found.n, most_seeds)]
+
+
+def _other_size(n_baseline: int, most_seeds: int) -> str:
+    """Say what more baseline seeds would buy, or have bought."""
+    other, said = (2 * n_baseline, "would be") if n_baseline <= len(SEEDS) else (len(SEEDS), "would only have been")
+    looks = dict.fromkeys((min(FIRST_LOOK, most_seeds), most_seeds))
+    figures = " and ".join(number(stats.minimum_detectable_effect(other, n), 2) for n in looks)
+    return f"With {other} baseline seeds (`exprun_baseline_seeds`) the unpaired figures {said} {figures} sigmas."
 
 
 def _plans(n_baseline: int, most_seeds: int) -> list[tuple[str, float]]:

@@ -178,7 +178,8 @@ def compare(declaration: Experiment, baseline: Sequence[RunResult], experiment: 
     judgement = decide(declaration, baseline_arm, given)
     # A decision at the first look stands on its seeds alone, even where more are stored.
     experiment_arm = Arm(declaration.variant, tuple(run for run in given if run.spec.seed in judgement.seeds))
-    paired = judgement.test == "paired"
+    # two_sigma compares means over all seeds: where the baseline has more of them, pairs would show another difference than the verdict's.
+    paired = judgement.test == "paired" and (declaration.rule == "tested" or baseline_arm.seeds == experiment_arm.seeds)
     return Comparison(
         declaration=declaration,
         baseline=baseline_arm,

@@ -365,6 +365,19 @@ def test_common_args_go_to_both_arms_and_belong_to_the_key(toy_project):
     assert len(toy_project.runs) == 16
 
 
+def test_more_baseline_seeds(toy_project):
+    """exprun_baseline_seeds extends every baseline by the documented seeds; the five stored ones are not trained again."""
+    toy_project.write(ROPE)
+    toy_project.run()
+    result = toy_project.run("--exprun-baseline-seeds=10")
+    result.assert_outcomes(passed=1)
+    assert toy_project.seeds() == [*BASELINE_SEEDS, 2048, 4096, 8192, 16384, 32768]
+    assert "## Baseline Statistics (N=10 runs)" in toy_project.report("experiment_rope_1M.md")
+    assert "Seeds used: 42, 137, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768" in toy_project.report(
+        "baseline_variance_1M.md"
+    )
+
+
 def test_other_budgets_show_in_names_and_summary(toy_project):
     """A smoke budget is in every file name and marked as not the standard scale."""
     toy_project.write(ROPE)

@@ -83,14 +83,18 @@ class Fingerprinter:
         components |= {f"environment {name}": _hidden(os.environ.get(name)) for name in self._closure.environment}
         return components
 
-    def sources_changed(self) -> list[str]:
+    def sources_changed(self, files: OpenedFiles = OPENED) -> list[str]:
         """Read sources and inputs again and name those that are not what the keys were made from. Ask after a run, before storing it."""
         changed = []
         for label, (path, digest) in self._sources.items():
             if self._hash_source(path) != digest:
                 changed.append(f"source {label}")
-        changed.extend(watched.label for watched in self._watched.values() if watched.measure() != watched.digest)
-        return changed
+        watched = (each for each in self._watched.values() if each.measure() != each.digest)
+        return changed + [each.label for each in watched if not self._is_of_runs(each, files)]
+
+    def _is_of_runs(self, watched: Watched, files: OpenedFiles) -> bool:
+        """Whether it was only heard of because runs read it, and a run of this process has written it: then it is no input."""
+        return watched.label.startswith((_OPENED, _LISTED)) and all(map(files.is_written, watched.paths))
 
     def opened(self, files: OpenedFiles = OPENED) -> dict[str, str]:
         """Return label -> digest of what the runs of this process read and the key does not name, for `Store.save`.

@@ -18,6 +18,11 @@ from pathlib import Path
 _WRITES = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
+_CHANGES = {"os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1}
+# Audit event -> which of its arguments is the path.
+_HEARD = {"open": 0, "os.listdir": 0, "os.scandir": 0, **_CHANGES}
+
+
 class OpenedFiles:
     """Collects what is read while a block of `recording` is open, from all threads, until the end of the process.
 
@@ -55,23 +60,24 @@ class OpenedFiles:
         return sorted(path for path in chosen if _is_visible_below(path, root) and path.is_file())
 
     def folders(self, root: Path) -> list[Path]:
-        """Folders below `root` that were listed: a new file there may change a run."""
-        return sorted(
-            path for path in map(Path, list(self._folders)) if _is_visible_below(path, root) and path.is_dir()
-        )
+        """Folders below `root` that were listed, and in which no run made an entry: a new file there may change a run."""
+        folders = (path for path in map(Path, list(self._folders)) if _is_visible_below(path, root))
+        return sorted(path for path in folders if path.is_dir() and not self.is_written(path))
+
+    def is_written(self, path: Path) -> bool:
+        """Whether a run has itself written this file, or an entry of this folder."""
+        return any(str(path) in (name, os.path.dirname(name)) for name in list(self._written))  # noqa: PTH120  # texts
 
     def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
-        if not self._recording or event not in {"open", "os.listdir", "os.scandir"}:
+        if not self._recording or event not in _HEARD:
             return
-        path = arguments[0]
-        if not isinstance(path, str | bytes | os.PathLike) or not path:
+        name = _absolute(arguments[_HEARD[event]])
+        if name is None:
             return
-        try:
-            name = os.path.abspath(os.fsdecode(path))  # noqa: PTH100  # called for every open in the process: it must be quick
-        except (OSError, TypeError, ValueError):
-            return  # no path, or no working directory
         if event == "open":
             self._note_file(name, arguments)
+        elif event in _CHANGES:
+            self._written.add(name)
         elif not sys._getframe(1).f_code.co_filename.startswith("<frozen importlib"):  # noqa: SLF001  # the import system lists every folder
             self._folders[name] = None
 
@@ -82,6 +88,16 @@ class OpenedFiles:
             self._written.add(name)
         else:
             self._files[name] = None
+
+
+def _absolute(path: object) -> str | None:
+    """Return the absolute path as text, None for what is no path. Called for every open in the process: it must be quick."""
+    if not isinstance(path, str | bytes | os.PathLike) or not path:
+        return None
+    try:
+        return os.path.abspath(os.fsdecode(path))  # noqa: PTH100  # quick
+    except (OSError, TypeError, ValueError):
+        return None  # the working directory is gone
 
 
 def _source_of(path: Path) -> Path:

@@ -30,6 +30,10 @@ _MEASURED = re.compile(
 )
 
 
+# What must agree over all runs of an arm.
+_IDENTITIES = ("data_sha256", "val_data_sha256", "device", "dtype")
+
+
 class DamagedRecord(Exception):  # noqa: N818  # read as a fact: why a record cannot be believed
     """The reason why a record cannot be believed, as a phrase."""
 
@@ -220,18 +224,26 @@ def difference(first: RunResult, second: RunResult) -> str | None:
     """
     if first.status != second.status:
         return f"the status {first.status} and {second.status}"
+    return _metrics_difference(first, second) or _curve_difference(first, second)
+
+
+def _metrics_difference(first: RunResult, second: RunResult) -> str | None:
     for name, value in _not_measured(first.metrics).items():
         if name not in second.metrics:
             return f"{name} {value!r} and none"
         if not _same_number(second.metrics[name], value):
             return f"{name} {value!r} and {second.metrics[name]!r}"
+    for name in _IDENTITIES:
+        if first.notes.get(name) != second.notes.get(name):
+            return f"{name} {first.notes.get(name)!r} and {second.notes.get(name)!r}"
+    return None
+
+
+def _curve_difference(first: RunResult, second: RunResult) -> str | None:
     if len(first.curve) != len(second.curve):
         return f"{len(first.curve)} and {len(second.curve)} progress lines"
-    for one, two in zip(first.curve, second.curve, strict=True):
-        differs = point_difference(one, two)
-        if differs:
-            return differs
-    return None
+    points = zip(first.curve, second.curve, strict=True)
+    return next(filter(None, (point_difference(one, two) for one, two in points)), None)
 
 
 def point_difference(first: CurvePoint, second: CurvePoint) -> str | None:

@@ -235,21 +235,37 @@ def check_after_kill(world, template, reference, expected):
     assert sum(world.noted("trained ").values()) <= sum(expected.values()) + 1, "more than the seed in flight repeated"
 
 
+# Every step of these two in each test run; every third of the others, all of which the slow form takes.
+FAST = {"first_baseline": 1, "quarantine": 1, "resume": 3, "escalation": 3, "refresh": 3}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_killed_on_the_way(new_world, scenario, request):
+    """SIGKILL before operations of the store and inside writes."""
+    request.node.user_properties.append(("kills", kill_at_steps(new_world, scenario, FAST[scenario])))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_killed_at_every_step(new_world, scenario, request):
     """SIGKILL before each operation of the store and inside each write: five scenarios, all steps."""
+    request.node.user_properties.append(("kills", kill_at_steps(new_world, scenario, 1)))
+
+
+def kill_at_steps(new_world, scenario, stride):
+    """Kill sessions before each operation, or each so-many-th; return how many were killed."""
     template = new_world(scenario)
     dry, counting = template.copy("dry"), Counting()
     reference = dry.session(counting)
     expected = dry.noted("trained ")
     steps = [(at, False) for at in range(len(counting.calls))]
     steps += [(at, True) for at, name in enumerate(counting.calls) if name == "write"]
-    for at, torn in steps:
+    for at, torn in steps[::stride]:
         world = template.copy(f"kill-{at}-{torn}")
         assert world.killed(Killing(at, torn=torn))
         check_after_kill(world, template, reference, expected)
         shutil.rmtree(world.folder)
-    request.node.user_properties.append(("kills", len(steps)))
+    return len(steps[::stride])
 
 
 @pytest.mark.parametrize("point", ["open", "write", "fsync", "replace"])

@@ -1,0 +1,3 @@
+"""What the trainer is made of."""
+
+SCALE = 0.5

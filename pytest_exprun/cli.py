@@ -50,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add(commands, "power", "how many seeds see how large an effect, from the stored baseline; trains nothing")
 
     judge = _add(commands, "judge", "a verdict on numbers that exist already; trains nothing", settings=_OF_JUDGE)
+    judge.usage = "exprun judge [options] BASELINE EXPERIMENT"
     judge.add_argument(
         "numbers",
         nargs="*",

@@ -110,7 +110,7 @@ def _block(standings: list[Standing], settings: Settings) -> list[str]:
         if standing.attested:
             lines += _standing_lines(standing)
         elif number == 0:
-            lines += _stale_lines(standing)
+            lines += _stale_lines(standing, settings.stale)
         else:
             lines.append(f"  {_seeds(standing)}: older, {plain(standing.arm.key.why(standing.now))}")
     return lines
@@ -135,15 +135,21 @@ def _standing_lines(standing: Standing) -> Iterator[str]:
         yield from (f"    seed {seed} does not stand: {change_line(*change)}" for change in opened)
 
 
-def _stale_lines(standing: Standing) -> Iterator[str]:
-    key, now = standing.arm.key, standing.now
-    consequence = (
-        "the next session trains one seed again; if it is the same to the last bit, the others stand"
-        if key.may_be_equal(now)
-        else "the next session trains them again"
-    )
-    yield f"  {_seeds(standing)} do not stand: {consequence}"
-    yield from (f"    {change_line(*change)}" for change in key.changes(now))
+def _stale_lines(standing: Standing, stale: str) -> Iterator[str]:
+    changes = standing.arm.key.changes(standing.now)
+    yield f"  {_seeds(standing)} do not stand: {_consequence(standing, stale)}"
+    yield from (f"    {change_line(*change)}" for change in changes)
+
+
+def _consequence(standing: Standing, stale: str) -> str:
+    """Say what the next session does with stored runs of another key, as `exprun_stale` has it."""
+    if stale == "error":
+        return "the next session refuses them (exprun_stale = error)"
+    if stale == "keep":
+        return "the next session judges from them all the same, and says so (exprun_stale = keep)"
+    if stale == "verify" and standing.arm.key.may_be_equal(standing.now):
+        return "the next session trains one seed again; if it is the same to the last bit, the others stand"
+    return "the next session trains them again"
 
 
 def change_line(name: str, old: str, new: str) -> str:

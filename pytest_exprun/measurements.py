@@ -51,7 +51,7 @@ def read_measurements(source: str, metric: str = "val_loss", column: str | None 
         RefusedError: there is nothing to read, or something that cannot be read without guessing.
     """
     path = Path(source)
-    if _exists(path):
+    if source.strip() and _exists(path):
         if path.is_dir():
             return _from_logs(sorted(_visible_files(path)), metric, f"folder {source}")
         return _from_file(path, metric, column)
@@ -118,23 +118,31 @@ def _from_file(path: Path, metric: str, column: str | None) -> Measurements:
 
 
 def _from_table(path: Path, metric: str, column: str | None) -> Measurements:
-    text = _read_text(path)
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    rows = _rows(path)
+    header = [cell.strip() for cell in rows[0][1]]
+    if len(header) == 1 and column is None and _NUMBER.fullmatch(header[0]):
+        return Measurements(tuple(_cell(path, line, row[0]) for line, row in rows), None, f"file {path}")
+    name = column or metric
+    at = _column(path, header, name)
+    values = tuple(_cell(path, line, row[at]) for line, row in rows[1:])
+    seed_at = _column(path, header, SEED_COLUMN) if SEED_COLUMN in header else None
+    seeds = None if seed_at is None else tuple(_seed(path, row[seed_at]) for _, row in rows[1:])
+    return Measurements(values, seeds, f"column {name} of {path}")
+
+
+def _rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Return the rows that are not blank, each with its line, all of one length."""
+    reader = csv.reader(_read_text(path).splitlines(), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
     try:
-        rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(cell.strip() for cell in row)]
+        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise RefusedError(f"{path} is no CSV file: {error}") from None
     if not rows:
         raise RefusedError(f"{path} is empty")
-    header = [cell.strip() for cell in rows[0]]
-    if len(header) == 1 and column is None and _NUMBER.fullmatch(header[0]):
-        return Measurements(tuple(_cell(path, number, row[0]) for number, row in enumerate(rows, 1)), None, f"{path}")
-    name = column or metric
-    at = _column(path, header, name)
-    values = [_cell(path, number, row[at] if at < len(row) else "") for number, row in enumerate(rows[1:], 2)]
-    seed_at = header.index(SEED_COLUMN) if SEED_COLUMN in header else None
-    seeds = None if seed_at is None else tuple(_seed(path, row[seed_at]) for row in rows[1:])
-    return Measurements(tuple(values), seeds, f"column {name} of {path}")
+    for line, row in rows:
+        if len(row) != len(rows[0][1]):
+            raise RefusedError(f"{path} line {line}: {len(row)} cells where the first line has {len(rows[0][1])}")
+    return rows
 
 
 def _column(path: Path, header: Sequence[str], name: str) -> int:
@@ -146,9 +154,9 @@ def _column(path: Path, header: Sequence[str], name: str) -> int:
     return header.index(name)
 
 
-def _cell(path: Path, row: int, text: str) -> float:
+def _cell(path: Path, line: int, text: str) -> float:
     if not _NUMBER.fullmatch(text.strip()):
-        raise RefusedError(f"{path} row {row}: {text[:_SHOWN]!r} is no number")
+        raise RefusedError(f"{path} line {line}: {text[:_SHOWN]!r} is no number")
     return float(text)
 
 

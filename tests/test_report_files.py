@@ -134,11 +134,21 @@ def test_the_baseline_report_lists_what_it_has_judged(tmp_path):
     ]
     for one in (found, *others):
         files.write_experiment(one, tmp_path, PLAIN)
-    rows = tables(files.write_baseline(found.baseline, tmp_path, PLAIN).read_text())["Experiments judged"]
+    text = files.write_baseline(found.baseline, tmp_path, PLAIN).read_text()
+    rows = tables(text)["Experiments judged"]
     assert rows[1:] == [
         ["[rope](experiment_rope_1M.md)", "WINNER", "+5.7", "<.0001", ".00028"],
         ["[small](experiment_small_1M.md)", "NEUTRAL", "+0.5", ".00054", ".0022"],
     ]
+    assert "elsewhere" not in text
+
+
+def test_a_report_that_changed_is_read_again(tmp_path):
+    """What is remembered of a file holds for that file only."""
+    files.write_experiment(comparison(), tmp_path, PLAIN)
+    assert files.read_reports(tmp_path).comparisons["experiment_rope_1M"].verdict == "WINNER"
+    files.write_experiment(comparison(LOSER), tmp_path, PLAIN)
+    assert files.read_reports(tmp_path).comparisons["experiment_rope_1M"].verdict == "LOSER"
 
 
 # The list of all experiments.

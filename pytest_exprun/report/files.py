@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,10 +109,17 @@ def read_reports(directory: Path) -> Reports:
     found = Reports({}, [])
     for path in sorted(directory.glob("experiment_*.json")):
         try:
-            found.comparisons[path.stem] = Comparison.from_json(json.loads(path.read_text(encoding="utf-8")))
+            stat = path.stat()
+            found.comparisons[path.stem] = _read(path, stat.st_ino, stat.st_mtime_ns, stat.st_size)
         except (OSError, ExprunError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
             found.unreadable.append(path.stem)
     return found
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, *_identity: int) -> Comparison:
+    """Read one report's JSON; asked again for the same file, its statistics are not worked out again."""
+    return Comparison.from_json(json.loads(path.read_text(encoding="utf-8")))
 
 
 def json_text(data: Mapping[str, Any]) -> str:

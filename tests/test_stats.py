@@ -288,7 +288,7 @@ UNDEFINED = {
     "a huge integer": (lambda: stats.describe([10**400]), "too large for a float"),
     "bool": (lambda: stats.describe([True]), "True \\(bool\\)"),
     "numpy's bool": (lambda: stats.describe([np.True_]), "bool"),
-    "text": (lambda: stats.describe(["3.1"]), "'3.1' \\(str\\)"),
+    "text": (lambda: stats.describe(["3.1"]), "value 1 of the sample is '3.1' \\(str\\)"),
     "None": (lambda: stats.describe([None]), "NoneType"),
     "complex": (lambda: stats.describe([1j]), "complex"),
     "an array as a value": (lambda: stats.describe([np.array([1.0, 2.0])]), "array of more than one element"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -12,12 +13,25 @@ from typing import Any
 
 from pytest_exprun.errors import SettingsError
 from pytest_exprun.model import SEEDS, STANDARD_TOKENS, Budget, Variant, baseline_seeds
+from pytest_exprun.templates import check_command, placeholders
 
 RULES = ("two_sigma", "tested")
 GATES = ("not_loser", "non_inferior", "winner", "loser", "identical")
 PLOTS = ("auto", "off")
 STALE = ("verify", "retrain", "error", "keep")
 MODES = ("run", "plan", "frozen", "refresh")
+UNITS = ("tokens", "steps", "seconds")
+LOG_FORMATS = (
+    "auto",
+    "protocol",
+    "nanogpt",
+    "modded-nanogpt",
+    "autoresearch",
+    "huggingface",
+    "llm-research-kit",
+    "lightning",
+)
+_OF_COMMANDS = ("env", "cwd", "pattern", "metrics_file", "log_format", "tokens_per_step")
 EXECUTORS = ("inprocess", "processes", "ray")
 
 
@@ -42,6 +56,11 @@ def _number(low: float, kind: type[int | float]) -> Callable[[str], Any]:
         return value
 
     return parse
+
+
+def _trainer(text: str) -> str:
+    """Empty takes away what the ini file says, so that a command can be given instead."""
+    return _entry_point(text) if text else text
 
 
 def _entry_point(text: str) -> str:
@@ -69,10 +88,54 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(shlex.split(text))
 
 
+def _templates(text: str) -> tuple[str, ...]:
+    words = _words(text)
+    for word in words:
+        placeholders(word)
+    return words
+
+
+def _variables(text: str) -> tuple[str, ...]:
+    words = _templates(text)
+    for word in words:
+        if not re.match(r"[A-Za-z_]\w*=", word, re.ASCII):
+            raise ValueError(f"{word!r} is no NAME=value")
+    return words
+
+
+def _file_template(text: str) -> str:
+    placeholders(text)
+    return text
+
+
+def _pattern(text: str) -> str:
+    try:
+        groups = re.compile(text).groupindex
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
+    if text and not groups:
+        raise ValueError("it has no named group")
+    return text
+
+
+def _budget(text: str) -> Budget | None:
+    """`300 seconds`, `2000 steps`; nothing, or `tokens` alone, leaves it to exprun_tokens."""
+    amount, _, unit = text.rpartition(" ")
+    if text in {"", "tokens"}:
+        return None
+    if unit not in UNITS:
+        raise ValueError(text)
+    return Budget(_number(1, int)(amount), unit)
+
+
 def _path(text: str) -> Path:
     if not text.strip() or "\0" in text:
         raise ValueError(text)
     return Path(os.path.expandvars(text)).expanduser()
+
+
+_EXPLAINED = (_templates, _variables, _file_template, _pattern)
+"""Parsers whose own words on a wrong value are shown."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +143,41 @@ class Settings:
     """What a session was told. Paths are relative to `root` until `resolve` makes them absolute."""
 
     trainer: str = _row(
-        "train_llm:main", _entry_point, "the training function", "module:function, for instance train_llm:main"
+        "train_llm:main", _trainer, "the training function", "module:function, for instance train_llm:main"
     )
+    command: tuple[str, ...] = _row(
+        (),
+        _templates,
+        "the training command, in place of exprun_trainer; no shell reads it",
+        "a command with {seed}, {output_dir} and {flags}: python train.py --seed={seed} --max_iters={steps} --out_dir={output_dir} {flags}",
+    )
+    env: tuple[str, ...] = _row((), _variables, "environment variables of the command", "words NAME=value")
+    cwd: Path = _row(Path(), _path, "working directory of the command", "a path")
     tokens: int = _row(STANDARD_TOKENS, _number(1, int), "train tokens of every run", "a whole number of at least 1")
+    budget: Budget = _row(
+        None,
+        _budget,
+        "how long every run trains, if not by tokens",
+        "an amount and its unit: 300 seconds, or 2000 steps",
+    )
+    tokens_per_step: int = _row(
+        0, _number(0, int), "train tokens of one step of the command, 0 if unknown", "a whole number of at least 0"
+    )
+    log_format: str = _row(
+        "auto", _choice(LOG_FORMATS), "how the command prints its metrics (auto: recognised)", ", ".join(LOG_FORMATS)
+    )
+    pattern: str = _row(
+        "",
+        _pattern,
+        "a regular expression for the metrics in the command's output, in place of a format",
+        "one with a group for each metric: val loss (?P<val_loss>[0-9.eE+-]+)",
+    )
+    metrics_file: str = _row(
+        "",
+        _file_template,
+        "the file in which the command leaves its metrics",
+        "a .json, .jsonl or .csv file, a glob if need be: {output_dir}/metrics.json",
+    )
     baseline: tuple[str, ...] = _row(
         (), _words, "flags of the default baseline", "command-line tokens, for instance --recipe=modern"
     )
@@ -168,11 +263,13 @@ class Settings:
                 continue
             try:
                 values[row.name] = row.metadata["parse"](text.strip())
-            except ValueError:
+            except ValueError as error:
+                detail = f"{error}; " if row.metadata["parse"] in _EXPLAINED else ""
                 raise SettingsError(
-                    f"exprun_{row.name} = {text.strip()!r}: allowed is {row.metadata['allowed']}"
+                    f"exprun_{row.name} = {text.strip()!r}: {detail}allowed is {row.metadata['allowed']}"
                 ) from None
         settings = cls(root=root, **values)
+        settings._check_trainer(values)
         if settings.jobs > 1 and settings.executor == "inprocess":
             raise SettingsError(
                 f"exprun_jobs = {settings.jobs}: executor inprocess trains one run after the other; "
@@ -180,9 +277,37 @@ class Settings:
             )
         return settings
 
+    def __post_init__(self) -> None:
+        if self.budget is None:
+            object.__setattr__(self, "budget", Budget(self.tokens))
+
+    def _check_trainer(self, given: Mapping[str, Any]) -> None:
+        """Refuse what does not fit together; `given` was said, the rest are defaults."""
+        if given.get("tokens") and given.get("budget"):
+            raise SettingsError("exprun_tokens and exprun_budget both say how long a run trains: leave one out")
+        if not self.command:
+            alone = next((name for name in _OF_COMMANDS if given.get(name)), None)
+            if alone:
+                raise SettingsError(f"exprun_{alone} is about the training command, but there is no exprun_command")
+            if not self.trainer:
+                raise SettingsError("nothing says what to train: set exprun_trainer or exprun_command")
+            return
+        if given.get("trainer"):
+            raise SettingsError(
+                f"exprun_trainer = {self.trainer} and exprun_command both say what to train: leave one out; on the command line, "
+                "--exprun-trainer= takes away the ini file's"
+            )
+        check_command(self.command, self.env, self.budget, self.tokens_per_step)
+        if self.pattern and self.metric not in re.compile(self.pattern).groupindex:
+            raise SettingsError(
+                f"exprun_pattern = {self.pattern}: no group for the metric that decides, {self.metric}: "
+                f"write (?P<{self.metric}>...) around its number"
+            )
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values without `root`, for a process that performs runs elsewhere."""
         plain = {row.name: getattr(self, row.name) for row in self.rows()}
+        plain["budget"] = (self.budget.amount, self.budget.unit)
         return {
             name: str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
             for name, value in plain.items()
@@ -202,12 +327,16 @@ class Settings:
             name: type(default)(value) if isinstance(default := defaults[name], Path | tuple) else value
             for name, value in data.items()
         }
+        if values.get("budget"):
+            values["budget"] = Budget(*values["budget"])
         return cls(root=root, **values)
 
     @property
-    def budget(self) -> Budget:
-        """The budget of one run."""
-        return Budget(self.tokens)
+    def trained_by(self) -> str:
+        """What trains, as messages name it."""
+        if self.command:
+            return f"command {shlex.join(self.command)} (exprun_command)"
+        return f"trainer {self.trainer} (exprun_trainer)"
 
     @property
     def default_control(self) -> Variant:

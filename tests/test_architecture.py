@@ -15,7 +15,7 @@ MODULES = {
 }
 HEAVY = {"numpy", "scipy", "torch", "matplotlib", "ray"}
 SHELL = {"plugin", "hookspec", "__init__"}
-STDLIB_ONLY = {"errors", "model", "settings"}
+STDLIB_ONLY = {"errors", "model", "settings", "templates"}
 
 
 def imports(path: Path, *, top_level_only: bool = False) -> set[str]:

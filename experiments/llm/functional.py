@@ -43,7 +43,9 @@ def rms_norm(x: Tensor) -> Tensor:
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     """Rotary position embedding of (B, T, H, head_dim): neighbouring dimensions are the parts of one complex number."""
-    return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * rotation).flatten(-2)
+    return torch.view_as_real(
+        torch.view_as_complex(x.to(rotation.dtype.to_real()).unflatten(-1, (-1, 2))) * rotation
+    ).flatten(-2)
 
 
 def shift_keys(k: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ class RowAdagrad:
     @torch.no_grad()
     def step(self, scale: float) -> None:
         """Update the touched rows in place."""
-        gradient = self.table.grad.coalesce()
+        gradient = self.table.grad.to_sparse(1).coalesce()  # torch.compile gives a dense gradient
         rows, values = gradient.indices()[0], gradient.values()
         square = self.square[rows] + values.square().mean(1)
         self.square[rows] = square

@@ -1,0 +1,1 @@
+"""The sections of the reference trainer that are not in train_llm.py itself."""

@@ -1,22 +1,128 @@
-"""Where runs are performed. One contract: `run(specs, role, on_point)` yields results in any order; a failed run raises."""
+"""Where runs are performed: the contract of all executors, and how one is found by its name.
+
+An executor is made from plain data (`Settings`) and its surroundings, and performs runs given as plain data (`RunSpec`). One that
+trains elsewhere sends no code: it starts `python -m pytest_exprun.worker` there.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from types import FrameType
-from typing import NoReturn, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
-from pytest_exprun.isolation import preserved_process_state, run_directory
+from pytest_exprun.errors import SettingsError
 from pytest_exprun.model import CurvePoint, RunResult, RunSpec
-from pytest_exprun.opened import OPENED
-from pytest_exprun.trainers import CallableTrainer
+from pytest_exprun.settings import EXECUTORS, Settings
 
 OnPoint = Callable[[RunSpec, CurvePoint], None]
+
+
+class Executor(Protocol):
+    """Performs runs. Constructed as `Class(settings, surroundings)`."""
+
+    def rejects(self, specs: Sequence[RunSpec]) -> list[str | None]:
+        """Return for each run why its flags cannot work, or None; asked once, for every experiment, before the first run.
+
+        Raises:
+            TrainerError: the trainer cannot be asked at all.
+        """
+
+    def run(self, specs: Iterable[RunSpec], role: str, on_point: OnPoint) -> Generator[RunResult]:
+        """Perform runs and yield their results in any order.
+
+        A run that cannot be trusted is yielded too, as `failed` makes it; the executor may end after it or go on with the others.
+        `specs` is asked for its next run only when that can start at once: by then nobody else trains it.
+
+        Args:
+            specs: the runs.
+            role: baseline, control or exp; names the runs' directories.
+            on_point: hears each progress line. What it raises ends all runs and is passed on.
+
+        Closing the generator ends what still runs.
+
+        Raises:
+            ExprunError: nothing can be performed here.
+        """
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What an executor should know of the session it works for.
+
+    Attributes:
+        notice: tells the user something that is no error of a run.
+        beside: how many other processes of this session may train at the same time (the other workers of pytest-xdist).
+        stderr: a descriptor that reaches the user past pytest's capture, if there is one.
+    """
+
+    notice: Callable[[str], None]
+    beside: int = 0
+    stderr: int | None = None
+
+
+_NAMES = {
+    "inprocess": "pytest_exprun.inprocess:InProcess",
+    "processes": "pytest_exprun.processes:Processes",
+    "ray": "pytest_exprun.ray_executor:RayExecutor",
+}
+assert set(_NAMES) == set(EXECUTORS)
+
+
+def from_settings(settings: Settings, surroundings: Surroundings) -> Executor:
+    """Return the executor that the settings name, a built-in one or `module:Class`.
+
+    Raises:
+        SettingsError: there is no such executor, or what it needs is not installed.
+    """
+    module_name, _, class_name = _NAMES.get(settings.executor, settings.executor).partition(":")
+    try:
+        factory = getattr(importlib.import_module(module_name), class_name, None)
+    except ImportError as error:
+        raise SettingsError(f"exprun_executor = {settings.executor!r}: {error}") from None
+    if factory is None or not all(callable(getattr(factory, name, None)) for name in ("run", "rejects")):
+        raise SettingsError(
+            f"exprun_executor = {settings.executor!r}: {module_name} has no executor {class_name}, a class with the methods run and "
+            f"rejects; allowed are {', '.join(EXECUTORS)} and module:Class"
+        )
+    executor: Executor = factory(settings, surroundings)
+    return executor
+
+
+def failed(spec: RunSpec, status: Literal["crashed", "timeout"], message: str, **provenance: Any) -> RunResult:
+    """Return what stands for a run that cannot be trusted. It is never stored; `failure` finds the message again."""
+    return RunResult(spec, status, {}, notes={"error": message}, provenance=provenance)
+
+
+def failure(result: RunResult) -> str | None:
+    """Return why a run cannot be trusted, None if it can."""
+    if result.status in ("finished", "diverged"):
+        return None
+    return str(result.notes.get("error", f"seed {result.spec.seed} of {result.spec.variant}: {result.status}"))
+
+
+def directory_name(spec: RunSpec, role: str) -> str:
+    """Return the name of a run's directory as the protocol has it, without the random part."""
+    return f"{role}_{spec.budget.suffix}_seed{spec.seed}"
+
+
+_MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory", "unable to allocate")
+
+
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether an exception says that memory ran out: Python's, numpy's, torch's on either device."""
+    if error is None:
+        return False
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in _MEMORY_WORDS)
+
+
+def described(error: BaseException) -> str:
+    """Return the message of a run's error, beginning with the words `out of memory` if that is what happened."""
+    return f"out of memory: {error}" if out_of_memory(error.__cause__) else str(error)
 
 
 @contextlib.contextmanager
@@ -42,37 +148,3 @@ def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
-
-class Executor(Protocol):
-    """Performs runs. `role` names the run's directory: baseline, control or exp."""
-
-    def rejects(self, spec: RunSpec) -> str | None:
-        """Return why a run's flags cannot work, or None; asked for every experiment before the first run."""
-
-    def run(self, specs: Sequence[RunSpec], role: str, on_point: OnPoint) -> Iterator[RunResult]:
-        """Perform the runs; raise TrainerError for one that cannot be trusted."""
-
-
-class InProcess:
-    """One run after the other in this process, which is left as it was found."""
-
-    def __init__(self, trainer: CallableTrainer, checkpoint_dir: Path, on_leak: Callable[[str], None]) -> None:
-        self._trainer, self._checkpoint_dir, self._on_leak = trainer, checkpoint_dir, on_leak
-
-    def rejects(self, spec: RunSpec) -> str | None:
-        """Ask the trainer's own parser."""
-        with preserved_process_state():
-            return self._trainer.rejects(spec)
-
-    def run(self, specs: Sequence[RunSpec], role: str, on_point: OnPoint) -> Iterator[RunResult]:
-        """Train the specs in order, each in a directory of its own that is removed after the result is known."""
-        for spec in specs:
-            name = f"{role}_{spec.budget.suffix}_seed{spec.seed}"
-            with run_directory(self._checkpoint_dir, name) as output_dir:
-                with ended_like_ctrl_c(), OPENED.recording(), preserved_process_state() as state:
-                    result = self._trainer.run(spec, output_dir, partial(on_point, spec))
-                for leak in state.leaks:
-                    self._on_leak(f"seed {spec.seed} of {spec.variant} left behind {leak}")
-                # The caller records the result before it asks for the next one: only then does the directory go.
-                yield result

@@ -80,6 +80,35 @@ def exclusive(path: Path, what: str, on_wait: Callable[[str], None] | None = Non
                 os.close(descriptor)  # drops the lock
 
 
+@contextlib.contextmanager
+def claimed(path: Path, what: str) -> Iterator[bool]:
+    """Hold a lock during the block if nobody else has it; yields False, at once, if somebody does.
+
+    Where locks do not work nobody is known to hold it: yields True, and the work may be done twice.
+    """
+    with _in_process_guard:
+        thread_lock = _in_process.setdefault(os.path.abspath(path), _ThreadLock())  # noqa: PTH100  # a link must not be resolved
+    if not thread_lock.lock.acquire(blocking=False):
+        yield False
+        return
+    try:
+        if thread_lock.descriptor is not None:
+            yield True  # this thread has it already
+            return
+        descriptor = thread_lock.descriptor = _open(path)
+        try:
+            free = descriptor is None or _try(descriptor) is not False
+            if free and descriptor is not None:
+                _sign(descriptor, what)
+            yield free
+        finally:
+            thread_lock.descriptor = None
+            if descriptor is not None:
+                os.close(descriptor)
+    finally:
+        thread_lock.lock.release()
+
+
 def _ignore(_text: str) -> None:
     pass
 
@@ -94,23 +123,26 @@ def _open(path: Path) -> int | None:
 
 def _acquire(descriptor: int, path: Path, what: str, on_wait: Callable[[str], None]) -> bool:
     """Try until the lock is ours; False where there are no locks (another system, a network file system)."""
-    try:
-        import fcntl
-    except ImportError:
-        return False
     told = float("-inf")
-    while True:
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in _HELD_ELSEWHERE:
-                return False
-        else:
-            return True
+    while (locked := _try(descriptor)) is False:
         if time.monotonic() - told >= REMIND_SECONDS:
             told = time.monotonic()
             on_wait(f"waiting for {what}: {holder(descriptor)} (lock {path.name})")
         time.sleep(POLL_SECONDS)
+    return locked is True
+
+
+def _try(descriptor: int) -> bool | None:
+    """Try once: whether the lock is ours now, None where there are no locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return False if error.errno in _HELD_ELSEWHERE else None
+    return True
 
 
 def holder(descriptor: int) -> Holder:

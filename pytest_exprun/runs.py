@@ -5,15 +5,16 @@ Nothing stands in silently: a record stands only for the key it was made under, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from pytest_exprun.errors import ExprunError, MissingRunError, StoreError, TrainerError
-from pytest_exprun.executors import Executor, OnPoint
+from pytest_exprun.executors import Executor, OnPoint, failure
 from pytest_exprun.fingerprint import Fingerprinter
 from pytest_exprun.key import Key
-from pytest_exprun.locks import exclusive
+from pytest_exprun.locks import claimed, exclusive
 from pytest_exprun.model import Budget, CurvePoint, RunResult, RunSpec, Variant
 from pytest_exprun.settings import Settings
 from pytest_exprun.store import NotReproducible, Store
@@ -108,8 +109,7 @@ class Runs:
         if missing:
             self._prepare(asked, seeds, check_flags)
             self.observer.arm_incomplete(self.plan(asked, seeds))
-            for seed in missing:
-                self._train(asked, seed, self.observer.run_progressed)
+            self._train(asked, missing, self.observer.run_progressed)
         return tuple(self._known(asked, seed) for seed in seeds)
 
     def _missing(self, asked: Asked, seeds: Iterable[int]) -> list[int]:
@@ -189,7 +189,7 @@ class Runs:
             verification.hear(point)
 
         try:
-            self._train(asked, seed, hear)
+            self._train(asked, [seed], hear)
             differs = verification.outcome(self._known(asked, seed))
         except Differs as difference:
             differs = str(difference)
@@ -211,20 +211,54 @@ class Runs:
         check_flags()
         self.store.check_writable()
 
-    def _train(self, asked: Asked, seed: int, on_point: OnPoint) -> None:
-        """Train one seed and record it, unless another session that trains it right now does so first."""
-        slug, key = asked.variant.slug, asked.key
-        with exclusive(self.store.lock_path(slug, key, seed), f"seed {seed} of {asked.variant}", self.observer.say):
-            self._load(asked, [seed])
-            if not self._missing(asked, [seed]):
-                return
-            try:
-                for result in self.executor.run([asked.spec(seed)], asked.role, on_point):
-                    self._record(asked, result)
-            except ExprunError as error:
-                self._results[key.digest, seed] = error
-                raise
-        self._known(asked, seed)
+    def _train(self, asked: Asked, seeds: Sequence[int], on_point: OnPoint) -> None:
+        """Train these seeds and record each at once.
+
+        Those that another session trains right now come last: by then most of them only have to be read.
+        """
+        while missing := self._missing(asked, seeds):
+            self._train_free(asked, missing, on_point)
+            if any(isinstance(self._results.get((asked.key.digest, seed)), ExprunError) for seed in seeds):
+                break
+            if held := self._missing(asked, missing):
+                path = self.store.lock_path(asked.variant.slug, asked.key, held[0])
+                with exclusive(path, _what(asked, held[0]), self.observer.say):
+                    self._load(asked, held)
+        for seed in seeds:
+            if (asked.key.digest, seed) in self._results:
+                self._known(asked, seed)
+
+    def _train_free(self, asked: Asked, seeds: Sequence[int], on_point: OnPoint) -> None:
+        """Train those seeds that nobody else trains. A seed is claimed when the executor can start it, and until it is recorded."""
+        with contextlib.ExitStack() as rest:
+            claims: dict[int, contextlib.ExitStack] = {}
+
+            def free() -> Iterator[RunSpec]:
+                for seed in seeds:
+                    claims[seed] = rest.enter_context(contextlib.ExitStack())
+                    path = self.store.lock_path(asked.variant.slug, asked.key, seed)
+                    if claims[seed].enter_context(claimed(path, _what(asked, seed))):
+                        self._load(asked, [seed])
+                        if self._missing(asked, [seed]):
+                            yield asked.spec(seed)
+                            continue
+                    claims[seed].close()
+
+            # Closed at once whatever happens here: nothing may go on training that nobody waits for.
+            with contextlib.closing(self.executor.run(free(), asked.role, on_point)) as results:
+                for result in results:
+                    self._settle(asked, result)
+                    claims[result.spec.seed].close()
+
+    def _settle(self, asked: Asked, result: RunResult) -> None:
+        """Record a run, or remember why there is none."""
+        try:
+            why = failure(result)
+            if why is not None:
+                raise TrainerError(why)
+            self._record(asked, result)
+        except ExprunError as error:
+            self._results[asked.key.digest, result.spec.seed] = error
 
     def _record(self, asked: Asked, result: RunResult) -> None:
         """Store a finished run. A full disk costs the record, never the result."""
@@ -265,6 +299,10 @@ class Runs:
             seconds=sum(times) / len(times) if times else None,
             optional=optional,
         )
+
+
+def _what(asked: Asked, seed: int) -> str:
+    return f"seed {seed} of {asked.variant}"
 
 
 def _frozen_message(plan: ArmPlan, asked: Asked) -> str:

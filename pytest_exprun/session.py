@@ -39,6 +39,8 @@ class Session:
     markdown: Callable[[Comparison], str | None] = _mute
     run_hook: Callable[[RunResult], None] = _mute
     writes_reports: bool = True
+    beside: int = 0
+    stderr: int | None = None
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     arms: dict[str, Arm] = field(default_factory=dict)
     paths: dict[str, Path] = field(default_factory=dict)
@@ -57,14 +59,12 @@ class Session:
     @cached_property
     def study(self) -> Study:
         """The study, with the executor and store that the settings name. Built at the first use of a fixture."""
-        from pytest_exprun.executors import InProcess
+        from pytest_exprun.executors import Surroundings, from_settings
         from pytest_exprun.fingerprint import Fingerprinter
         from pytest_exprun.store import Store
         from pytest_exprun.study import Study
-        from pytest_exprun.trainers import CallableTrainer
 
         settings = self.settings
-        trainer = CallableTrainer(settings.trainer, settings.root)
         fingerprinter = Fingerprinter(settings)
         return Study(
             settings=settings,
@@ -72,7 +72,7 @@ class Session:
                 settings.path("store"), settings.mode in ("frozen", "plan"), content_of=fingerprinter.content_of
             ),
             fingerprinter=fingerprinter,
-            executor=InProcess(trainer, settings.path("checkpoint_dir"), self.notice),
+            executor=from_settings(settings, Surroundings(self.notice, self.beside, self.stderr)),
             observer=self,
         )
 

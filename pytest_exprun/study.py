@@ -180,12 +180,12 @@ class Study:
         """Before the first run, ask the trainer about the flags of everything selected; refuse `experiment` if its own are wrong."""
         if self._rejected is None:
             self._rejected = {}
-            for declared in self.declared or [experiment]:
-                spec = RunSpec(declared.variant, declared.seeds[0], declared.budget, declared.common_args)
-                why = self.executor.rejects(spec)
+            declared = self.declared or [experiment]
+            specs = [RunSpec(each.variant, each.seeds[0], each.budget, each.common_args) for each in declared]
+            for each, why in zip(declared, self.executor.rejects(specs), strict=True):
                 if why:
-                    self._rejected[declared.comparison_id] = f"experiment {declared.name} ({declared.variant}): {why}"
-                    self.observer.say(f"error ahead: {self._rejected[declared.comparison_id]}")
+                    self._rejected[each.comparison_id] = f"experiment {each.name} ({each.variant}): {why}"
+                    self.observer.say(f"error ahead: {self._rejected[each.comparison_id]}")
         if experiment.comparison_id in self._rejected:
             raise TrainerError(self._rejected[experiment.comparison_id])
 

@@ -145,6 +145,7 @@ class Settings:
     trainer: str = _row(
         "train_llm:main", _trainer, "the training function", "module:function, for instance train_llm:main"
     )
+    tokens: int = _row(STANDARD_TOKENS, _number(1, int), "train tokens of every run", "a whole number of at least 1")
     command: tuple[str, ...] = _row(
         (),
         _templates,
@@ -153,7 +154,6 @@ class Settings:
     )
     env: tuple[str, ...] = _row((), _variables, "environment variables of the command", "words NAME=value")
     cwd: Path = _row(Path(), _path, "working directory of the command", "a path")
-    tokens: int = _row(STANDARD_TOKENS, _number(1, int), "train tokens of every run", "a whole number of at least 1")
     budget: Budget = _row(
         None,
         _budget,

@@ -134,6 +134,18 @@ def _path(text: str) -> Path:
     return Path(os.path.expandvars(text)).expanduser()
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, Budget):
+        return {"amount": value.amount, "unit": value.unit}
+    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+
+
+def _from_plain(value: Any, default: Any) -> Any:
+    if isinstance(value, dict):
+        return Budget(**value)
+    return type(default)(value) if isinstance(default, Path | tuple) else value
+
+
 _EXPLAINED = (_templates, _variables, _file_template, _pattern)
 """Parsers whose own words on a wrong value are shown."""
 
@@ -306,12 +318,7 @@ class Settings:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values without `root`, for a process that performs runs elsewhere."""
-        plain = {row.name: getattr(self, row.name) for row in self.rows()}
-        plain["budget"] = (self.budget.amount, self.budget.unit)
-        return {
-            name: str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
-            for name, value in plain.items()
-        }
+        return {row.name: _plain(getattr(self, row.name)) for row in self.rows()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], root: Path) -> Settings:
@@ -323,12 +330,7 @@ class Settings:
         defaults = {row.name: row.default for row in cls.rows()}
         if unknown := set(data) - set(defaults):
             raise SettingsError(f"unknown option exprun_{min(unknown)}: is pytest-exprun the same version everywhere?")
-        values: dict[str, Any] = {
-            name: type(default)(value) if isinstance(default := defaults[name], Path | tuple) else value
-            for name, value in data.items()
-        }
-        if values.get("budget"):
-            values["budget"] = Budget(*values["budget"])
+        values = {name: _from_plain(value, defaults[name]) for name, value in data.items()}
         return cls(root=root, **values)
 
     @property

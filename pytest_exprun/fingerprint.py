@@ -101,7 +101,6 @@ class Fingerprinter:
 
         A file that changes between two runs of a session shows in `sources_changed` after the second.
         """
-        root = self.settings.root.resolve()
         known = {*self._closure.files, *(path for path, _ in self._sources.values())}
         known |= {
             path
@@ -110,30 +109,38 @@ class Fingerprinter:
             if not watched.label.startswith(_OPENED)
         }
         found = {}
-        for path in (*files.files(root), *files.folders(root)):
-            if path == root or any(path == each or path.is_relative_to(each) for each in (*known, *self._own_folders)):
+        for path in (*files.files(self.root), *files.folders(self.root)):
+            if path == self.root or any(
+                path == each or path.is_relative_to(each) for each in (*known, *self._own_folders)
+            ):
                 continue
-            label = f"{_LISTED if path.is_dir() else _OPENED}{path.relative_to(root).as_posix()}"
+            label = f"{_LISTED if path.is_dir() else _OPENED}{path.relative_to(self.root).as_posix()}"
             found[label] = self.content_of(label)
         return found
 
     def content_of(self, label: str) -> str:
         """Return the digest of what a label of `opened` names, as it is on disk; `absent` if it is gone. Read once a session."""
-        path = self.settings.root.resolve() / label.removeprefix(_LISTED).removeprefix(_OPENED)
+        path = self.root / label.removeprefix(_LISTED).removeprefix(_OPENED)
         return self._watch(label, [path])
 
     @cached_property
+    def root(self) -> Path:
+        """The root directory, links resolved."""
+        return self.settings.root.resolve()
+
+    @cached_property
     def _search(self) -> list[str]:
-        root = str(self.settings.root.resolve())
+        root = str(self.root)
         return [root, *(entry for entry in sys.path if entry != root)]
 
     @cached_property
     def _closure(self) -> Closure:
         module = self.settings.trainer.partition(":")[0]
         importlib.invalidate_caches()
-        if len(specs := locate(module, self._search)) < len(module.split(".")) or not specs[-1].origin:
+        found = locate(module, self._search)
+        if len(found) < len(module.split(".")) or found[-1].path is None:
             raise TrainerError(
-                f"trainer module {module!r} not found in {self.settings.root.resolve()} nor on sys.path: exprun_trainer = "
+                f"trainer module {module!r} not found in {self.root} nor on sys.path: exprun_trainer = "
                 f"{self.settings.trainer!r} must name a module:function; set it in the ini file or with --exprun-trainer"
             )
         return import_closure(module, self._search)
@@ -188,13 +195,11 @@ class Fingerprinter:
     @cached_property
     def _own_folders(self) -> frozenset[Path]:
         """What this plugin writes is no input of a run."""
-        root = self.settings.root.resolve()
-        return frozenset(root / getattr(self.settings, name) for name in ("report_dir", "store", "checkpoint_dir"))
+        return frozenset(self.root / getattr(self.settings, name) for name in ("report_dir", "store", "checkpoint_dir"))
 
     def _label(self, path: Path) -> str:
-        root = self.settings.root.resolve()
-        if path.is_relative_to(root):
-            return path.relative_to(root).as_posix()
+        if path.is_relative_to(self.root):
+            return path.relative_to(self.root).as_posix()
         for entry in self._search[1:]:
             if entry and path.is_relative_to(entry):
                 return path.relative_to(entry).as_posix()
@@ -202,13 +207,12 @@ class Fingerprinter:
 
     def _declared(self, pattern: str) -> dict[str, str]:
         """Content of what one `exprun_inputs` entry names."""
-        root = self.settings.root.resolve()
-        single = root / pattern
-        globbed = [] if Path(pattern).is_absolute() else root.glob(pattern)
+        single = self.root / pattern
+        globbed = [] if Path(pattern).is_absolute() else self.root.glob(pattern)
         paths = [single] if _is(Path.exists, single) else sorted(globbed)
         if not paths:
             raise SettingsError(
-                f"exprun_inputs = {pattern!r}: nothing of that name in {root}; allowed are existing files, folders and globs below it"
+                f"exprun_inputs = {pattern!r}: nothing of that name in {self.root}; allowed are existing files, folders and globs below it"
             )
         return {f"input {pattern}": self._watch(f"input {pattern}", paths)}
 
@@ -225,16 +229,18 @@ class Fingerprinter:
             return {}
         name = os.path.expanduser(value)  # noqa: PTH111  # Path.expanduser raises for an unknown user
         found = {}
-        for place, base in (("", self.settings.root.resolve()), (" (working directory)", Path.cwd())):
+        for place, base in (("", self.root), (" (working directory)", Path.cwd())):
             path = base / name
-            if not _is(Path.exists, path) or (place and path.resolve() == (self.settings.root.resolve() / name)):
+            if not (_is(Path.is_file, path) or _is(Path.is_dir, path)) or self.root.is_relative_to(path.resolve()):
+                continue  # nothing there, a device, or a folder that holds the whole project
+            if place and path.resolve() == (self.root / name).resolve():
                 continue
             found[f"input {value}{place}"] = self._watch(f"input {value}{place}", [path])
         return found
 
     def _literal_file(self, source: Path, name: str) -> dict[str, str]:
         """Content of a file that a string in the source names, relative to the root or to the source's folder."""
-        for base in (self.settings.root.resolve(), source.parent):
+        for base in (self.root, source.parent):
             path = base / name
             if (
                 _is(Path.is_file, path)

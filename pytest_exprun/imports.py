@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from typing import NamedTuple
 
 from pytest_exprun.sources import parse
 
@@ -79,20 +80,38 @@ class Closure:
     reads_docstrings: bool = False
 
 
-def locate(name: str, search: Sequence[str]) -> list[ModuleSpec]:
+class Found(NamedTuple):
+    """A module that was found: its dotted name and where it would be loaded from."""
+
+    name: str
+    spec: ModuleSpec
+
+    @property
+    def path(self) -> Path | None:
+        """Its file, None for a namespace package and what is built in."""
+        return Path(self.spec.origin).absolute() if self.spec.has_location and self.spec.origin else None
+
+    @property
+    def is_package(self) -> bool:
+        """Whether it may have submodules."""
+        return self.spec.submodule_search_locations is not None
+
+
+def locate(name: str, search: Sequence[str]) -> list[Found]:
     """Find a dotted name and its parents, outermost first; shorter than the name where it ends in an attribute. Nothing is executed."""
-    specs: list[ModuleSpec] = []
+    found: list[Found] = []
     path: Sequence[str] | None = search
     parts = name.split(".")
-    for end in range(1, len(parts) + 1):
-        spec = PathFinder.find_spec(".".join(parts[:end]), path) if path else None
-        if spec is None and end == 1:
-            spec = _from_hooks(parts[0])
+    for depth, part in enumerate(parts):
+        # Asked for by its last part alone: for a namespace package inside another the full name would ask for its parent's import.
+        spec = PathFinder.find_spec(part, path) if path else None
+        if spec is None and depth == 0:
+            spec = _from_hooks(part)
         if spec is None:
             break
-        specs.append(spec)
+        found.append(Found(".".join(parts[: depth + 1]), spec))
         path = list(spec.submodule_search_locations or ())
-    return specs
+    return found
 
 
 def _from_hooks(name: str) -> ModuleSpec | None:
@@ -209,20 +228,20 @@ class _Walk:
         if top in self.closure.packages:
             return
         # A standard-library name can only be the user's if a file of the root shadows it; no need to search all of sys.path for it.
-        specs = locate(name, self.search[:1] if top in sys.stdlib_module_names else self.search)
-        for spec in specs:
-            if not spec.has_location or spec.origin is None:
-                continue  # a namespace package, or built in: no file of its own
-            path = Path(spec.origin).absolute()
+        found = locate(name, self.search[:1] if top in sys.stdlib_module_names else self.search)
+        for module in found:
+            path = module.path
+            if path is None:
+                continue
             if is_first_party(path):
-                self._add(path, spec)
+                self._add(path, module)
             elif top not in sys.stdlib_module_names:
                 self.closure.packages.add(top)
                 return
-        if not specs and top not in {*sys.stdlib_module_names, "__main__"}:
+        if not found and top not in {*sys.stdlib_module_names, "__main__"}:
             self.closure.packages.add(top)  # not found: an optional import, whose appearance later must change the key
 
-    def _add(self, path: Path, spec: ModuleSpec) -> None:
+    def _add(self, path: Path, module: Found) -> None:
         if path in self.closure.files:
             return
         tree = parse(path.read_bytes()) if path.suffix == ".py" else None
@@ -230,7 +249,7 @@ class _Walk:
         if tree is None:
             return
         facts = read_facts(tree)
-        package = spec.name if spec.submodule_search_locations else spec.name.rpartition(".")[0]
+        package = module.name if module.is_package else module.name.rpartition(".")[0]
         self.pending.extend(_absolute(facts.imports, package))
         star = any("*" in names for _, _, names in facts.imports)
         if facts.opaque or (star and _is_package_star(facts, package, self.search)):
@@ -247,8 +266,9 @@ def _is_package_star(facts: Facts, package: str, search: Sequence[str]) -> bool:
     for item in facts.imports:
         if "*" in item[2]:
             for name in _absolute({item}, package):
-                specs = locate(name, search)
-                if specs and specs[-1].submodule_search_locations and is_first_party(Path(str(specs[-1].origin))):
+                found = locate(name, search)
+                path = found[-1].path if found else None
+                if path is not None and found[-1].is_package and is_first_party(path):
                     return True
     return False
 

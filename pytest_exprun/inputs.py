@@ -16,6 +16,8 @@ _STAT_TRUSTED_ABOVE = 1 << 20
 # A file written within this time of being read may change again without its time stamps changing (coarse clocks of file systems).
 _RACY_SECONDS = 2.0
 _CHUNK = 1 << 20
+# Above these, reading everything before each session would take longer than it is worth: names, sizes and times count instead.
+MOST_BYTES, MOST_FILES = 1 << 30, 10_000
 
 Stamp = tuple[tuple[int, ...], ...]
 
@@ -43,7 +45,11 @@ class Watched:
         self.digest = self.measure()
 
     def measure(self) -> str:
-        """SHA-256 of what is there now, `absent` if it cannot be read. A big file whose time stamps did not move is not read again."""
+        """SHA-256 of what is there now, `absent` if it cannot be read.
+
+        A big file whose time stamps did not move is not read again in a session; above 1 GiB or 10,000 files, names, sizes and times of
+        modification stand for the content.
+        """
         try:
             if self.names_only:
                 return _names_digest(self.paths[0])
@@ -53,10 +59,18 @@ class Watched:
             stamp = tuple(map(_stamp_of, files))
             if not (self._digest and stamp == self._stamp and _settled(stamp, self._read_at)):
                 self._stamp, self._read_at = stamp, time.time()
-                self._digest = self._read(files)
+                too_much = sum(entry[0] for entry in stamp) > MOST_BYTES or len(files) > MOST_FILES
+                self._digest = self._from_stamps(files, stamp) if too_much else self._read(files)
         except OSError:
             return ABSENT
         return self._digest
+
+    def _from_stamps(self, files: list[Path], stamp: Stamp) -> str:
+        lines = (
+            f"{os.path.relpath(file, self.paths[0])}\0{size}\0{mtime}\n"
+            for file, (size, mtime, *_) in zip(files, stamp, strict=True)
+        )
+        return "by time stamps " + hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
     def _read(self, files: list[Path]) -> str:
         if len(files) == 1 and files[0] == self.paths[0]:

@@ -1,0 +1,143 @@
+"""Which files a run reads, heard from the interpreter."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from pytest_exprun.opened import OpenedFiles
+
+
+@pytest.fixture
+def heard(tmp_path):
+    """Return a function that performs something while recording and gives the names of what was heard read."""
+    (tmp_path / "a.txt").write_text("a", encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "b.txt").write_text("b", encoding="utf-8")
+
+    def hear(action):
+        files = OpenedFiles()
+        with files.recording():
+            action(tmp_path)
+        return [path.relative_to(tmp_path).as_posix() for path in (*files.files(tmp_path), *files.folders(tmp_path))]
+
+    return hear
+
+
+def in_a_thread(root):
+    """Read a file in another thread."""
+    thread = threading.Thread(target=(root / "a.txt").read_bytes)
+    thread.start()
+    thread.join()
+
+
+READS = {
+    "open": lambda root: open(root / "a.txt", encoding="utf-8").close(),  # noqa: PTH123  # what trainers write
+    "os.open": lambda root: os.close(os.open(root / "a.txt", os.O_RDONLY)),
+    "read_bytes": lambda root: (root / "a.txt").read_bytes(),
+    "bytes path": lambda root: open(os.fsencode(root / "a.txt"), "rb").close(),  # noqa: PTH123  # see above
+    "thread": in_a_thread,
+}
+
+
+@pytest.mark.parametrize("how", READS)
+def test_every_way_to_read_is_heard(heard, how):
+    """The file is named once, however it was opened."""
+    assert heard(READS[how]) == ["a.txt"]
+
+
+def test_a_relative_path(heard, monkeypatch):
+    """It is resolved from the working directory at the time."""
+
+    def read(root):
+        monkeypatch.chdir(root)
+        Path("a.txt").read_bytes()
+
+    assert heard(read) == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        lambda r: os.listdir(r / "folder"),  # noqa: PTH208  # what trainers write
+        lambda r: list(os.scandir(r / "folder")),
+        lambda r: list((r / "folder").glob("*")),
+    ],
+)
+def test_listed_folders_are_heard(heard, listing):
+    """A run that looks what is there depends on what is there."""
+    assert heard(listing) == ["folder"]
+
+
+def test_what_a_run_writes_is_no_input(heard):
+    """A file that is written, before or after it is read, and a folder in which the run makes something."""
+
+    def write(root):
+        (root / "a.txt").read_bytes()
+        (root / "a.txt").write_bytes(b"new")
+        list((root / "folder").iterdir())
+        (root / "folder" / "run-1").mkdir()
+
+    assert heard(write) == []
+
+
+def test_hidden_and_outer_files_do_not_count(heard, tmp_path_factory):
+    """`.git`, caches and what lies outside the root."""
+    outside = tmp_path_factory.mktemp("outside") / "x.txt"
+    outside.write_text("", encoding="utf-8")
+
+    def read(root):
+        for name in (".git/HEAD", "__pycache__/x.txt", ".venv/lib/x.txt"):
+            path = root / name
+            path.parent.mkdir(parents=True)
+            path.touch()
+        outside.read_bytes()
+        for name in (".git/HEAD", "__pycache__/x.txt", ".venv/lib/x.txt"):
+            (root / name).read_bytes()
+
+    assert heard(read) == []
+
+
+def test_outside_the_block_nothing_is_heard(tmp_path):
+    """Before and after a recording the hook is deaf."""
+    (tmp_path / "a.txt").touch()
+    files = OpenedFiles()
+    (tmp_path / "a.txt").read_bytes()
+    with files.recording():
+        pass
+    (tmp_path / "a.txt").read_bytes()
+    assert files.files(tmp_path) == []
+
+
+def test_an_import_is_heard_as_its_source(tmp_path, monkeypatch):
+    """A module read from its compiled file counts as the source; the import system's own listing of folders does not count."""
+    (tmp_path / "heard_module.py").write_text("x = 1\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    found = []
+    for _ in range(2):
+        files = OpenedFiles()
+        with files.recording():
+            __import__("heard_module")
+        del sys.modules["heard_module"]
+        found.append([path.name for path in (*files.files(tmp_path), *files.folders(tmp_path))])
+    assert found == [["heard_module.py"], ["heard_module.py"]]
+
+
+def test_odd_arguments_are_no_error(tmp_path, monkeypatch):
+    """Descriptors, None, and a working directory that is gone."""
+    files = OpenedFiles()
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    with files.recording():
+        os.fdopen(os.dup(0), "rb").close()
+        os.listdir()  # noqa: PTH208  # without an argument
+        monkeypatch.chdir(gone)
+        gone.rmdir()
+        with pytest.raises(FileNotFoundError):
+            Path("x").read_bytes()
+    assert files.files(tmp_path) == []

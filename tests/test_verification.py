@@ -1,0 +1,71 @@
+"""One stored run trained again: where it departs from the stored one, and when it is the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_exprun.model import CurvePoint
+from pytest_exprun.verification import Differs, Verification
+from tests.stored import make_run
+
+
+def test_an_equal_run_is_confirmed():
+    """The same progress lines and metrics, other times: nothing differs."""
+    verification = Verification(make_run())
+    for point in make_run().curve:
+        verification.hear(CurvePoint(point.step, {**point.values, "time": 9.0}))
+    assert verification.outcome(make_run(metrics={"val_loss": 1.5, "wall_time": 7.0})) is None
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        ([CurvePoint(1, {"val_loss": 2.0000000000000004})], "val_loss at step 1 2.0 and 2.0000000000000004"),
+        ([CurvePoint(2, {"val_loss": 2.0})], "step 1 and of step 2"),
+        ([CurvePoint(1, {"train_loss": 2.0})], "val_loss at step 1 2.0 and None"),
+        ([CurvePoint(1, {"val_loss": None})], "val_loss at step 1 2.0 and None"),
+        ([*make_run().curve, CurvePoint(3, {"val_loss": 1.0})], "progress line 3, the stored run printed 2"),
+    ],
+)
+def test_the_first_difference_stops_the_run(points, said):
+    """It is raised as soon as it is heard."""
+    verification = Verification(make_run())
+    for point in points[:-1]:
+        verification.hear(point)
+    with pytest.raises(Differs) as raised:
+        verification.hear(points[-1])
+    assert said in str(raised.value)
+
+
+def test_no_handler_of_a_trainer_holds_it():
+    """`except Exception` lets it pass."""
+    assert not issubclass(Differs, Exception)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"metrics": {"val_loss": 1.5000000000000002, "wall_time": 1.0}},
+        {"metrics": {"wall_time": 1.0}},
+        {"status": "diverged"},
+        {"curve": make_run().curve[:1]},
+        {"notes": {"data_sha256": "other"}},
+    ],
+)
+def test_a_prefix_never_accepts(changes):
+    """All progress lines equal, and still the end decides."""
+    assert Verification(make_run()).outcome(make_run(**changes)) is not None
+
+
+def test_a_zero_of_the_other_sign_differs():
+    """Equality is to the last bit."""
+    stored = make_run(metrics={"val_loss": 0.0})
+    assert Verification(stored).outcome(make_run(metrics={"val_loss": -0.0})) == "val_loss 0.0 and -0.0"
+
+
+def test_what_only_the_new_code_reports_does_not_differ():
+    """A new metric, or a new value in a progress line, changes no old one."""
+    verification = Verification(make_run())
+    verification.hear(CurvePoint(1, {"val_loss": 2.0, "grad_norm": 1.0}))
+    curve = tuple(CurvePoint(point.step, {**point.values, "grad_norm": 1.0}) for point in make_run().curve)
+    assert verification.outcome(make_run(curve=curve, metrics={"val_loss": 1.5, "bpb": 2.0})) is None

@@ -61,7 +61,7 @@ class Fingerprinter:
             "trainer": self.settings.trainer,
         }
         if variant.ref is not None:
-            components["source ref"] = variant.ref
+            components["git ref"] = variant.ref
         components |= self.session_components
         for token in (*common_args, *variant.flags):
             components |= self._paths_named_by(token)

@@ -78,7 +78,7 @@ class TestKey:
             (lambda p: p.key(args=("--size", "nano")), "common args"),
             (lambda p: p.fingerprinter().key(PLAIN, Budget(20_000)), "budget"),
             (lambda p: p.fingerprinter().key(PLAIN, Budget(1_000_000, "steps")), "budget"),
-            (lambda p: p.key(Variant(ref="v1")), "source ref"),
+            (lambda p: p.key(Variant(ref="v1")), "git ref"),
             (lambda p: p.key(trainer="toy:main2"), "trainer"),
         ],
     )

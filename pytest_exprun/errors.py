@@ -4,6 +4,12 @@ Every message names the value, the place, what is allowed and the fix. None of t
 """
 
 
+def one_line(text: str) -> str:
+    """Return foreign text as it may stand in a message: one line, and nothing that a terminal would obey."""
+    joined = " ".join(text.split())
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in joined)
+
+
 class ExprunError(Exception):
     """Base of every error this package raises on purpose."""
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from pytest_exprun.errors import one_line
 from pytest_exprun.packages import ABSENT
 
 SCHEMA = "1"
@@ -64,7 +65,7 @@ class Key:
 
     def why(self, other: Key) -> str:
         """Say in one line what differs from this key to `other`: `source train_llm.py changed; package torch 2.12.0 -> 2.13.0`."""
-        return "; ".join(_say_change(*change) for change in self.changes(other)) or "nothing"
+        return one_line("; ".join(_say_change(*change) for change in self.changes(other))) or "nothing"
 
 
 def _say_change(name: str, old: str, new: str) -> str:
@@ -74,4 +75,4 @@ def _say_change(name: str, old: str, new: str) -> str:
         return f"{name} is gone"
     if re.fullmatch(r"[0-9a-f]{64}", old) or (name != "python" and len(old) + len(new) > _LONGEST_SHOWN):
         return f"{name} changed"
-    return f"{name} {' '.join(old.split())} -> {' '.join(new.split())}"
+    return f"{name} {old} -> {new}"

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_exprun.errors import one_line
+
 POLL_SECONDS = 0.2
 REMIND_SECONDS = 30.0
 _HELD_ELSEWHERE = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
@@ -50,7 +52,7 @@ class Holder:
     def __str__(self) -> str:
         who = f"process {self.pid} on {self.host}" if self.pid is not None else "another process"
         held = "" if self.since is None else f", for {max(0.0, time.time() - self.since):.0f} s so far"
-        return f"{who} trains {self.what or 'it'}{held}"
+        return one_line(f"{who} trains {self.what or 'it'}{held}")
 
 
 @contextlib.contextmanager

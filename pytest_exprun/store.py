@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
-from pytest_exprun.errors import StoreError
+from pytest_exprun.errors import StoreError, one_line
 from pytest_exprun.filesystem import FileSystem, listed, remove_older
 from pytest_exprun.key import Key
 from pytest_exprun.model import RunResult
@@ -250,19 +250,21 @@ class Store:
         changed = [label for label, digest in record.opened.items() if self.content_of(label) != digest]
         if changed and not quiet:
             name = path.relative_to(self.root)
-            self.notices.append(f"stored run {name} does not stand: {', '.join(changed)} changed since its run read it")
+            self.notices.append(
+                f"stored run {name} does not stand: {one_line(', '.join(changed))} changed since its run read it"
+            )
         return not changed
 
     def _keep_first(self, first: RunResult, second: RunResult, path: Path) -> None:
         differs = difference(first, second)
         if differs:
             raise NotReproducible(
-                f"the trainer is not reproducible: two runs of {first.spec.variant} with seed {first.spec.seed} and nothing changed "
-                f"gave {differs}; the first is kept ({path}). Fix the seeding, or delete the record to train again"
+                f"the trainer is not reproducible: two runs of {one_line(str(first.spec.variant))} with seed {first.spec.seed} and nothing changed "
+                f"gave {one_line(differs)}; the first is kept ({path}). Fix the seeding, or delete the record to train again"
             )
 
     def _set_aside(self, path: Path, reason: str, consequence: str) -> None:
-        name = path.relative_to(self.root)
+        name, reason = path.relative_to(self.root), one_line(reason)
         if self.read_only:
             raise StoreError(
                 f"stored run {name} in {self.root} is damaged: {reason}; nothing is changed in this mode, so restore the file or run once "

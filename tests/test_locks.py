@@ -174,6 +174,11 @@ def test_an_unreadable_note_still_gives_a_line(lock, note):
         os.close(descriptor)
 
 
+def test_what_a_holder_says_is_inert():
+    """A lock file is foreign text: no line breaks, nothing that a terminal would obey."""
+    assert str(locks.Holder(1, "h\x1b[31m", "a\nb", 0.0)).isprintable()
+
+
 def test_each_seed_is_trained_once_by_two_sessions(tmp_path):
     """Two processes want the same five runs: five trainings in all, both end with all results."""
     script = (

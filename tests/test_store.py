@@ -703,6 +703,20 @@ class TestNames:
         assert path.resolve().is_relative_to(store.root.resolve())
         assert store.load(variant.slug, key, 42) == make_run(variant=variant)
 
+    @pytest.mark.parametrize("hostile", ["a\nb", "\x1b[31mred", "\r\x00", "\u202egnp.exe"])
+    def test_what_a_foreign_record_says_is_inert(self, store, hostile):
+        """Text of a record that is named in a message has no line breaks and nothing that a terminal would obey."""
+        path = store.path(ROPE.slug, KEY, 42)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(seal(forged(key={hostile: hostile})))
+        assert store.load(ROPE.slug, KEY, 42) is None
+        assert store.notices[0].isprintable()
+        variant = Variant((f"--{hostile}",))
+        store.save(make_run(variant=variant), "x", make_key(variant))
+        with pytest.raises(NotReproducible) as raised:
+            store.save(make_run(variant=variant, loss=1.6), "x", make_key(variant))
+        assert str(raised.value).isprintable()
+
     def test_arms_of_one_slug_do_not_meet(self, store):
         """Flags that give the same folder name have keys of their own."""
         one, two = Variant(("--a=B",)), Variant(("--a=b",))

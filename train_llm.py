@@ -135,9 +135,8 @@ class Block(nn.Module):
         super().__init__()
         self.config = config
         dim, head_dim = config.dim, config.dim // config.heads
-        hidden = (
-            round(8 / 3 * dim / 8) * 8 if config.swiglu else 4 * dim
-        )  # three matrices of 8/3 are as many as two of 4
+        # Three matrices of width 8/3 * dim have as many parameters as two of 4 * dim.
+        hidden = round(8 / 3 * dim / 8) * 8 if config.swiglu else 4 * dim
         self.attention_norm, self.mlp_norm = Norm(config), Norm(config)
         self.qkv = nn.Parameter(torch.empty((config.heads + 2 * config.n_kv_heads) * head_dim, dim))
         self.out = nn.Parameter(torch.empty(dim, dim))
@@ -441,7 +440,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--softcap", type=number(float, 0), default=0.0, help="bound of the logits, through tanh (0: none)")
     add("--lr", type=number(float, 0), help="peak learning rate of AdamW")
     add("--muon_lr", type=number(float, 0), default=0.02, help="peak learning rate of Muon")
-    add("--ngram_lr", type=number(float, 0), default=0.05, help="peak learning rate of the n-gram tables")
+    add("--ngram_lr", type=number(float, 0), default=0.025, help="peak learning rate of the n-gram tables")
     add("--lr_scale", type=number(float, 0), default=1.0, help="multiplies every learning rate")
     add("--schedule", choices=("constant", "linear", "cosine", "trapezoid"))
     add("--warmup", type=number(float, 0, 1), help="fraction of the steps")
@@ -473,6 +472,11 @@ def configure(argv: Sequence[str]) -> argparse.Namespace:
         parser.error(f"--dim {config.dim} --heads {config.heads}: dimensions a head must be a multiple of 4")
     if config.heads % config.n_kv_heads:
         parser.error(f"--n_kv_heads {config.n_kv_heads}: must divide the number of heads, {config.heads}")
+    for one, other in (("swiglu", "relu2"), ("post_norm", "parallel_block")):
+        if getattr(config, one, False) and getattr(config, other):
+            parser.error(
+                f"--{one} and --{other} exclude each other; take one away, with --no_{other} if a recipe set it"
+            )
     if VAL_TOKENS % config.context:
         parser.error(f"--context {config.context}: must divide {VAL_TOKENS}, the size of the validation sample")
     cuda = torch.cuda.is_available()

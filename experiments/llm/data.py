@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+import os
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 VAL_TOKENS = 131_072  # a multiple of every context length, so that all sizes are judged on the same target bytes
 FEW_DOCUMENTS = 200  # below this, a share drawn by hash may be far from one in ten
+NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
 MAX_EPOCHS = 4  # how often a run may see the same bytes before it is refused
 
 
@@ -45,26 +47,32 @@ class Document(NamedTuple):
     mtime_ns: int
 
 
-def is_library_source(name: str) -> bool:
-    """Whether a file below the standard library's folder is a shared source: no tests, no installed packages, no build residue."""
-    parts = name.split("/")
-    skipped = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
-    return name.endswith(".py") and not skipped & set(parts) and not parts[-1].startswith("_sysconfigdata")
-
-
 def list_documents(source: str) -> tuple[Path, tuple[Document, ...]]:
-    """Return the folder and the documents that `source` names: `stdlib`, a text file, or a folder of text files."""
+    """Return the folder and the documents that `source` names: `stdlib`, a text file, or a folder of text files.
+
+    The standard library means its sources: no tests, no installed packages, nothing that was generated for this machine.
+    """
     root = Path(sysconfig.get_paths()["stdlib"] if source == "stdlib" else source)
     if not root.exists():
         raise SystemExit(
             f"--data {source}: no such file or folder; allowed are stdlib, synthetic, a text file or a folder"
         )
-    paths = [root] if root.is_file() else sorted(path for path in root.rglob("[!.]*") if path.is_file())
-    folder = root.parent if root.is_file() else root
-    names = [path.relative_to(folder).as_posix() for path in paths]
-    stats = [path.stat() for path in paths]
-    documents = (Document(name, stat.st_size, stat.st_mtime_ns) for name, stat in zip(names, stats, strict=True))
-    return folder, tuple(doc for doc in documents if source != "stdlib" or is_library_source(doc.name))
+    if root.is_file():
+        return root.parent, (document(root, root.parent),)
+    skipped = NOT_LIBRARY if source == "stdlib" else set()
+    paths = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name not in skipped and not name.startswith(".")]
+        paths += [Path(folder, name) for name in names if not name.startswith(".")]
+    if source == "stdlib":
+        paths = [path for path in paths if path.suffix == ".py" and not path.name.startswith("_sysconfigdata")]
+    return root, tuple(sorted(document(path, root) for path in paths))
+
+
+def document(path: Path, folder: Path) -> Document:
+    """Describe a file by its name below a folder."""
+    stat = path.stat()
+    return Document(path.relative_to(folder).as_posix(), stat.st_size, stat.st_mtime_ns)
 
 
 def synthetic_text(size: int = 2_000_000) -> bytes:

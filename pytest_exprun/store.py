@@ -258,9 +258,10 @@ class Store:
     def _keep_first(self, first: RunResult, second: RunResult, path: Path) -> None:
         differs = difference(first, second)
         if differs:
+            run = one_line(f"{first.spec.variant} with seed {first.spec.seed}")
             raise NotReproducible(
-                f"the trainer is not reproducible: two runs of {one_line(str(first.spec.variant))} with seed {first.spec.seed} and nothing changed "
-                f"gave {one_line(differs)}; the first is kept ({path}). Fix the seeding, or delete the record to train again"
+                f"the trainer is not reproducible: two runs of {run} and nothing changed gave {one_line(differs)}; the first is kept "
+                f"({path}). Fix the seeding, or delete the record to train again"
             )
 
     def _set_aside(self, path: Path, reason: str, consequence: str) -> None:

@@ -96,7 +96,7 @@ def _add(
                 f"--{dashed}",
                 f"--exprun-{dashed}",
                 dest=f"exprun_{row.name}",
-                metavar=row.name.upper(),
+                metavar="VALUE",
                 help=f"{row.metadata['help']} ({row.metadata['allowed']})".replace("%", "%%"),
             )
     return parser

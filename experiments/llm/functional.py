@@ -123,69 +123,107 @@ class FusedAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, extra: Tensor | None, tables: Tables, config: argparse.Namespace) -> Tensor:  # noqa: D102
         heads, kv_heads = config.heads, config.n_kv_heads
-        qk, v = qkv.unflatten(-1, (heads + 2 * kv_heads, -1)).split((heads + kv_heads, kv_heads), 2)
-        v = v if extra is None else v + extra.view(v.shape)
-        unit = scale = None
+        qk, v = heads_first(qkv.unflatten(-1, (heads + 2 * kv_heads, -1))).split((heads + kv_heads, kv_heads))
+        scale = None
         if config.qk_norm:
             scale = inverse_rms(qk)
-            qk = unit = qk * scale
-        if config.key_shift:
-            qk = torch.cat([qk[:, :, :heads], shift_keys(qk[:, :, heads:])], 2)
-        qk = rotate(qk, tables.rotation) if config.rope else qk
-        q, k = qk.permute(2, 0, 1, 3).split((heads, kv_heads))
-        q = q * q.shape[-1] ** -0.5
-        q, k, v = (stack_heads(part, heads) for part in (q, k, v.permute(2, 0, 1, 3)))
+            qk = qk * scale
+        q, k = turn(qk, heads, tables, config)
+        v = v if extra is None else v + heads_first(extra.unflatten(-1, (kv_heads, -1)))
+        q, k, v = (share_heads(part, heads) for part in (q, k, v))
         mixed, shares = torch.empty_like(q), []
         with mkl_products():
-            for rows in chunks(q.shape[1]):
+            for rows in chunks(q.shape[1], CAUSAL_CHUNK):
                 scores = torch.baddbmm(tables.mask[rows, : rows.stop], q[:, rows], k[:, : rows.stop].mT)
                 shares.append(scores.softmax(-1))
                 mixed[:, rows] = torch.bmm(shares[-1], v[:, : rows.stop])
-        ctx.save_for_backward(q, k, v, unit, scale, tables.rotation, *shares)
-        ctx.config, ctx.extra = config, extra is not None
+        ctx.save_for_backward(q, k, v, qk if config.qk_norm else None, scale, *shares)
+        ctx.config, ctx.tables, ctx.extra = config, tables, extra is not None
         return mixed.unflatten(0, (heads, -1)).permute(1, 2, 0, 3).flatten(-2)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
-        q, k, v, unit, scale, rotation, *shares = ctx.saved_tensors
+        q, k, v, unit, scale, *shares = ctx.saved_tensors
         heads, kv_heads = ctx.config.heads, ctx.config.n_kv_heads
-        gradient = stack_heads(gradient.unflatten(-1, (heads, -1)).permute(2, 0, 1, 3), heads)
+        gradient = heads_first(gradient.unflatten(-1, (heads, -1))).flatten(0, 1)
         d_q, d_k, d_v = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
         with mkl_products():
-            for rows, share in zip(chunks(q.shape[1]), shares, strict=True):
+            for rows, share in zip(chunks(q.shape[1], CAUSAL_CHUNK), shares, strict=True):
                 seen = slice(0, rows.stop)
                 d_share = torch.bmm(gradient[:, rows], v[:, seen].mT)
                 d_scores = torch.ops.aten._softmax_backward_data(d_share, share, -1, share.dtype)  # noqa: SLF001
                 d_q[:, rows] = torch.bmm(d_scores, k[:, seen])
                 d_k[:, seen] += torch.bmm(d_scores.mT, q[:, rows])
                 d_v[:, seen] += torch.bmm(share.mT, gradient[:, rows])
-        d_q *= q.shape[-1] ** -0.5
-        # From (heads, B, T, head_dim) back to one buffer (B, T, all heads, head_dim); shared heads sum what their users send.
-        batch, count = len(q) // heads, heads + 2 * kv_heads
-        result = gradient.new_empty(batch, q.shape[1], count, q.shape[2])
-        d_qk, d_values = result.split((heads + kv_heads, kv_heads), 2)
-        d_qk[:, :, :heads] = d_q.unflatten(0, (heads, batch)).permute(1, 2, 0, 3)
-        d_qk[:, :, heads:] = d_k.unflatten(0, (kv_heads, -1, batch)).sum(1).permute(1, 2, 0, 3)
-        d_values.copy_(d_v.unflatten(0, (kv_heads, -1, batch)).sum(1).permute(1, 2, 0, 3))
-        back = rotate(d_qk, rotation.conj()) if ctx.config.rope else d_qk
-        if ctx.config.key_shift:
-            moved = back[:, :, heads:, back.shape[-1] // 2 :]
-            moved[:, :-1] = moved[:, 1:].clone()
-            moved[:, -1] = 0
+        d_q = d_q.unflatten(0, (heads, -1))
+        d_k, d_v = (collect_heads(part, heads, kv_heads) for part in (d_k, d_v))
+        d_qk = turn_backward(d_q, d_k, ctx.tables, ctx.config)
         if unit is not None:
-            back = rms_norm_backward(back, unit, scale)
-        d_qk.copy_(back)
-        return result.flatten(-2), d_values.flatten(-2) if ctx.extra else None, None, None
+            d_qk = rms_norm_backward(d_qk, unit, scale)
+        result = torch.cat([d_qk, d_v]).permute(1, 2, 0, 3).flatten(-2)
+        return result, d_v.permute(1, 2, 0, 3).flatten(-2) if ctx.extra else None, None, None
 
 
-def stack_heads(x: Tensor, heads: int) -> Tensor:
-    """Make (H, B, T, head_dim) a contiguous (heads * B, T, head_dim), repeating heads that several queries share."""
-    return (x if len(x) == heads else x.repeat_interleave(heads // len(x), 0)).flatten(0, 1).contiguous()
+def heads_first(x: Tensor) -> Tensor:
+    """Copy (B, T, H, head_dim) to (H, B, T, head_dim)."""
+    return x.permute(2, 0, 1, 3).contiguous()
 
 
-def chunks(context: int) -> list[slice]:
-    """Cut the positions of a context."""
-    return [slice(start, min(context, start + CAUSAL_CHUNK)) for start in range(0, context, CAUSAL_CHUNK)]
+def share_heads(x: Tensor, heads: int) -> Tensor:
+    """Make (K, B, T, head_dim) a stack (heads * B, T, head_dim), repeating the heads that several queries share."""
+    return (x if len(x) == heads else x.repeat_interleave(heads // len(x), 0)).flatten(0, 1)
+
+
+def collect_heads(x: Tensor, heads: int, kv_heads: int) -> Tensor:
+    """Undo share_heads for gradients: sum what the users of a shared head send."""
+    x = x.unflatten(0, (kv_heads, heads // kv_heads, -1))
+    return x.sum(1) if heads != kv_heads else x.squeeze(1)
+
+
+def turn(qk: Tensor, heads: int, tables: Tables, config: argparse.Namespace) -> tuple[Tensor, Tensor]:
+    """Rotate queries and keys (H + K, B, T, head_dim) to their positions, shift keys, scale queries."""
+    shrink = qk.shape[-1] ** -0.5
+    if not config.rope:
+        return qk[:heads] * shrink, shift_heads(qk[heads:]) if config.key_shift else qk[heads:]
+    pairs, rotation = torch.view_as_complex(qk.unflatten(-1, (-1, 2))), tables.rotation.squeeze(1)
+    q = pairs[:heads] * (rotation * shrink)
+    if not config.key_shift:
+        k = pairs[heads:] * rotation
+    else:
+        k, still = torch.zeros_like(pairs[heads:]), pairs.shape[-1] // 2
+        torch.mul(pairs[heads:, ..., :still], rotation[:, :still], out=k[..., :still])
+        torch.mul(pairs[heads:, :, :-1, still:], rotation[1:, still:], out=k[:, :, 1:, still:])
+    return torch.view_as_real(q).flatten(-2), torch.view_as_real(k).flatten(-2)
+
+
+def turn_backward(d_q: Tensor, d_k: Tensor, tables: Tables, config: argparse.Namespace) -> Tensor:
+    """Gradient of `turn`: the same with angles and shift the other way."""
+    shrink, result = d_q.shape[-1] ** -0.5, d_q.new_empty(len(d_q) + len(d_k), *d_q.shape[1:])
+    d_keys = result[len(d_q) :]
+    if not config.rope:
+        torch.mul(d_q, shrink, out=result[: len(d_q)])
+        d_keys.copy_(d_k)
+    else:
+        rotation = tables.rotation.squeeze(1).conj().resolve_conj()
+        q, k, pairs = (torch.view_as_complex(x.unflatten(-1, (-1, 2))) for x in (d_q, d_k, result))
+        torch.mul(q, rotation * shrink, out=pairs[: len(q)])
+        torch.mul(k, rotation, out=pairs[len(q) :])
+    if config.key_shift:
+        still = d_keys.shape[-1] // 2
+        d_keys[:, :, :-1, still:] = d_keys[:, :, 1:, still:].clone()
+        d_keys[:, :, -1, still:] = 0
+    return result
+
+
+def shift_heads(k: Tensor) -> Tensor:
+    """shift_keys for (K, B, T, head_dim)."""
+    still, moved = k.chunk(2, -1)
+    return torch.cat([still, F.pad(moved, (0, 0, 1, 0))[:, :, :-1]], -1)
+
+
+def chunks(length: int, size: int) -> list[slice]:
+    """Cut `length` into slices of `size`, the last one shorter."""
+    return [slice(start, min(length, start + size)) for start in range(0, length, size)]
 
 
 class FusedMLP(torch.autograd.Function):
@@ -193,22 +231,24 @@ class FusedMLP(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, up: Tensor, down: Tensor, relu2: bool) -> Tensor:  # noqa: D102
-        y, hidden = torch.empty_like(x), x.new_empty(len(x), len(up))
-        for rows in (slice(i, i + MLP_ROWS) for i in range(0, len(x), MLP_ROWS)):
-            block = torch.mm(x[rows], up.T, out=hidden[rows])
-            torch.mm(block.relu_().square() if relu2 else F.gelu(block), down, out=y[rows])
-        ctx.save_for_backward(x, up, down, hidden)
+        y, hidden, active = torch.empty_like(x), [], []
+        for rows in chunks(len(x), MLP_ROWS):
+            block = x[rows] @ up.T
+            hidden.append(block.relu_() if relu2 else block)
+            active.append(block.square() if relu2 else F.gelu(block))
+            torch.mm(active[-1], down, out=y[rows])
+        ctx.save_for_backward(x, up, down, *hidden, *active)
         ctx.relu2 = relu2
         return y
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
-        x, up, down, hidden = ctx.saved_tensors
+        x, up, down, *saved = ctx.saved_tensors
+        hidden, active = saved[: len(saved) // 2], saved[len(saved) // 2 :]
         d_x, d_up, d_down = torch.empty_like(x), torch.zeros_like(up), torch.zeros_like(down)
-        for rows in (slice(i, i + MLP_ROWS) for i in range(0, len(x), MLP_ROWS)):
-            block, arriving = hidden[rows], gradient[rows]
-            d_down.addmm_((block.square() if ctx.relu2 else F.gelu(block)).T, arriving)
-            d_block = arriving @ down.T
+        for rows, block, output in zip(chunks(len(x), MLP_ROWS), hidden, active, strict=True):
+            d_down.addmm_(output.T, gradient[rows])
+            d_block = gradient[rows] @ down.T
             d_block = d_block.mul_(block).mul_(2) if ctx.relu2 else torch.ops.aten.gelu_backward(d_block, block)
             d_up.addmm_(d_block.T, x[rows])
             torch.mm(d_block, up, out=d_x[rows])
@@ -230,7 +270,8 @@ class FusedCrossEntropy(torch.autograd.Function):
         share = logits.softmax(-1)
         loss = -share.gather(1, index).squeeze(1).clamp(min=torch.finfo(x.dtype).tiny).log()[kept].sum()
         share.scatter_add_(1, index, torch.full_like(share[:, :1], -1.0))
-        share.mul_(kept.unsqueeze(1))
+        if not kept.all():
+            share.mul_(kept.unsqueeze(1))
         ctx.save_for_backward(x, head, share.mul_(slope) if softcap else share)
         return loss
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from experiments.llm.functional import mkl_products
-
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
@@ -83,8 +81,7 @@ class Muon:
         """Update the weights in place with `scale` times the learning rate."""
         lr = self.lr * scale
         self.momentum.lerp_(self.gradient, 1 - momentum)
-        with mkl_products():
-            update = orthogonalise(torch.lerp(self.gradient, self.momentum, momentum))
+        update = orthogonalise(torch.lerp(self.gradient, self.momentum, momentum))
         self.weights.mul_(1 - lr * self.weight_decay).add_(update, alpha=-lr)
 
 

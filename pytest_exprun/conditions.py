@@ -22,6 +22,8 @@ from typing import Any
 from pytest_exprun.model import RunResult
 
 CLOCKS = ("wall_time", "cpu_time")
+CROWDED = 1.1
+"""Other busy cores that a comparable wall time may have had beside it: one, and a little of the system's own."""
 SHORTEST = 1.0
 """Seconds below which the kernel's busy counters, in hundredths of a second, say nothing about neighbours."""
 
@@ -145,4 +147,4 @@ def why_times_differ_in_kind(runs: Iterable[RunResult]) -> str:
     if any(fact.get("concurrency", 1) > 1 for fact in facts):
         return "runs of this study trained beside each other"
     busiest = max((fact.get("other_busy_cores") or 0.0 for fact in facts), default=0.0)
-    return f"up to {busiest:.1f} other cores were busy" if busiest > 1.0 else ""
+    return f"up to {busiest:.1f} other cores were busy" if busiest > CROWDED else ""

@@ -89,8 +89,16 @@ class Fingerprinter:
         for label, (path, digest) in self._sources.items():
             if self._hash_source(path) != digest:
                 changed.append(f"source {label}")
+            elif elsewhere := self._loaded_from_elsewhere(path):
+                changed.append(f"source {label} (what ran was {elsewhere})")
         watched = (each for each in self._watched.values() if each.measure() != each.digest)
         return changed + [each.label for each in watched if not self._is_of_runs(each, files)]
+
+    def _loaded_from_elsewhere(self, path: Path) -> str | None:
+        """The file of the module that this process has under the name of `path`, if it is another: one that shadows it on sys.path."""
+        module = sys.modules.get(self._closure.names.get(path, ""))
+        file = getattr(module, "__file__", None)
+        return file if isinstance(file, str) and Path(file).resolve() != path.resolve() else None
 
     def _is_of_runs(self, watched: Watched, files: OpenedFiles) -> bool:
         """Whether it was only heard of because runs read it, and a run of this process has written it: then it is no input."""

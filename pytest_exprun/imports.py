@@ -63,6 +63,7 @@ class Closure:
 
     Attributes:
         files: first-party files -> their syntax tree, None for one that is not Python source or does not parse.
+        names: their dotted names as modules.
         opaque: files whose package must be taken as a whole.
         placed: files that read `__file__`, and so may read what lies beside them.
         packages: top-level names of third-party imports.
@@ -72,6 +73,7 @@ class Closure:
     """
 
     files: dict[Path, ast.Module | None] = field(default_factory=dict)
+    names: dict[Path, str] = field(default_factory=dict)
     opaque: set[Path] = field(default_factory=set)
     placed: set[Path] = field(default_factory=set)
     packages: set[str] = field(default_factory=set)
@@ -245,7 +247,7 @@ class _Walk:
         if path in self.closure.files:
             return
         tree = parse(path.read_bytes()) if path.suffix == ".py" else None
-        self.closure.files[path] = tree
+        self.closure.files[path], self.closure.names[path] = tree, module.name
         if tree is None:
             return
         facts = read_facts(tree)

@@ -12,7 +12,7 @@ import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _WRITES = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -61,8 +61,14 @@ class OpenedFiles:
 
     def folders(self, root: Path) -> list[Path]:
         """Folders below `root` that were listed, and in which no run made an entry: a new file there may change a run."""
-        folders = (path for path in map(Path, list(self._folders)) if _is_visible_below(path, root))
+        folders = (path for path in map(Path, list(self._folders)) if _is_visible_below(path / "x", root))
         return sorted(path for path in folders if path.is_dir() and not self.is_written(path))
+
+    def add(self, root: Path, files: Iterable[str], folders: Iterable[str]) -> None:
+        """Take in what a run read in another process, named from the root."""
+        base = root.resolve()
+        self._files.update(dict.fromkeys(str(base / name) for name in files))
+        self._folders.update(dict.fromkeys(str(base / name) for name in folders))
 
     def is_written(self, path: Path) -> bool:
         """Whether a run has itself written this file, or an entry of this folder."""
@@ -108,11 +114,14 @@ def _source_of(path: Path) -> Path:
 
 
 def _is_visible_below(path: Path, root: Path) -> bool:
-    """Below the root, in no hidden folder, cache or installed package: `.git` changes with every commit and no result."""
+    """Below the root, in no hidden folder, cache or installed package: `.git` changes with every commit and no result.
+
+    A hidden file counts: `.env` is read by trainers.
+    """
     if not path.is_relative_to(root):
         return False
-    parts = path.relative_to(root).parts
-    return not any(part.startswith(".") or part in {"__pycache__", "site-packages"} for part in parts)
+    folders = path.relative_to(root).parts[:-1]
+    return not any(part.startswith(".") or part in {"__pycache__", "site-packages"} for part in folders)
 
 
 OPENED = OpenedFiles()

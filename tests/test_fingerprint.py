@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -422,6 +423,18 @@ class TestAfterARun:
         assert fingerprinter.sources_changed() == []
         project.write(**{"helper.py": "def loss():\n    return {'val_loss': 2.0}\n", "data.txt": "2"})
         assert fingerprinter.sources_changed() == ["source helper.py", "input data.txt"]
+
+    def test_a_module_that_shadows_a_source_is_named(self, project, monkeypatch):
+        """What ran must be what was hashed: a module of the same name from elsewhere is not."""
+        fingerprinter = project.fingerprinter()
+        fingerprinter.key(PLAIN, Budget())
+        shadow = types.ModuleType("helper")
+        monkeypatch.setitem(sys.modules, "helper", shadow)
+        assert fingerprinter.sources_changed() == []
+        shadow.__file__ = str(project.root / "helper.py")
+        assert fingerprinter.sources_changed() == []
+        shadow.__file__ = str(project.root / "experiments" / "helper.py")
+        assert fingerprinter.sources_changed() == [f"source helper.py (what ran was {shadow.__file__})"]
 
     def test_a_deleted_source_is_named(self, project):
         """Gone is changed."""

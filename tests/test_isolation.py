@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -382,6 +383,22 @@ def test_generators_start_as_the_system_seeds_them():
         with preserved_process_state():
             drawn.append((random.random(), np.random.rand(), torch.rand(1).item()))
     assert all(len(set(column)) == 3 for column in zip(*drawn, strict=True))
+
+
+def test_a_stale_compiled_file_is_not_executed(tmp_path, monkeypatch):
+    """An edit within the same second that keeps the size passes Python's own check; a run executes the source all the same."""
+    path = tmp_path / "quick_edit.py"
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    for guarded, value in ((False, 1), (True, 2)):
+        path.write_text(f"X = {value}\n", encoding="utf-8")
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        with preserved_process_state() if guarded else contextlib.nullcontext():
+            found = __import__("quick_edit").X
+        del sys.modules["quick_edit"]
+    assert found == 2
+    assert __import__("quick_edit").X == 1, "without the guard Python takes the compiled file, so the proof could fail"
+    del sys.modules["quick_edit"]
 
 
 class TestRunDirectory:

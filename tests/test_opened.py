@@ -102,6 +102,16 @@ def test_hidden_and_outer_files_do_not_count(heard, tmp_path_factory):
     assert heard(read) == []
 
 
+def test_a_hidden_file_counts(heard):
+    """`.env` is read by trainers."""
+    assert heard(lambda root: ((root / ".env").touch(), (root / ".env").read_bytes(), None)[2]) == []
+
+    def read(root):
+        (root / ".env").read_bytes()
+
+    assert heard(read) == [".env"]
+
+
 def test_outside_the_block_nothing_is_heard(tmp_path):
     """Before and after a recording the hook is deaf."""
     (tmp_path / "a.txt").touch()

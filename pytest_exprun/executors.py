@@ -22,6 +22,22 @@ from pytest_exprun.settings import EXECUTORS, Settings
 OnPoint = Callable[[RunSpec, CurvePoint], None]
 
 
+@dataclass(frozen=True)
+class Task:
+    """A run to perform, and as what: `role` (baseline, control, exp) is for names only."""
+
+    spec: RunSpec
+    role: str
+
+    @property
+    def directory(self) -> str:
+        """The name of the run's directory as the protocol has it, without the random part."""
+        return f"{self.role}_{self.spec.budget.suffix}_seed{self.spec.seed}"
+
+    def __str__(self) -> str:
+        return f"seed {self.spec.seed} of {self.spec.variant}"
+
+
 class Executor(Protocol):
     """Performs runs. Constructed as `Class(settings, surroundings)`."""
 
@@ -32,18 +48,15 @@ class Executor(Protocol):
             TrainerError: the trainer cannot be asked at all.
         """
 
-    def run(self, specs: Iterable[RunSpec], role: str, on_point: OnPoint) -> Generator[RunResult]:
-        """Perform runs and yield their results in any order.
+    def run(self, tasks: Iterable[Task], on_point: OnPoint) -> Generator[RunResult]:
+        """Perform runs and yield their results in any order. Closing the generator ends what still runs.
 
         A run that cannot be trusted is yielded too, as `failed` makes it; the executor may end after it or go on with the others.
-        `specs` is asked for its next run only when that can start at once: by then nobody else trains it.
+        `tasks` is asked for the next one only when that can start at once: from then on nobody else may train it.
 
         Args:
-            specs: the runs.
-            role: baseline, control or exp; names the runs' directories.
+            tasks: what to perform.
             on_point: hears each progress line. What it raises ends all runs and is passed on.
-
-        Closing the generator ends what still runs.
 
         Raises:
             ExprunError: nothing can be performed here.
@@ -103,11 +116,6 @@ def failure(result: RunResult) -> str | None:
     if result.status in ("finished", "diverged"):
         return None
     return str(result.notes.get("error", f"seed {result.spec.seed} of {result.spec.variant}: {result.status}"))
-
-
-def directory_name(spec: RunSpec, role: str) -> str:
-    """Return the name of a run's directory as the protocol has it, without the random part."""
-    return f"{role}_{spec.budget.suffix}_seed{spec.seed}"
 
 
 _MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory", "unable to allocate")

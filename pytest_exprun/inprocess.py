@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from pytest_exprun.errors import TrainerError
-from pytest_exprun.executors import OnPoint, Surroundings, described, directory_name, ended_like_ctrl_c, failed
+from pytest_exprun.executors import OnPoint, Surroundings, Task, described, ended_like_ctrl_c, failed
 from pytest_exprun.isolation import preserved_process_state, run_directory
 from pytest_exprun.model import CurvePoint, RunResult, RunSpec
 from pytest_exprun.opened import OPENED
@@ -44,28 +44,28 @@ class InProcess:
         with preserved_process_state():
             return [self._trainer.rejects(spec) for spec in specs]
 
-    def run(self, specs: Iterable[RunSpec], role: str, on_point: OnPoint) -> Generator[RunResult]:
+    def run(self, tasks: Iterable[Task], on_point: OnPoint) -> Generator[RunResult]:
         """Train each run in a directory of its own that is removed after its result is recorded."""
-        for spec in specs:
-            with run_directory(self._checkpoint_dir, directory_name(spec, role)) as output_dir:
-                result = self._perform(spec, output_dir, partial(on_point, spec))
+        for task in tasks:
+            with run_directory(self._checkpoint_dir, task.directory) as output_dir:
+                result = self._perform(task, output_dir, partial(on_point, task.spec))
                 # The caller records the result before it asks for the next one: only then does the directory go.
                 yield result
             if result.status in ("crashed", "timeout"):
                 return
 
-    def _perform(self, spec: RunSpec, output_dir: Path, on_point: OnCurve) -> RunResult:
-        limit = _Limit(self._timeout, spec, self._surroundings)
+    def _perform(self, task: Task, output_dir: Path, on_point: OnCurve) -> RunResult:
+        limit = _Limit(self._timeout, task, self._surroundings)
         heard = limit.watching(on_point) if self._timeout else on_point
         try:
             with limit, ended_like_ctrl_c(), OPENED.recording(), preserved_process_state() as state:
-                result = self._trainer.run(spec, output_dir, heard)
+                result = self._trainer.run(task.spec, output_dir, heard)
         except TimedOut as error:
-            return failed(spec, "timeout", str(error))
+            return failed(task.spec, "timeout", str(error))
         except TrainerError as error:
-            return failed(spec, "crashed", described(error))
+            return failed(task.spec, "crashed", described(error))
         for leak in state.leaks:
-            self._surroundings.notice(f"seed {spec.seed} of {spec.variant} left behind {leak}")
+            self._surroundings.notice(f"{task} left behind {leak}")
         beside = self._surroundings.beside
         return replace(result, provenance={**result.provenance, "concurrency": 1 + beside}) if beside else result
 
@@ -73,9 +73,9 @@ class InProcess:
 class _Limit:
     """The time limit of one run in this process. It ends at the next progress line; a silent run ends the session, never hangs it."""
 
-    def __init__(self, seconds: float, spec: RunSpec, surroundings: Surroundings) -> None:
+    def __init__(self, seconds: float, task: Task, surroundings: Surroundings) -> None:
         self._seconds, self._surroundings = seconds, surroundings
-        self._run = f"seed {spec.seed} of {spec.variant}"
+        self._run = str(task)
         self._timer = threading.Timer(seconds, self._warn) if seconds else None
         self._ends = time.monotonic() + seconds
 

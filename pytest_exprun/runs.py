@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pytest_exprun.errors import ExprunError, MissingRunError, StoreError, TrainerError
-from pytest_exprun.executors import Executor, OnPoint, failure
+from pytest_exprun.executors import Executor, OnPoint, Task, failure
 from pytest_exprun.fingerprint import Fingerprinter
 from pytest_exprun.key import Key
 from pytest_exprun.locks import claimed, exclusive
@@ -98,6 +98,16 @@ class Runs:
         Raises:
             ExprunError: a run failed (now or earlier in this session), is missing in a mode that never trains, or lacks the metric.
         """
+        missing = self.missing(asked, seeds, check_flags)
+        self.train([(asked, seed) for seed in missing])
+        return tuple(self._known(asked, seed) for seed in seeds)
+
+    def missing(self, asked: Asked, seeds: Sequence[int], check_flags: Callable[[], None]) -> list[int]:
+        """Return the seeds that must be trained, after everything that can spare it has been tried; says so to the observer.
+
+        Raises:
+            ExprunError: they may not be trained: the mode, wrong flags, a store that cannot be written.
+        """
         if self.settings.mode == "refresh" and asked.key.digest not in self._superseded:
             check_flags()
             self._superseded[asked.key.digest] = self.store.supersede(asked.variant.slug, asked.key)
@@ -109,8 +119,7 @@ class Runs:
         if missing:
             self._prepare(asked, seeds, check_flags)
             self.observer.arm_incomplete(self.plan(asked, seeds))
-            self._train(asked, missing, self.observer.run_progressed)
-        return tuple(self._known(asked, seed) for seed in seeds)
+        return missing
 
     def _missing(self, asked: Asked, seeds: Iterable[int]) -> list[int]:
         return [seed for seed in seeds if (asked.key.digest, seed) not in self._results]
@@ -119,7 +128,7 @@ class Runs:
         result = self._results[asked.key.digest, seed]
         if isinstance(result, ExprunError):
             raise result
-        require_metric(result, asked.metric, self.settings.trainer)
+        require_metric(result, asked.metric, self.settings.trained_by)
         return result
 
     def _load(self, asked: Asked, seeds: Iterable[int]) -> None:
@@ -189,7 +198,7 @@ class Runs:
             verification.hear(point)
 
         try:
-            self._train(asked, [seed], hear)
+            self.train([(asked, seed)], hear)
             differs = verification.outcome(self._known(asked, seed))
         except Differs as difference:
             differs = str(difference)
@@ -211,44 +220,48 @@ class Runs:
         check_flags()
         self.store.check_writable()
 
-    def _train(self, asked: Asked, seeds: Sequence[int], on_point: OnPoint) -> None:
-        """Train these seeds and record each at once.
+    def train(self, wanted: Sequence[tuple[Asked, int]], on_point: OnPoint | None = None) -> None:
+        """Train these runs and record each at once. One that fails is remembered: `get` raises its error.
 
         Those that another session trains right now come last: by then most of them only have to be read.
         """
-        while missing := self._missing(asked, seeds):
-            self._train_free(asked, missing, on_point)
-            if any(isinstance(self._results.get((asked.key.digest, seed)), ExprunError) for seed in seeds):
-                break
-            if held := self._missing(asked, missing):
-                path = self.store.lock_path(asked.variant.slug, asked.key, held[0])
-                with exclusive(path, _what(asked, held[0]), self.observer.say):
-                    self._load(asked, held)
-        for seed in seeds:
-            if (asked.key.digest, seed) in self._results:
-                self._known(asked, seed)
+        while left := self._left(wanted):
+            self._train_free(left, on_point or self.observer.run_progressed)
+            if any(isinstance(self._results.get((asked.key.digest, seed)), ExprunError) for asked, seed in left):
+                return
+            if held := self._left(left):
+                asked, seed = held[0]
+                path = self.store.lock_path(asked.variant.slug, asked.key, seed)
+                with exclusive(path, _what(asked, seed), self.observer.say):
+                    self._load(asked, [seed])
 
-    def _train_free(self, asked: Asked, seeds: Sequence[int], on_point: OnPoint) -> None:
-        """Train those seeds that nobody else trains. A seed is claimed when the executor can start it, and until it is recorded."""
+    def _left(self, wanted: Sequence[tuple[Asked, int]]) -> list[tuple[Asked, int]]:
+        by_run = {(asked.key.digest, seed): (asked, seed) for asked, seed in wanted}
+        return [by_run[run] for run in by_run if run not in self._results]
+
+    def _train_free(self, wanted: Sequence[tuple[Asked, int]], on_point: OnPoint) -> None:
+        """Train those that nobody else trains. A run is claimed when the executor can start it, and until it is recorded."""
         with contextlib.ExitStack() as rest:
-            claims: dict[int, contextlib.ExitStack] = {}
+            claims: dict[RunSpec, tuple[Asked, contextlib.ExitStack]] = {}
 
-            def free() -> Iterator[RunSpec]:
-                for seed in seeds:
-                    claims[seed] = rest.enter_context(contextlib.ExitStack())
+            def free() -> Iterator[Task]:
+                for asked, seed in wanted:
+                    claim = rest.enter_context(contextlib.ExitStack())
                     path = self.store.lock_path(asked.variant.slug, asked.key, seed)
-                    if claims[seed].enter_context(claimed(path, _what(asked, seed))):
+                    if claim.enter_context(claimed(path, _what(asked, seed))):
                         self._load(asked, [seed])
                         if self._missing(asked, [seed]):
-                            yield asked.spec(seed)
+                            claims[asked.spec(seed)] = asked, claim
+                            yield Task(asked.spec(seed), asked.role)
                             continue
-                    claims[seed].close()
+                    claim.close()
 
             # Closed at once whatever happens here: nothing may go on training that nobody waits for.
-            with contextlib.closing(self.executor.run(free(), asked.role, on_point)) as results:
+            with contextlib.closing(self.executor.run(free(), on_point)) as results:
                 for result in results:
+                    asked, claim = claims[result.spec]
                     self._settle(asked, result)
-                    claims[result.spec.seed].close()
+                    claim.close()
 
     def _settle(self, asked: Asked, result: RunResult) -> None:
         """Record a run, or remember why there is none."""

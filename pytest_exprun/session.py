@@ -199,6 +199,7 @@ class Outlook:
     done: int
     missing: dict[str, tuple[int, int]]
     seconds: list[float] = field(default_factory=list)
+    jobs: int = 1
 
     @classmethod
     def of(cls, study: Study) -> Outlook:
@@ -210,7 +211,7 @@ class Outlook:
             missing[repr(plan.variant.identity)] = (len(plan.missing) - optional, optional)
             if plan.seconds is not None:
                 known.append(plan.seconds)
-        return cls(0, missing, known[:1])
+        return cls(0, missing, known[:1], study.settings.jobs)
 
     def finished(self, result: RunResult) -> None:
         """Count a run off."""
@@ -232,8 +233,8 @@ class Outlook:
 
     @property
     def seconds_a_run(self) -> float | None:
-        """Mean wall seconds of the runs so far."""
-        return sum(self.seconds) / len(self.seconds) if self.seconds else None
+        """Mean wall seconds of the runs so far, divided by how many are performed at once."""
+        return sum(self.seconds) / len(self.seconds) / self.jobs if self.seconds else None
 
 
 def _label(plan: ArmPlan) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pytest_exprun.ahead import train_ahead
 from pytest_exprun.comparison import Comparison, compare, decide
 from pytest_exprun.errors import ExprunError, TrainerError
 from pytest_exprun.executors import Executor
@@ -60,6 +61,7 @@ class Study:
     declared: list[Experiment] = field(default_factory=list)
     _comparisons: dict[str, Comparison | ExprunError] = field(default_factory=dict)
     _rejected: dict[str, str] | None = None
+    _looked_ahead: bool = False
     _announced: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -73,6 +75,7 @@ class Study:
         """
         known = self._comparisons.get(experiment.comparison_id)
         if known is None:
+            self._look_ahead()
             try:
                 known = self._compare(experiment)
             except ExprunError as error:
@@ -83,6 +86,25 @@ class Study:
         if isinstance(known, ExprunError):
             raise known
         return known
+
+    def _look_ahead(self) -> None:
+        """Give an executor that performs several runs at once everything that is selected."""
+        several = self.settings.jobs > 1 or self.settings.executor not in {"inprocess", "processes"}
+        if several and not self._looked_ahead and self.settings.mode in {"run", "refresh"}:
+            self._looked_ahead = True
+            train_ahead(self, self.declared)
+
+    def missing(self, variant: Variant, seeds: Sequence[int], experiment: Experiment) -> tuple[Asked, list[int]]:
+        """Return what an arm needs to be trained, for `Runs.train`; the errors are those of `arm`."""
+        asked = self._asked(variant, experiment)
+        return asked, self.runs.missing(asked, seeds, lambda: self._check_flags(experiment))
+
+    def needs(self, experiment: Experiment) -> tuple[int, ...]:
+        """Return the seeds that an experiment needs after its first look; the errors are those of `compare`."""
+        baseline = self.arm(experiment.control, experiment.baseline_seeds, experiment)
+        return decide(
+            experiment, baseline, self.arm(experiment.variant, experiment.seeds[:FIRST_LOOK], experiment)
+        ).needs
 
     def _compare(self, experiment: Experiment) -> Comparison:
         if experiment.variant.identity == experiment.control.identity:

@@ -1,6 +1,7 @@
 """A whole trainer in about twenty lines: which word follows which, in a made-up language of 30 words. It needs numpy alone."""
 
 import argparse
+import sys
 
 import numpy as np
 
@@ -29,3 +30,7 @@ def main(argv):
             val_loss = -(language * (logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))).sum(axis=1).mean()
             print(f"Step {start // 100 + 1} | val_loss: {val_loss:.4f} | tokens: {start + len(now)}")
     return {"val_loss": float(val_loss), "train_tokens": args.train_tokens}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import secrets
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from pytest_exprun.commands.console import Console
 from pytest_exprun.errors import MissingRunError, RefusedError, TrainerError
+from pytest_exprun.executors import Task, failure
 from pytest_exprun.inventory import Standing, standing_runs, stored_arms
 from pytest_exprun.model import RunResult, Summary
 from pytest_exprun.records import difference
@@ -52,13 +54,28 @@ def run(settings: Settings, arguments: argparse.Namespace, console: Console) -> 
         ]
     )
     with console.training():
-        again = next(iter(study.executor.run([spec], study.role(spec.variant), session.run_progressed)))
-    changed = study.fingerprinter.sources_changed()
-    if changed:
-        raise TrainerError(f"{', '.join(changed)} changed while the audited run trained; start the audit again")
+        again = _trained(study, stored, session)
     outcome = judge_again(stored, again, arm, settings.metric)
     console.say(outcome.text)
     return 0 if outcome.passed else DIFFERS_STATUS
+
+
+def _trained(study: Study, stored: RunResult, session: Session) -> RunResult:
+    """Perform a run past the store, which neither stands in for it nor takes it in.
+
+    Raises:
+        TrainerError: it cannot be trusted, or the sources changed meanwhile.
+    """
+    task = Task(stored.spec, study.role(stored.spec.variant))
+    with contextlib.closing(study.executor.run([task], session.run_progressed)) as results:
+        again = next(results)
+    why = failure(again)
+    if why is not None:
+        raise TrainerError(why)
+    changed = study.fingerprinter.sources_changed()
+    if changed:
+        raise TrainerError(f"{', '.join(changed)} changed while the audited run trained; start the audit again")
+    return again
 
 
 def _took(stored: RunResult) -> str:

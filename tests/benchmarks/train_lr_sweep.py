@@ -1,6 +1,6 @@
 """The learning-rate sweep behind a recipe's default: three seeds a point, validation loss at the full budget.
 
-python tests/benchmarks/train_lr_sweep.py [--recipe gpt2] [--scales 0.5 0.67 1 2] [--seeds 42 137 256]
+python tests/benchmarks/train_lr_sweep.py [--recipe gpt2] [--scales 0.5 0.75 1 1.5] [--seeds 42 137 256]
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def main() -> None:
     """Train and print one row a point."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--recipe", default="gpt2")
-    parser.add_argument("--scales", type=float, nargs="+", default=[0.5, 0.67, 1.0, 2.0])
+    parser.add_argument("--scales", type=float, nargs="+", default=[0.5, 0.75, 1.0, 1.5])
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 137, 256])
     parser.add_argument("--train_tokens", type=int, default=1_000_000)
     arguments = parser.parse_args()

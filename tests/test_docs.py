@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -96,7 +97,11 @@ def _blocks(page: Path) -> Iterator[Block]:
 @pytest.mark.parametrize("block", blocks("python"), ids=str)
 def test_python_blocks_compile_and_say_how_they_are_tested(block):
     """Every Python block is Python; in the pages tested here it is run, or says that it is not."""
-    compile(block.text, str(block), "exec")
+    if block.text.startswith(">>>"):
+        examples = doctest.DocTestParser().get_doctest(block.text, {}, str(block), str(block.page), block.line)
+        assert doctest.DocTestRunner(verbose=False).run(examples).failed == 0
+    else:
+        compile(block.text, str(block), "exec")
     assert block.page not in {README, GUIDE} or block.comment.partition(":")[0] in HOW_TESTED
 
 

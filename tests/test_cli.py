@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pytest_exprun import stats
-from pytest_exprun.cli import main
+from pytest_exprun.cli import build_parser, main
 from pytest_exprun.commands.audit import TOLERANCE
 from pytest_exprun.commands.baseline import declared_baseline
 from pytest_exprun.commands.why import matches
@@ -23,6 +23,7 @@ from pytest_exprun.errors import RefusedError
 from pytest_exprun.model import SEEDS, Variant, baseline_seeds
 from pytest_exprun.project import find_project
 from pytest_exprun.records import decode, encode
+from pytest_exprun.relabeling import chance
 from pytest_exprun.rules import judge
 from pytest_exprun.session import Session
 
@@ -788,3 +789,50 @@ def test_judge_and_why_import_nothing_heavy(project):
         [sys.executable, "-c", code], cwd=project.pytester.path, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+# Its page in the documentation.
+
+PAGE = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^\$ exprun (judge [^\n]*)\n(.*?)(?=^\$ |^```$)", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(("line", "shown"), EXAMPLES)
+def test_examples_of_judge_in_the_documentation_are_real(exprun, line, shown):
+    """What the page shows is what the command prints."""
+    assert exprun(*line.split()) == shown
+
+
+def test_the_page_has_an_example_of_judge():
+    """The test above has something to compare."""
+    assert EXAMPLES
+
+
+@pytest.mark.parametrize("command", ["power", "judge", "aa", "why", "audit"])
+def test_every_command_and_option_is_documented(command):
+    """Each command has its heading, and each option of its own stands below it."""
+    assert f"\n## exprun {command}\n" in PAGE
+    section = PAGE.split(f"\n## exprun {command}\n")[1].split("\n## ")[0]
+    (parsers,) = [action for action in build_parser()._actions if isinstance(action.choices, dict)]
+    for action in parsers.choices[command]._actions:
+        if action.option_strings and not action.dest.startswith("exprun_") and action.dest not in ("help", "rootdir"):
+            assert f"`{action.option_strings[0]}" in section, action.option_strings
+
+
+@pytest.mark.parametrize("name", ["rootdir", "130"])
+def test_what_all_commands_share_is_documented(name):
+    """The root directory and the exit statuses stand at the top."""
+    assert name in PAGE.split("\n## ")[0]
+
+
+def test_figures_of_chance_in_the_documentation_are_those_of_the_code():
+    """The table of relabelling rates is the table of the code."""
+    for label, found in (
+        ("two_sigma", chance("two_sigma", 2)),
+        ("tested, `min_effect` 2", chance("tested", 2)),
+        ("tested, `min_effect` 1", chance("tested", 1)),
+    ):
+        low, high = (f"{100 * bound:.2g}" for bound in (found.low, found.high))
+        assert f"| {label} | {100 * found.mean:.1f} % | {low} to {high} % |" in PAGE
+    assert TOLERANCE == 0.5
+    assert "by half a standard deviation" in " ".join(PAGE.split())

@@ -95,7 +95,7 @@ def _columns(rhos: Mapping[str, tuple[float, int]]) -> tuple[float, ...]:
 
 
 def _correlations(rhos: Mapping[str, tuple[float, int]]) -> Iterator[str]:
-    yield "rho is the correlation of both arms at the same seed; pairing by seed pays where it is high"
+    yield "rho, the correlation of both arms at the same seed, is high for small changes and low for large ones"
     if not rhos:
         yield "rho is not known yet: no stored experiment shares three seeds with this baseline"
         return

@@ -104,6 +104,7 @@ class Processes:
         resources = everything.enter_context(contextlib.ExitStack())
         output_dir = resources.enter_context(run_directory(settings.path("checkpoint_dir"), task.directory))
         log = RunLog(settings.path("store") / "logs" / f"{output_dir.name}.log")
+        resources.callback(log.close, keep=False)
         child = Child(
             {**job(settings, sys.path), "do": "run", "specs": [task.spec.to_json()], "output_dir": str(output_dir)},
             self._environment(slot),

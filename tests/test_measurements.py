@@ -91,6 +91,7 @@ LOGS = {
     "sentence": "INFO val_loss: 9.\nINFO final val_loss: {}.\n",
     "others": "best_val_loss: 7\nval_loss: {}\nval_loss_ema: 8\neval/val_loss: 6\nval_loss: 5ms\nval_loss: low\n",
     "upper": "Val_Loss: {}\n",
+    "one_line": "before val_loss: 9.0, after val_loss: {}\n",
 }
 
 

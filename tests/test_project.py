@@ -83,6 +83,8 @@ def test_a_pyproject_without_a_table_marks_the_root_if_nothing_else_does(pyteste
     assert find_project(deep, {}).root == pytester.path / "a"
     write(pytester, "pyproject.toml", "[project]\n")
     assert find_project(deep, {}).root == pytester.path
+    write(pytester, "a/pyproject.toml", "[project]\n")
+    assert find_project(deep, {}).root == pytester.path / "a"
 
 
 def test_options_in_addopts_count(pytester, monkeypatch):

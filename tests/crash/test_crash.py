@@ -68,9 +68,10 @@ class Trainer:
         """Refuse nothing."""
         return [None] * len(specs)
 
-    def run(self, specs, _role, _on_point):
+    def run(self, tasks, _on_point):
         """Give each run its loss, after noting that it trained."""
-        for spec in specs:
+        for task in tasks:
+            spec = task.spec
             with self.log.open("a", encoding="utf-8") as log:
                 log.write(f"trained {spec.variant} {spec.seed}\n")
             loss = 2.0 + 0.01 * random.Random(spec.seed).gauss(0, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import doctest
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -250,8 +251,8 @@ def test_every_public_attribute_is_documented():
     assert not missing
 
 
-def test_every_junit_property_is_documented(pytester):
-    """What a session writes into the XML is what the reference lists."""
+def test_every_output_for_programs_is_documented(pytester):
+    """What a session writes into the JUnit XML and into a report's JSON is what the reference lists."""
     a_project(pytester, GUIDE)
     pytester.makepyfile('from pytest_exprun import experiment\n\n@experiment("--lr=0.101")\ndef test_rate(): ...\n')
     pytester.runpytest_inprocess("--exprun-tokens=20000", "--junitxml=junit.xml")
@@ -263,6 +264,9 @@ def test_every_junit_property_is_documented(pytester):
     names = {f"exprun.{name}" if "." not in name else f".{name.partition('.')[2]}" for name in written}
     assert names
     assert {name for name in names if name not in spans and f"exprun.<metric>{name}" not in spans} == set()
+    report = json.loads((pytester.path / "docs/research/experiment_rate_20K.json").read_text(encoding="utf-8"))
+    section = documented().partition("The JSON of a report")[2].partition("\nIn `exprun_store`")[0]
+    assert set(report) | set(report["baseline"][0]) <= set(re.findall(r"`([^`]+)`", section))
 
 
 def test_options_named_anywhere_exist():

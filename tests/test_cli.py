@@ -153,7 +153,7 @@ def test_judge_pairs_logs_by_seed(exprun, tmp_path):
     assert found["effects"]["val_loss"]["p_value"] == pytest.approx(stats.paired(BASELINE, SAME).p_value, rel=1e-12)
     assert sorted(found["paired_seeds"]) == sorted(SEEDS)
     out = exprun("judge", *arms)
-    assert "pairing by seed, 5 in common (1024, 137, 256, 42, 512)" in exprun.flat()
+    assert "pairing by seed, 5 in common (42, 137, 256, 512, 1024)" in exprun.flat()
     assert re.search(r"^42 +2\.0000 +1\.9900 +-0\.0100$", out, re.MULTILINE)
 
 
@@ -161,8 +161,23 @@ def test_judge_pairs_the_common_seeds_of_a_quoted_glob(exprun, tmp_path):
     """Arms of other lengths are paired where they overlap; three pairs are too few for a paired test and that is said."""
     base, exp = logs(tmp_path / "base", BASELINE), logs(tmp_path / "exp", SAME[:3])
     exprun("judge", f"{base}/*.log", f"{exp}/*.log")
-    assert "3 in common (137, 256, 42); too few for a paired test" in exprun.flat()
+    assert "3 in common (42, 137, 256); too few for a paired test" in exprun.flat()
     assert "Welch" in exprun.out
+
+
+def test_judge_shows_the_difference_that_the_verdict_is_about(exprun, tmp_path):
+    """two_sigma compares means of all seeds, also where only some are common; tested compares the pairs."""
+    base = logs(tmp_path / "base", BASELINE)
+    exp = logs(tmp_path / "exp", [9.0, *SAME[1:], 1.99], "seed{}")
+    (tmp_path / "exp" / "seed42").rename(tmp_path / "exp" / "seed7")
+    (tmp_path / "exp" / "seed7").write_text("val_loss: 1.9", encoding="utf-8")
+    for rule, delta in (
+        ("two_sigma", sum([1.9, *SAME[1:]]) / 5 - sum(BASELINE) / 5),
+        ("tested", sum(SAME[1:]) / 4 - sum(BASELINE[1:]) / 4),
+    ):
+        found = json.loads(exprun("judge", base, exp, f"--rule={rule}", "--json"))
+        assert found["effects"]["val_loss"]["delta"] == pytest.approx(delta, abs=1e-12)
+        assert f"{abs(delta) / stats.describe(BASELINE).std:.2f} baseline sigmas" in found["reason"]
 
 
 def test_judge_takes_many_and_unequal_numbers(exprun):

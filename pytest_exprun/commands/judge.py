@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pytest_exprun.commands.console import Console
 from pytest_exprun.commands.evidence import evidence_lines, labelled
@@ -64,31 +64,24 @@ def judged(
     Raises:
         RefusedError: the numbers allow no verdict, or nobody says which direction is better.
     """
-    metric = settings.metric
-    declared = {**dict.fromkeys(settings.lower_is_better, True), **dict.fromkeys(settings.higher_is_better, False)}
-    if direction is not None:
-        declared[metric] = direction
-    if lower_is_better(metric, declared) is None:
-        raise RefusedError(
-            f"nobody says whether more {metric} is better: add --higher-is-better or --lower-is-better, or name the metric with --metric"
-        )
-    by_seed = bool(_common_seeds(baseline, experiment))
-    arms = [
-        _arm(variant, metric, arm, _seeds(arm, by_seed=by_seed, first=first))
-        for variant, arm, first in ((_BASELINE, baseline, 1), (_EXPERIMENT, experiment, len(baseline.values) + 1))
-    ]
+    metric, common = settings.metric, _common_seeds(baseline, experiment)
+    arms = (
+        _arm(_BASELINE, metric, _by_seed(baseline, 1, paired=bool(common))),
+        _arm(_EXPERIMENT, metric, _by_seed(experiment, len(baseline.values) + 1, paired=bool(common))),
+    )
     declaration = Experiment(
         name="experiment",
         variant=_EXPERIMENT,
         metric=metric,
-        directions=tuple(sorted(declared.items())),
+        directions=_directions(settings, direction),
         seeds=arms[1].seeds,
         baseline_seeds=arms[0].seeds,
         rule=settings.rule,
         min_effect=settings.min_effect,
     )
     judgement = _one_look(declaration, arms, settings.rule)
-    paired = judgement.test == "paired"
+    # two_sigma compares means over all seeds: where only some are common, pairs would show another difference than the verdict's.
+    paired = judgement.test == "paired" and (settings.rule == "tested" or arms[0].seeds == arms[1].seeds)
     return Comparison(
         declaration=declaration,
         baseline=arms[0],
@@ -98,6 +91,18 @@ def judged(
         effects=_effects(declaration, *arms, paired=paired),
         evidence=_evidence(metric, *arms, paired=paired),
     )
+
+
+def _directions(settings: Settings, direction: bool | None) -> tuple[tuple[str, bool], ...]:
+    metric = settings.metric
+    declared = {**dict.fromkeys(settings.lower_is_better, True), **dict.fromkeys(settings.higher_is_better, False)}
+    if direction is not None:
+        declared[metric] = direction
+    if lower_is_better(metric, declared) is None:
+        raise RefusedError(
+            f"nobody says whether more {metric} is better: add --higher-is-better or --lower-is-better, or name the metric with --metric"
+        )
+    return tuple(sorted(declared.items()))
 
 
 def _one_look(declaration: Experiment, arms: Sequence[Arm], rule: str) -> Judgement:
@@ -113,29 +118,28 @@ def _one_look(declaration: Experiment, arms: Sequence[Arm], rule: str) -> Judgem
 
 
 def _common_seeds(baseline: Measurements, experiment: Measurements) -> tuple[int, ...]:
-    """Return the seeds to pair by; a single one pairs nothing."""
-    if baseline.seeds is None or experiment.seeds is None:
-        return ()
-    common = tuple(seed for seed in experiment.seeds if seed in baseline.seeds)
-    return common if len(common) > 1 else ()
+    """Return the seeds to pair by, ascending; a single one pairs nothing."""
+    common = sorted(set(baseline.seeds or ()) & set(experiment.seeds or ()))
+    return tuple(common) if len(common) > 1 else ()
 
 
-def _seeds(arm: Measurements, *, by_seed: bool, first: int) -> tuple[int, ...]:
-    """Return the seeds, or numbers that the other arm does not have, so that nothing is paired."""
-    if by_seed:
-        assert arm.seeds is not None
-        return arm.seeds
-    return tuple(range(first, first + len(arm.values)))
+def _by_seed(arm: Measurements, first: int, *, paired: bool) -> dict[int, float]:
+    """Return seed -> value, ascending; or with numbers that the other arm does not have, so that nothing is paired."""
+    if paired:
+        assert arm.seeds is not None, "arms without seeds have none in common"
+        return dict(sorted(zip(arm.seeds, arm.values, strict=True)))
+    return dict(enumerate(arm.values, first))
 
 
-def _arm(variant: Variant, metric: str, arm: Measurements, seeds: Sequence[int]) -> Arm:
-    runs = []
-    for seed, value in zip(seeds, arm.values, strict=True):
-        finite = math.isfinite(value)
-        runs.append(
-            RunResult(RunSpec(variant, seed), "finished" if finite else "diverged", {metric: value if finite else None})
-        )
-    return Arm(variant, tuple(runs))
+def _arm(variant: Variant, metric: str, values: Mapping[int, float]) -> Arm:
+    finite = {seed: value if math.isfinite(value) else None for seed, value in values.items()}
+    return Arm(
+        variant,
+        tuple(
+            RunResult(RunSpec(variant, seed), "diverged" if value is None else "finished", {metric: value})
+            for seed, value in finite.items()
+        ),
+    )
 
 
 def _pairing(comparison: Comparison, common: Sequence[int], arms: Sequence[Measurements]) -> str:

@@ -5,6 +5,7 @@ Loading it imports the standard library and the settings, nothing else: everythi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,14 @@ def pytest_configure(config: pytest.Config) -> None:
     is_worker = hasattr(config, "workerinput")
     session = Session(settings, writes_reports=not is_worker and settings.mode != "plan")
     config.stash[SESSION] = session
+    if is_worker:
+        from pytest_exprun.relay import connect_worker
+
+        connect_worker(session, config.workerinput)  # type: ignore[attr-defined]  # set by xdist
+    if settings.timeout:
+        # Capture is off here: this descriptor still reaches the user when a run in this process hangs for good.
+        session.stderr = os.dup(2)
+        config.add_cleanup(lambda: os.close(session.stderr or 0))
     if settings.mode == "plan" and getattr(config.option, "dist", "no") != "no":
         config.option.dist, config.option.tx = "no", []  # a plan runs no tests, so it needs no workers
     if not is_worker:
@@ -111,6 +120,15 @@ def _declare(item: pytest.Function, mark: pytest.Mark, collector: pytest.Collect
     item.stash[GATED] = not set(FIXTURES) & set(item.fixturenames)
     if item.stash[GATED]:
         item.fixturenames.append("comparison")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """On a worker of xdist, leave the controller what only the whole session can use."""
+    output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        from pytest_exprun.relay import KEY, farewell
+
+        output[KEY] = farewell(session.config.stash[SESSION])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -300,6 +318,8 @@ class Reporter:
 
     def _write_now(self, terminal: Any, text: str, *, live: bool) -> None:
         terminal.ensure_newline()
+        if terminal._tw.width_of_current_line and not self._live_shown:  # noqa: SLF001  # xdist's dots belong to no file
+            terminal.write("\n")
         erase = "\r\x1b[2K" if self._live_shown else ""
         terminal.write(erase + text, flush=True)
         self._live_shown = live
@@ -321,6 +341,33 @@ class Reporter:
             from pytest_exprun.comparison import Comparison
 
             self._session.receive(Comparison.from_json(data))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Let a worker of xdist speak while it trains."""
+        from pytest_exprun.relay import connect_node
+
+        connect_node(node, self._config.pluginmanager.getplugin("dsession"), self._hear)
+
+    def _hear(self, kind: str, text: str) -> None:
+        """Pass on what a worker says."""
+        if kind == "run":
+            import json
+
+            from pytest_exprun.model import RunResult
+
+            self._run_finished(RunResult.from_json(json.loads(text)))
+        else:
+            (self._live if kind == "live" else self._say)(text)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take in what a worker left at its end; one that crashed left nothing."""
+        from pytest_exprun.relay import KEY, take_leave
+
+        left = getattr(node, "workeroutput", {}).get(KEY)
+        if left is not None:
+            take_leave(self._session, left)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

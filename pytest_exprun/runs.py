@@ -6,6 +6,7 @@ Nothing stands in silently: a record stands only for the key it was made under, 
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -17,7 +18,7 @@ from pytest_exprun.key import Key
 from pytest_exprun.locks import claimed, exclusive
 from pytest_exprun.model import Budget, CurvePoint, RunResult, RunSpec, Variant
 from pytest_exprun.settings import Settings
-from pytest_exprun.store import NotReproducible, Store
+from pytest_exprun.store import TEMPORARY, NotReproducible, Store
 from pytest_exprun.trainers import require_metric
 from pytest_exprun.verification import Differs, Verification
 
@@ -81,13 +82,14 @@ class RunObserver(Protocol):
 
 @dataclass
 class Runs:
-    """The runs of one session. `check_flags` is asked before the first training of an arm."""
+    """The runs of one session. `identity` is what its processes have in common, if there are several."""
 
     settings: Settings
     store: Store
     fingerprinter: Fingerprinter
     executor: Executor
     observer: RunObserver
+    identity: str = ""
     _results: dict[tuple[str, int], RunResult | ExprunError] = field(default_factory=dict)
     _superseded: dict[str, dict[int, RunResult]] = field(default_factory=dict)
     _looked_back: set[str] = field(default_factory=set)
@@ -110,7 +112,9 @@ class Runs:
         """
         if self.settings.mode == "refresh" and asked.key.digest not in self._superseded:
             check_flags()
-            self._superseded[asked.key.digest] = self.store.supersede(asked.variant.slug, asked.key)
+            self._superseded[asked.key.digest] = supersede_once(
+                self.store, asked.variant.slug, asked.key, self.identity
+            )
         if self._missing(asked, seeds):
             self._load(asked, seeds)
         if self._missing(asked, seeds):
@@ -316,6 +320,21 @@ class Runs:
 
 def _what(asked: Asked, seed: int) -> str:
     return f"seed {seed} of {asked.variant}"
+
+
+def supersede_once(store: Store, slug: str, key: Key, identity: str) -> dict[int, RunResult]:
+    """Set an arm's records aside and return them; of a session's processes only the first one does, the others get what it found."""
+    if not identity:
+        return store.supersede(slug, key)
+    note = store.root / TEMPORARY / f"refreshed-{identity}-{key.digest}.json"
+    with exclusive(note.with_suffix(".lock"), f"the records of {slug}"):
+        if note.exists():
+            return {
+                run.spec.seed: run for run in map(RunResult.from_json, json.loads(note.read_text(encoding="utf-8")))
+            }
+        old = store.supersede(slug, key)
+        note.write_text(json.dumps([run.to_json() for run in old.values()]), encoding="utf-8")
+        return old
 
 
 def _frozen_message(plan: ArmPlan, asked: Asked) -> str:

@@ -40,6 +40,7 @@ class Session:
     run_hook: Callable[[RunResult], None] = _mute
     writes_reports: bool = True
     beside: int = 0
+    identity: str = ""
     stderr: int | None = None
     comparisons: dict[str, Comparison] = field(default_factory=dict)
     arms: dict[str, Arm] = field(default_factory=dict)
@@ -74,6 +75,8 @@ class Session:
             fingerprinter=fingerprinter,
             executor=from_settings(settings, Surroundings(self.notice, self.beside, self.stderr)),
             observer=self,
+            beside=self.beside,
+            identity=self.identity,
         )
 
     # What the study tells.
@@ -114,7 +117,9 @@ class Session:
 
         if self._outlook is not None:
             self._outlook.finished(result)
-        self.say(run_line(result, role, self.settings.metric, self._outlook, old))
+        # Beside other workers of the session nobody knows what is left for this one.
+        outlook = None if self.beside else self._outlook
+        self.say(run_line(result, role, self.settings.metric, outlook, old))
         self.run_hook(result)
 
     def arm_complete(self, arm: Arm, role: str) -> None:  # noqa: ARG002  # the protocol's signature

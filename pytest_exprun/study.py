@@ -51,7 +51,13 @@ _VERDICT_GATES = {
 
 @dataclass
 class Study:
-    """Runs the experiments of one session. `declared` is everything selected, for the check of flags and the outlook."""
+    """Runs the experiments of one session.
+
+    Attributes:
+        declared: everything selected, for the check of flags and the outlook.
+        beside: other processes of this session that train for the same store.
+        identity: what these processes have in common, if there are any.
+    """
 
     settings: Settings
     store: Store
@@ -59,13 +65,22 @@ class Study:
     executor: Executor
     observer: Observer
     declared: list[Experiment] = field(default_factory=list)
+    beside: int = 0
+    identity: str = ""
     _comparisons: dict[str, Comparison | ExprunError] = field(default_factory=dict)
     _rejected: dict[str, str] | None = None
     _looked_ahead: bool = False
     _announced: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.runs = Runs(self.settings, self.store, self.fingerprinter, self.executor, self.observer)
+        self.runs = Runs(
+            self.settings,
+            self.store,
+            self.fingerprinter,
+            self.executor,
+            self.observer,
+            self.identity if self.beside else "",
+        )
 
     def compare(self, experiment: Experiment) -> Comparison:
         """Return the comparison, training what is missing.
@@ -75,7 +90,7 @@ class Study:
         """
         known = self._comparisons.get(experiment.comparison_id)
         if known is None:
-            self._look_ahead()
+            self._look_ahead(experiment)
             try:
                 known = self._compare(experiment)
             except ExprunError as error:
@@ -87,12 +102,17 @@ class Study:
             raise known
         return known
 
-    def _look_ahead(self) -> None:
-        """Give an executor that performs several runs at once everything that is selected."""
+    def _look_ahead(self, experiment: Experiment) -> None:
+        """Give an executor that performs several runs at once everything selected, and a process beside others what it may need next."""
+        if self.settings.mode not in {"run", "refresh"}:
+            return
         several = self.settings.jobs > 1 or self.settings.executor not in {"inprocess", "processes"}
-        if several and not self._looked_ahead and self.settings.mode in {"run", "refresh"}:
+        if several and not self._looked_ahead:
             self._looked_ahead = True
             train_ahead(self, self.declared)
+        elif self.beside:
+            # Rather than wait for a baseline seed that another process trains, it goes on with the experiment's.
+            train_ahead(self, [experiment])
 
     def missing(self, variant: Variant, seeds: Sequence[int], experiment: Experiment) -> tuple[Asked, list[int]]:
         """Return what an arm needs to be trained, for `Runs.train`; the errors are those of `arm`."""

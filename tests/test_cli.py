@@ -165,6 +165,18 @@ def test_judge_pairs_the_common_seeds_of_a_quoted_glob(exprun, tmp_path):
     assert "Welch" in exprun.out
 
 
+@pytest.mark.parametrize("shared", [0, 1])
+def test_judge_pairs_nothing_by_a_single_seed(exprun, tmp_path, shared):
+    """With fewer than two seeds in common the arms are compared unpaired, and that is said."""
+    base, exp = logs(tmp_path / "base", BASELINE), tmp_path / "exp"
+    logs(exp, SAME[:4], "{}")
+    for number, seed in enumerate(SEEDS[shared:4]):
+        (exp / str(seed)).rename(exp / f"seed{number}.log")
+    exprun("judge", base, f"{exp}/*")
+    assert "pairing none: the arms have fewer than two seeds in common" in exprun.flat()
+    assert "Welch" in exprun.out
+
+
 def test_judge_shows_the_difference_that_the_verdict_is_about(exprun, tmp_path):
     """two_sigma compares means of all seeds, also where only some are common; tested compares the pairs."""
     base = logs(tmp_path / "base", BASELINE)

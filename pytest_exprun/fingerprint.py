@@ -23,6 +23,8 @@ from pytest_exprun.key import SCHEMA, Key
 from pytest_exprun.model import Budget, Variant
 from pytest_exprun.opened import OPENED, OpenedFiles
 from pytest_exprun.packages import ABSENT, machine, package_versions
+from pytest_exprun.programs import Program
+from pytest_exprun.programs import components as command_components
 from pytest_exprun.settings import Settings
 from pytest_exprun.sources import Reach, reach, source_digest, tree_digest
 
@@ -58,8 +60,8 @@ class Fingerprinter:
             "flags": json.dumps(list(variant.identity)),
             "common args": json.dumps(list(common_args)),
             "budget": f"{budget.amount} {budget.unit}",
-            "trainer": self.settings.trainer,
         }
+        components |= command_components(self.settings) if self._program else {"trainer": self.settings.trainer}
         if variant.ref is not None:
             components["git ref"] = variant.ref
         components |= self.session_components
@@ -73,6 +75,8 @@ class Fingerprinter:
         components = {f"source {label}": digest for label, (_, digest) in self._sources.items()}
         for pattern in self.settings.inputs:
             components |= self._declared(pattern)
+        for word in self._program.fixed_words if self._program else ():
+            components |= self._paths_named_by(word)
         for path, name in sorted(self._closure.file_names):
             components |= self._literal_file(path, name)
         components["python"] = f"{platform.python_implementation()} {sys.version}"
@@ -80,7 +84,9 @@ class Fingerprinter:
         components |= {
             f"package {name}": version for name, version in package_versions(sorted(self._closure.packages)).items()
         }
-        components |= {f"environment {name}": _hidden(os.environ.get(name)) for name in self._closure.environment}
+        told = self._program.variables if self._program else {}
+        asked = self._closure.environment - set(told)
+        components |= {f"environment {name}": _hidden(os.environ.get(name)) for name in asked}
         return components
 
     def sources_changed(self, files: OpenedFiles = OPENED) -> list[str]:
@@ -96,6 +102,8 @@ class Fingerprinter:
 
     def _loaded_from_elsewhere(self, path: Path) -> str | None:
         """The file of the module that this process has under the name of `path`, if it is another: one that shadows it on sys.path."""
+        if self.settings.command or self.settings.executor != "inprocess":
+            return None  # it ran in another process
         module = sys.modules.get(self._closure.names.get(path, ""))
         file = getattr(module, "__file__", None)
         return file if isinstance(file, str) and Path(file).resolve() != path.resolve() else None
@@ -137,14 +145,22 @@ class Fingerprinter:
         return self.settings.root.resolve()
 
     @cached_property
+    def _program(self) -> Program | None:
+        return Program.of(self.settings) if self.settings.command else None
+
+    @cached_property
     def _search(self) -> list[str]:
+        if self._program is not None:
+            return self._program.search
         root = str(self.root)
         return [root, *(entry for entry in sys.path if entry != root)]
 
     @cached_property
     def _closure(self) -> Closure:
-        module = self.settings.trainer.partition(":")[0]
         importlib.invalidate_caches()
+        if self._program is not None:
+            return self._program.closure(declared=bool(self.settings.inputs))
+        module = self.settings.trainer.partition(":")[0]
         found = locate(module, self._search)
         if len(found) < len(module.split(".")) or found[-1].path is None:
             raise TrainerError(
@@ -166,6 +182,10 @@ class Fingerprinter:
             digest = None if tree is None else tree_digest(tree, docstrings=self._closure.reads_docstrings, used=used)
             sources[self._label(path)] = (path, digest or file_digest(path))
         return sources
+
+    @cached_property
+    def _source_paths(self) -> frozenset[Path]:
+        return frozenset(path for path, _ in self._sources.values())
 
     @cached_property
     def _used(self) -> Reach:
@@ -237,7 +257,8 @@ class Fingerprinter:
             return {}
         name = os.path.expanduser(value)  # noqa: PTH111  # Path.expanduser raises for an unknown user
         found = {}
-        for place, base in (("", self.root), (" (working directory)", Path.cwd())):
+        working = self._program.cwd if self._program else Path.cwd()
+        for place, base in (("", self.root), (" (working directory)", working)):
             path = base / name
             if not (_is(Path.is_file, path) or _is(Path.is_dir, path)) or self.root.is_relative_to(path.resolve()):
                 continue  # nothing there, a device, or a folder that holds the whole project
@@ -252,7 +273,7 @@ class Fingerprinter:
             path = base / name
             if (
                 _is(Path.is_file, path)
-                and path.resolve() not in self._closure.files
+                and path.resolve() not in self._source_paths
                 and path.resolve().is_relative_to(base)
             ):
                 label = f"input {self._label(path)}"

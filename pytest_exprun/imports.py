@@ -216,8 +216,8 @@ class _Walk:
     pending: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
-    def run(self, module: str) -> Closure:
-        self.pending.append(module)
+    def run(self, *modules: str) -> Closure:
+        self.pending.extend(modules)
         while self.pending:
             name = self.pending.pop()
             if name not in self.seen:
@@ -278,3 +278,13 @@ def _is_package_star(facts: Facts, package: str, search: Sequence[str]) -> bool:
 def import_closure(module: str, search: Sequence[str]) -> Closure:
     """Return everything first-party that `module` imports, itself included, looked up on `search` (the root directory first)."""
     return _Walk(search).run(module)
+
+
+def script_closure(scripts: Sequence[Path], modules: Sequence[str], search: Sequence[str]) -> Closure:
+    """Return everything first-party that scripts and modules import, themselves included."""
+    walk = _Walk(search)
+    for path in map(Path.absolute, scripts):
+        spec = ModuleSpec("__main__", None, origin=str(path))
+        spec.has_location = True
+        walk._add(path, Found("__main__", spec))  # noqa: SLF001  # of this module
+    return walk.run(*modules)

@@ -12,13 +12,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from pytest_exprun import trainers
 from pytest_exprun.errors import TrainerError
 from pytest_exprun.executors import OnPoint, Surroundings, Task, described, ended_like_ctrl_c, failed
 from pytest_exprun.isolation import preserved_process_state, run_directory
 from pytest_exprun.model import CurvePoint, RunResult, RunSpec
 from pytest_exprun.opened import OPENED
 from pytest_exprun.settings import Settings
-from pytest_exprun.trainers import CallableTrainer
 
 GRACE_SECONDS = 30.0
 """How long a run past its time limit may go on without a progress line before the session is ended with it."""
@@ -34,7 +34,7 @@ class InProcess:
     """Trains the runs in order; ends after one that failed."""
 
     def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
-        self._trainer = CallableTrainer(settings.trainer, settings.root)
+        self._trainer = trainers.from_settings(settings)
         self._checkpoint_dir: Path = settings.path("checkpoint_dir")
         self._timeout = settings.timeout
         self._surroundings = surroundings

@@ -1,6 +1,7 @@
-"""How one run is performed: a Python callable in this process.
+"""How one run is performed: by a Python function in this process, or by a command (`pytest_exprun.command`).
 
-The contract: `main(argv: list[str]) -> Mapping[str, object]`, progress lines on standard output, and optionally `build_parser()` beside it.
+A function takes an argv list, `main(argv) -> Mapping[str, object]`, with `build_parser()` beside it if it likes, or keywords, `train(seed,
+train_tokens, output_dir, ...) -> Mapping | float`. Either prints progress lines on standard output.
 """
 
 from __future__ import annotations
@@ -10,30 +11,67 @@ import contextlib
 import difflib
 import importlib
 import io
-import json
-import math
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import NoReturn, Protocol
 
 from pytest_exprun.conditions import Stopwatch
 from pytest_exprun.errors import TrainerError
-from pytest_exprun.model import CurvePoint, RunResult, RunSpec, Status
+from pytest_exprun.keywords import Keywords, keywords_of
+from pytest_exprun.model import CurvePoint, RunResult, RunSpec
 from pytest_exprun.progress import ProgressTee
+from pytest_exprun.results import Metrics, Notes, check_tokens, real_number, require_metric, sort_returned, status_of
+from pytest_exprun.settings import Settings
+
+__all__ = ["CallableTrainer", "Trainer", "from_settings", "require_metric"]
+
+
+class Trainer(Protocol):
+    """Performs one run."""
+
+    def rejects(self, spec: RunSpec) -> str | None:
+        """Return why a run's flags cannot work, or None if nothing is known against them.
+
+        Raises:
+            TrainerError: the trainer cannot be asked at all.
+        """
+
+    def run(self, spec: RunSpec, output_dir: Path, on_point: Callable[[CurvePoint], None]) -> RunResult:
+        """Perform one run in an existing folder; `on_point` hears each progress line as it is printed, and may raise to end the run.
+
+        Raises:
+            TrainerError: it failed, or gave something that is no result.
+        """
+
+
+def from_settings(settings: Settings) -> Trainer:
+    """Return the trainer that the settings name."""
+    if settings.command:
+        from pytest_exprun.command import CommandTrainer
+
+        return CommandTrainer(settings)
+    return CallableTrainer(settings.trainer, settings.root, settings.metric)
 
 
 class CallableTrainer:
-    """`module:function`, called in this process. The module is imported at the first use, never before."""
+    """`module:function`, called in this process. The module is imported at the first use, never before.
 
-    def __init__(self, entry_point: str, root: Path) -> None:
+    Args:
+        entry_point: the function.
+        root: the directory that it is imported from, as `python train.py` there would.
+        metric: the name of what a function returns that returns one number.
+    """
+
+    def __init__(self, entry_point: str, root: Path, metric: str = "val_loss") -> None:
         self.entry_point = entry_point
-        self._root = root
-        self._loaded: tuple[ModuleType, Callable[[list[str]], object]] | None = None
+        self._root, self._metric = root, metric
+        self._loaded: tuple[ModuleType, Callable[..., object]] | None = None
 
-    def _load(self) -> tuple[ModuleType, Callable[[list[str]], object]]:
+    def _load(self) -> tuple[ModuleType, Callable[..., object]]:
         """Import the trainer with the root directory on the path.
 
         Raises:
@@ -66,7 +104,14 @@ class CallableTrainer:
         Raises:
             TrainerError: the trainer cannot be imported, or its `build_parser` fails.
         """
-        module, _ = self._load()
+        module, function = self._load()
+        keywords = self._keywords(function)
+        if keywords is not None:
+            try:
+                keywords.arguments(spec, "output")
+            except TrainerError as error:
+                return f"{self.entry_point} {error}"
+            return None
         build = getattr(module, "build_parser", None)
         if build is None:
             return None
@@ -84,7 +129,8 @@ class CallableTrainer:
         Raises:
             TrainerError: the trainer raised, exited, or returned something that is no result.
         """
-        _, main = self._load()
+        _, function = self._load()
+        keywords = self._keywords(function)
         curve: list[CurvePoint] = []
 
         def heard(point: CurvePoint) -> None:
@@ -94,106 +140,66 @@ class CallableTrainer:
         stopwatch = Stopwatch()
         with importable_from(self._root), contextlib.redirect_stdout(ProgressTee(sys.stdout, heard)):
             try:
-                returned = main(spec.argv(str(output_dir)))
+                if keywords is None:
+                    returned = function(spec.argv(str(output_dir)))
+                else:
+                    returned = self._named(function(**keywords.arguments(spec, str(output_dir))))
+            except TrainerError as error:
+                raise self._run_error(spec, str(error)) from error
             except SystemExit as error:
                 raise self._run_error(spec, f"stopped with exit status {error.code!r}; its output says why") from error
             except Exception as error:
                 raise self._run_error(spec, f"raised {describe(error)}\n{_their_frames(error)}") from error
         metrics, notes = self.read(spec, returned)
         threads = notes.get("threads", metrics.get("threads"))
+        provenance = stopwatch.stop(threads=int(threads) if isinstance(threads, int | float) else None)
+        if keywords is not None:
+            provenance["command"] = self._as_typed(keywords.arguments(spec, "checkpoints/again"))
         return RunResult(
             spec=spec,
-            status=_status(metrics),
+            status=status_of(metrics),
             metrics=metrics,
             notes=notes,
             curve=tuple(curve),
-            provenance=stopwatch.stop(threads=int(threads) if isinstance(threads, int | float) else None),
+            provenance=provenance,
         )
+
+    def _keywords(self, function: Callable[..., object]) -> Keywords | None:
+        try:
+            return keywords_of(function)
+        except TrainerError as error:
+            raise self._error(str(error)) from None
+
+    def _named(self, returned: object) -> object:
+        """Give a lone number the metric's name."""
+        return returned if real_number(returned) is None else {self._metric: returned}
+
+    def _as_typed(self, arguments: Mapping[str, object]) -> str:
+        """Return a shell command that calls the function again."""
+        module, _, function = self.entry_point.partition(":")
+        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        return f"python -c {shlex.quote(f'from {module} import {function}; {function}({given})')}"
 
     def _run_error(self, spec: RunSpec, problem: str) -> TrainerError:
         return self._error(f"seed {spec.seed} of {spec.variant}: {problem}")
 
-    def read(self, spec: RunSpec, returned: object) -> tuple[dict[str, float | None], dict[str, Any]]:
+    def read(self, spec: RunSpec, returned: object) -> tuple[Metrics, Notes]:
         """Split what the trainer returned into metrics (real numbers, non-finite as None) and notes (everything else).
 
         Raises:
-            TrainerError: not a mapping with text keys, or without a single metric.
+            TrainerError: not a mapping with text keys, or a budget that was not kept.
         """
         if not isinstance(returned, Mapping):
             raise self._run_error(
                 spec, f"returned {returned!r:.80}; a mapping of metrics is needed, for instance {{'val_loss': 1.23}}"
             )
-        metrics: dict[str, float | None] = {}
-        notes: dict[str, Any] = {}
-        for name, value in returned.items():
-            if not isinstance(name, str):
-                raise self._run_error(spec, f"returned the key {name!r:.80}; keys are names of metrics, text")
-            number = real_number(value)
-            if number is None:
-                notes[name] = _jsonable(value)
-            else:
-                metrics[name] = number if math.isfinite(number) else None
-        reported = metrics.get("train_tokens")
-        if (
-            spec.budget.unit == "tokens"
-            and reported is not None
-            and reported != spec.budget.amount
-            and _status(metrics) == "finished"
-        ):
-            raise self._run_error(
-                spec,
-                f"reports train_tokens = {reported:.0f}, asked for {spec.budget.amount}: budgets must be kept exactly",
-            )
-        return metrics, notes
-
-
-def require_metric(result: RunResult, metric: str, entry_point: str) -> None:
-    """Refuse a run that cannot be judged by `metric`.
-
-    Raises:
-        TrainerError: the metric is missing or no real number.
-    """
-    if metric in result.metrics:
-        return
-    where = f"trainer {entry_point} (exprun_trainer): seed {result.spec.seed} of {result.spec.variant}"
-    if metric in result.notes:
-        raise TrainerError(f"{where}: {metric} is {result.notes[metric]!r:.80}, no real number; return a float")
-    known = ", ".join([*result.metrics, *result.notes]) or "nothing"
-    raise TrainerError(
-        f"{where}: returned no {metric}; it returned: {known}. Return it, or name another metric (exprun_metric)"
-    )
-
-
-def real_number(value: object) -> float | None:
-    """Return an int, float or one-element array as float; None for anything else (bool, str, None, complex, larger arrays)."""
-    if isinstance(value, bool | str | bytes | complex) or value is None:
-        return None
-    if not isinstance(value, int | float) and hasattr(value, "item"):
         try:
-            value = value.item()
-        except (TypeError, ValueError, RuntimeError):
-            return None
-        if isinstance(value, bool):
-            return None
-    if not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return None
-
-
-def _status(metrics: Mapping[str, float | None]) -> Status:
-    return "diverged" if any(value is None for value in metrics.values()) else "finished"
-
-
-def _jsonable(value: object) -> Any:
-    """Return a note as JSON can hold it, anything else as its text."""
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return repr(value)[:200]
-    return value
+            metrics, notes = sort_returned(returned)
+            if spec.budget.unit == "tokens":
+                check_tokens(metrics, spec.budget.amount)
+        except TrainerError as error:
+            raise self._run_error(spec, str(error)) from None
+        return metrics, notes
 
 
 @contextlib.contextmanager

@@ -83,7 +83,7 @@ def perform(job: Mapping[str, Any], emit: Emit) -> None:
         ExprunError: the run cannot be trusted, or the job cannot be meant.
     """
     root = Path(job["root"])
-    trainer = trainers.CallableTrainer(Settings.from_json(job["settings"], root).trainer, root)
+    trainer = trainers.from_settings(Settings.from_json(job["settings"], root))
     specs = [RunSpec.from_json(spec) for spec in job["specs"]]
     if job["do"] == "check":
         emit({"event": "answers", "answers": [trainer.rejects(spec) for spec in specs]})

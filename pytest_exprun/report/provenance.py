@@ -53,14 +53,18 @@ def _hashes(name: str, runs: Sequence[RunResult]) -> list[str]:
 def reproduction(comparison: Comparison, trainer: str | None) -> list[str]:
     """Return the commands that train one run of the experiment again, and that judge the experiment again."""
     known = "One run, here the experiment's first:"
+    first = comparison.experiment.runs[0]
+    recorded = first.provenance.get("command")
     lines = [
-        known if trainer else "The trainer's arguments for the experiment's first run:",
+        known if trainer or recorded else "The trainer's arguments for the experiment's first run:",
         "",
-        *code_block([command(comparison.experiment.runs[0].spec, trainer)]),
+        *code_block([str(recorded) if recorded else command(first.spec, trainer)]),
     ]
     nodeids = [shlex.quote(nodeid) for nodeid in comparison.declaration.nodeids[:1]]
     if nodeids:
-        again = " ".join(["pytest", *nodeids, f"--exprun-tokens={comparison.declaration.budget.amount}"])
+        budget = comparison.declaration.budget
+        scale = f"--exprun-tokens={budget.amount}" if budget.unit == "tokens" else f"--exprun-budget='{budget}'"
+        again = " ".join(["pytest", *nodeids, scale])
         lines += ["", "The whole experiment, with its control:", "", *code_block([again])]
     return lines
 

@@ -21,7 +21,7 @@ from pytest_exprun.settings import Settings
 
 ATTEMPTS = 2
 """How often a run may be tried whose process was killed or crashed. What the trainer itself reports wrong is not tried again."""
-_THREAD_VARIABLES = (
+THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -118,7 +118,7 @@ class Processes:
 
     def _environment(self, slot: int) -> dict[str, str]:
         """One thread a process unless the user's environment says otherwise; one GPU each where there are several."""
-        environment = dict.fromkeys(_THREAD_VARIABLES, "1") | dict(os.environ)
+        environment = dict.fromkeys(THREAD_VARIABLES, "1") | dict(os.environ)
         gpus = visible_gpus(environment)
         if self._settings.jobs > 1 and gpus:
             environment["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
@@ -129,7 +129,7 @@ class Processes:
         child = attempt.child
         if child.final is not None or child.timed_out or len(attempt.earlier) + 1 >= ATTEMPTS:
             return None
-        why = self._death(attempt)
+        why = death(attempt.child, attempt.oom_kills)
         attempt.log.close(keep=True)
         self._surroundings.notice(f"{attempt.task}: {why}; it is tried once more (log: {attempt.log.path})")
         attempt.resources.close()
@@ -137,13 +137,6 @@ class Processes:
         again.earlier = [*attempt.earlier, why]
         again.beside = attempt.beside
         return again
-
-    def _death(self, attempt: _Attempt) -> str:
-        kills = oom_kills()
-        by_kernel = kills is not None and attempt.oom_kills is not None and kills > attempt.oom_kills
-        how = attempt.child.how_it_ended()
-        memory = "; the kernel ended processes because memory ran out" if by_kernel and "SIGKILL" in how else ""
-        return f"its process {how}{memory}"
 
     def _outcome(self, attempt: _Attempt) -> RunResult:
         """Turn what a process left into a result; the log of a run that cannot be trusted is kept."""
@@ -166,10 +159,19 @@ class Processes:
                 "set it to 0 for none"
             )
             return failed(attempt.task.spec, "timeout", f"{why}\n{attempt.log.ending()}", **provenance)
-        why = final.get("message") or f"{attempt.task}: {self._death(attempt)}" + (
+        why = final.get("message") or f"{attempt.task}: {death(attempt.child, attempt.oom_kills)}" + (
             f", {len(attempt.earlier) + 1} times" if attempt.earlier else ""
         )
         return failed(attempt.task.spec, "crashed", f"{why}\n{attempt.log.ending()}", **provenance)
+
+
+def death(child: Child, oom_kills_before: int | None) -> str:
+    """Say how a process ended that left no result."""
+    kills = oom_kills()
+    by_kernel = kills is not None and oom_kills_before is not None and kills > oom_kills_before
+    how = child.how_it_ended()
+    memory = "; the kernel ended processes because memory ran out" if by_kernel and "SIGKILL" in how else ""
+    return f"its process {how}{memory}"
 
 
 class _Killed:

@@ -38,7 +38,7 @@ def test_two_workers_train_each_seed_once_and_tell_everything(toy_project):
         assert len([line for line in lines if line.startswith("baseline") and f"seed {seed} " in line]) == 1
     progress = [number for number, line in enumerate(lines) if "seed 42 " in line and "val_loss" in line]
     summary = next(number for number, line in enumerate(lines) if "= experiments =" in line)
-    assert len(progress) == 4
+    assert len(progress) == 1 + 4
     assert max(progress) < summary
     rows = [line.split()[:2] for line in lines[summary:] if "+-" in line]
     assert sorted(rows) == [["fails", "LOSER"], ["rope", "WINNER"], ["shift", "NEUTRAL"], ["worse", "LOSER"]]

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import pytest
+
+ROPE = '@experiment("--rope")\ndef test_rope(): ...'
 
 COLLECTION = [
     ('@experiment("rope")\ndef test_it(): ...', "*flags start with --*found 'rope'; did you mean \"--rope\"?*"),
@@ -59,16 +66,179 @@ COLLECTION = [
 ]
 
 
-@pytest.mark.parametrize(("body", "message"), COLLECTION)
-def test_misuse_is_a_collection_error_of_one_line(toy_project, body, message):
-    """Exit code 2, one line, no traceback of ours, nothing trained."""
-    toy_project.write(body)
+OPTIONS = [
+    ("--exprun-tokens=0", "*exprun_tokens = '0': allowed is a whole number of at least 1*"),
+    ("--exprun-tokens=1e6", "*exprun_tokens = '1e6': allowed is*"),
+    ("--exprun-tokens=", "*exprun_tokens = '': allowed is*"),
+    ("--exprun-rule=best", "*exprun_rule = 'best': allowed is two_sigma or tested*"),
+    ("--exprun-mode=fast", "*exprun_mode = 'fast': allowed is run, plan, frozen, refresh*"),
+    ("--exprun-trainer=toy", "*exprun_trainer = 'toy': allowed is module:function*"),
+    ("--exprun-trainer=toy.py:main()", "*exprun_trainer = *allowed is module:function*"),
+    ("--exprun-min-effect=nan", "*exprun_min_effect = 'nan': allowed is*"),
+    ("--exprun-baseline-seeds=4", "*exprun_baseline_seeds = '4': allowed is a whole number of at least 5*"),
+    ("--exprun-args='--a", "*exprun_args = *allowed is*"),
+    ("--exprun-store= ", "*exprun_store = '': allowed is a path*"),
+]
+
+
+SETUP = [
+    (
+        '@experiment("--ropee")\ndef test_it(): ...',
+        "*experiment it (--ropee): toy:main has no option --ropee; did you mean --rope?*",
+    ),
+    ('@experiment("--shift=much")\ndef test_it(): ...', "*toy:main refuses it: *invalid float value: 'much'*"),
+    ('@experiment("--rope", "--shift")\ndef test_it(): ...', "*toy:main refuses it: *expected one argument*"),
+    ('@experiment("--help")\ndef test_it(): ...', "*toy:main stops at once when given it*"),
+    (
+        '@experiment("--rope", metric="val_los", higher_is_better=False)\ndef test_it(): ...',
+        "*returned no val_los; it returned: val_loss, *",
+    ),
+    (
+        '@experiment("--rope", metric="note", higher_is_better=False)\ndef test_it(): ...',
+        "*note is 'toy', no real number*",
+    ),
+]
+
+
+TRAINERS = [
+    ("import nosuchthing", "*trainer broken:main (exprun_trainer): cannot be imported*No module named 'nosuchthing'*"),
+    ("raise ValueError('two\\nlines')", "*cannot be imported*ValueError: two lines*"),
+    ("def train(argv): ...", "*module broken has no function 'main'; it has: train*"),
+    ("def main(argv): return None", "*seed 42 of no flags: returned None; a mapping of metrics is needed*"),
+    ("def main(argv): return 3.1", "*returned 3.1; a mapping of metrics is needed*"),
+    ("def main(argv): return {'loss': 3.1}", "*returned no val_loss; it returned: loss*"),
+    ("def main(argv): return {'val_loss': True}", "*val_loss is True, no real number*"),
+    ("def main(argv): return {'val_loss': '3.1'}", "*val_loss is '3.1', no real number*"),
+    ("def main(argv): return {'val_loss': None}", "*val_loss is None, no real number*"),
+    ("def main(argv): return {'val_loss': 1j}", "*val_loss is *1j*no real number*"),
+    ("def main(argv): return {3: 1.0}", "*returned the key 3; keys are names of metrics*"),
+    ("def main(argv): return {}", "*returned no val_loss; it returned: nothing*"),
+    ("def main(argv): return {'val_loss': float('nan')}", "*the baseline diverged*"),
+    ("def main(argv): return {'val_loss': 1.0, 'train_tokens': 5}", "*reports train_tokens = 5, asked for 1000000*"),
+    ("def main(argv): raise SystemExit(3)", "*stopped with exit status 3*"),
+    ("def main(argv): raise KeyError('x')", "*seed 42 of no flags: raised KeyError: 'x'*"),
+    ("def main(): ...", "*takes no argument: it needs argv, a list of words, or the keywords seed, train_tokens and output_dir*"),
+    (
+        "def main(argv): ...\ndef build_parser(): return 3",
+        "*build_parser() must return an argparse.ArgumentParser, not int*",
+    ),
+    ("def main(argv): ...\ndef build_parser(): 1/0", "*build_parser() failed: ZeroDivisionError: division by zero*"),
+    ("import numpy\ndef main(argv): return {'val_loss': numpy.zeros(2)}", "*val_loss is *no real number*"),
+]
+
+
+def _record(project) -> Path:
+    """Store the runs of `ROPE`, and return one record of the baseline."""
+    project.write(ROPE)
+    project.run()
+    return next((project.pytester.path / ".exprun").glob("baseline/*/seed-137.json"))
+
+
+def _damage(change: Callable[[bytes], bytes]) -> Callable[[Any], None]:
+    """Return a preparation that changes the bytes of one record."""
+
+    def prepare(project) -> None:
+        record = _record(project)
+        record.write_bytes(change(record.read_bytes()))
+
+    return prepare
+
+
+def _swap(project) -> None:
+    """Give two seeds each other's record."""
+    one = _record(project)
+    two = one.with_name("seed-42.json")
+    first, second = one.read_bytes(), two.read_bytes()
+    one.write_bytes(second)
+    two.write_bytes(first)
+
+
+def _edit_trainer(project) -> None:
+    """Change what the trainer computes after its runs were stored."""
+    _record(project)
+    source = project.pytester.path / "toy.py"
+    source.write_text(source.read_text(encoding="utf-8").replace("loss = 2.0 +", "loss = 2.5 +"), encoding="utf-8")
+
+
+def _file(name: str, text: str = "in the way") -> Callable[[Any], None]:
+    def prepare(project) -> None:
+        (project.pytester.path / name).write_text(text, encoding="utf-8")
+
+    return prepare
+
+
+FROZEN = "--exprun-mode=frozen"
+STORED = [
+    (_damage(lambda data: data[:-1]), FROZEN, "*stored run baseline/*/seed-137.json*is damaged*"),
+    (_damage(lambda data: data + b" "), FROZEN, "*is damaged*"),
+    (_damage(lambda data: data.replace(b"1.", b"2.", 1)), FROZEN, "*is damaged*"),
+    (_damage(lambda _: b""), FROZEN, "*is damaged*"),
+    (_damage(lambda _: b"{}"), FROZEN, "*is damaged*"),
+    (_damage(lambda _: b"[" * 100_000), FROZEN, "*is damaged*"),
+    (_damage(lambda _: bytes(range(256))), FROZEN, "*is damaged*"),
+    (_swap, FROZEN, "*is damaged*"),
+    (_edit_trainer, FROZEN, "*stored runs do not stand: source toy.py changed*"),
+    (_edit_trainer, "--exprun-stale=error", "*source toy.py changed*exprun_stale = error*"),
+    (None, FROZEN, "*frozen mode trains nothing, and seed 42, 137, 256, 512, 1024 of no flags*"),
+    (_file(".exprun"), "-q", "*.exprun*exprun_store*"),
+    (None, "--exprun-trainer=nowhere:main", "*'nowhere' not found in *exprun_trainer*"),
+    (None, "--exprun-inputs=no/such/file", "*exprun_inputs*no/such/file*"),
+]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is wrong, how the session ends, and the line that says so."""
+
+    ending: str
+    message: str
+    body: str = ROPE
+    args: tuple[str, ...] = ()
+    trainer: str = ""
+    prepare: Callable[[Any], None] | None = None
+
+
+ROWS = [
+    *(Row("collection", message, body=body) for body, message in COLLECTION),
+    *(Row("usage", message, args=(option,)) for option, message in OPTIONS),
+    *(Row("setup", message, body=body) for body, message in SETUP),
+    *(Row("setup", message, trainer=source, args=("--exprun-trainer=broken:main",)) for source, message in TRAINERS),
+    *(Row("setup", message, prepare=prepare, args=(option,)) for prepare, option, message in STORED),
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.ending}-{ROWS.index(row)}")
+def test_bad_input_is_one_clear_line(toy_project, row):
+    """A collection error, a usage error or an error of that test's setup; never a verdict, never a traceback of ours."""
+    if row.prepare is not None:
+        row.prepare(toy_project)
+    trained = len(toy_project.runs)
+    if row.trainer:
+        (toy_project.pytester.path / "broken.py").write_text(row.trainer + "\n", encoding="utf-8")
+    toy_project.write(row.body)
+    result = toy_project.run(*row.args)
+    (result.stderr if row.ending == "usage" else result.stdout).fnmatch_lines([row.message])
+    assert "pytest_exprun/" not in result.stdout.str()
+    if row.ending == "setup":
+        result.assert_outcomes(errors=1)
+    else:
+        status = {"collection": pytest.ExitCode.INTERRUPTED, "usage": pytest.ExitCode.USAGE_ERROR}[row.ending]
+        assert result.ret == status
+        assert len(toy_project.runs) == trained
+
+
+def test_the_table_is_long_enough():
+    """Everything that the plugin refuses has a row of its own."""
+    assert len({(row.body, row.args, row.trainer, row.message) for row in ROWS}) >= 80
+
+
+@pytest.mark.parametrize(("body", "message"), SETUP)
+def test_an_error_of_one_test_leaves_the_others_alone(toy_project, body, message):
+    """Wrong flags are the error of that test; the next one trains and passes."""
+    toy_project.write(f"{body}\n\n{ROPE}\n")
     result = toy_project.run()
-    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.assert_outcomes(errors=1, passed=1)
     result.stdout.fnmatch_lines([message])
-    assert "Traceback" not in result.stdout.str()
-    assert "pytest_exprun" not in result.stdout.str()
-    assert toy_project.runs == []
 
 
 def test_misuse_is_a_collection_error_under_xdist_too(toy_project):
@@ -98,30 +268,6 @@ def test_marked_test_that_cannot_be_judged_is_an_error(toy_project):
     result.stdout.fnmatch_lines(["*is no plain test function, so it cannot be judged*"])
 
 
-OPTIONS = [
-    ("--exprun-tokens=0", "*exprun_tokens = '0': allowed is a whole number of at least 1*"),
-    ("--exprun-tokens=1e6", "*exprun_tokens = '1e6': allowed is*"),
-    ("--exprun-tokens=", "*exprun_tokens = '': allowed is*"),
-    ("--exprun-rule=best", "*exprun_rule = 'best': allowed is two_sigma or tested*"),
-    ("--exprun-mode=fast", "*exprun_mode = 'fast': allowed is run, plan, frozen, refresh*"),
-    ("--exprun-trainer=toy", "*exprun_trainer = 'toy': allowed is module:function*"),
-    ("--exprun-trainer=toy.py:main()", "*exprun_trainer = *allowed is module:function*"),
-    ("--exprun-min-effect=nan", "*exprun_min_effect = 'nan': allowed is*"),
-    ("--exprun-baseline-seeds=4", "*exprun_baseline_seeds = '4': allowed is a whole number of at least 5*"),
-    ("--exprun-args='--a", "*exprun_args = *allowed is*"),
-    ("--exprun-store= ", "*exprun_store = '': allowed is a path*"),
-]
-
-
-@pytest.mark.parametrize(("option", "message"), OPTIONS)
-def test_bad_option_is_a_usage_error_of_one_line(toy_project, option, message):
-    """Exit code 4 with the option, the value and what is allowed."""
-    toy_project.write('@experiment("--rope")\ndef test_rope(): ...')
-    result = toy_project.run(option)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([message])
-
-
 def test_bad_ini_key_is_a_usage_error(toy_project):
     """The same from the ini file."""
     ini = toy_project.pytester.path / "pytest.ini"
@@ -132,91 +278,8 @@ def test_bad_ini_key_is_a_usage_error(toy_project):
     result.stderr.fnmatch_lines(["*exprun_tokens = 'many': allowed is*"])
 
 
-SETUP = [
-    (
-        '@experiment("--ropee")\ndef test_it(): ...',
-        "*experiment it (--ropee): toy:main has no option --ropee; did you mean --rope?*",
-    ),
-    ('@experiment("--shift=much")\ndef test_it(): ...', "*toy:main refuses it: *invalid float value: 'much'*"),
-    ('@experiment("--rope", "--shift")\ndef test_it(): ...', "*toy:main refuses it: *expected one argument*"),
-    ('@experiment("--help")\ndef test_it(): ...', "*toy:main stops at once when given it*"),
-    (
-        '@experiment("--rope", metric="val_los", higher_is_better=False)\ndef test_it(): ...',
-        "*returned no val_los; it returned: val_loss, *",
-    ),
-    (
-        '@experiment("--rope", metric="note", higher_is_better=False)\ndef test_it(): ...',
-        "*note is 'toy', no real number*",
-    ),
-]
-
-
-@pytest.mark.parametrize(("body", "message"), SETUP)
-def test_wrong_flags_are_an_error_of_that_test(toy_project, body, message):
-    """The trainer's own parser is asked; the other tests go on."""
-    toy_project.write(body + '\n\n@experiment("--rope")\ndef test_rope(): ...\n')
-    result = toy_project.run()
-    result.assert_outcomes(errors=1, passed=1)
-    result.stdout.fnmatch_lines([message])
-
-
 def test_wrong_flags_are_found_before_the_first_run(toy_project):
     """A typing error in the last test is said before the first test trains."""
     toy_project.write('@experiment("--rope")\ndef test_a(): ...\n\n@experiment("--ropee")\ndef test_b(): ...\n')
     out = toy_project.run().stdout.str()
     assert out.index("did you mean --rope?") < out.index("seed 42")
-
-
-TRAINERS = [
-    ("import nosuchthing", "*trainer broken:main (exprun_trainer): cannot be imported*No module named 'nosuchthing'*"),
-    ("raise ValueError('two\\nlines')", "*cannot be imported*ValueError: two lines*"),
-    ("def train(argv): ...", "*module broken has no function 'main'; it has: train*"),
-    ("def main(argv): return None", "*seed 42 of no flags: returned None; a mapping of metrics is needed*"),
-    ("def main(argv): return 3.1", "*returned 3.1; a mapping of metrics is needed*"),
-    ("def main(argv): return {'loss': 3.1}", "*returned no val_loss; it returned: loss*"),
-    ("def main(argv): return {'val_loss': True}", "*val_loss is True, no real number*"),
-    ("def main(argv): return {'val_loss': '3.1'}", "*val_loss is '3.1', no real number*"),
-    ("def main(argv): return {'val_loss': None}", "*val_loss is None, no real number*"),
-    ("def main(argv): return {'val_loss': 1j}", "*val_loss is *1j*no real number*"),
-    ("def main(argv): return {3: 1.0}", "*returned the key 3; keys are names of metrics*"),
-    ("def main(argv): return {}", "*returned no val_loss; it returned: nothing*"),
-    ("def main(argv): return {'val_loss': float('nan')}", "*the baseline diverged*"),
-    ("def main(argv): return {'val_loss': 1.0, 'train_tokens': 5}", "*reports train_tokens = 5, asked for 1000000*"),
-    ("def main(argv): raise SystemExit(3)", "*stopped with exit status 3*"),
-    ("def main(argv): raise KeyError('x')", "*seed 42 of no flags: raised KeyError: 'x'*"),
-    ("def main(): ...", "*raised TypeError: main() takes 0 positional arguments but 1 was given*"),
-    (
-        "def main(argv): ...\ndef build_parser(): return 3",
-        "*build_parser() must return an argparse.ArgumentParser, not int*",
-    ),
-    ("def main(argv): ...\ndef build_parser(): 1/0", "*build_parser() failed: ZeroDivisionError: division by zero*"),
-    ("import numpy\ndef main(argv): return {'val_loss': numpy.zeros(2)}", "*val_loss is *no real number*"),
-]
-
-
-@pytest.mark.parametrize(("source", "message"), TRAINERS)
-def test_broken_trainer_is_an_error_of_one_line(toy_project, source, message):
-    """What the trainer did wrong, in the error of the test; never a verdict."""
-    (toy_project.pytester.path / "broken.py").write_text(source + "\n", encoding="utf-8")
-    toy_project.write('@experiment("--rope")\ndef test_rope(): ...')
-    result = toy_project.run("--exprun-trainer=broken:main")
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([message])
-
-
-def test_missing_trainer_is_an_error_of_one_line(toy_project):
-    """A module that is not there is named, with the key to change."""
-    toy_project.write('@experiment("--rope")\ndef test_rope(): ...')
-    result = toy_project.run("--exprun-trainer=nowhere:main")
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*'nowhere' not found in *exprun_trainer*"])
-
-
-def test_unwritable_store_is_found_before_training(toy_project):
-    """A store that cannot be written costs no training."""
-    (toy_project.pytester.path / ".exprun").write_text("a file in the way", encoding="utf-8")
-    toy_project.write('@experiment("--rope")\ndef test_rope(): ...')
-    result = toy_project.run()
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*.exprun*exprun_store*"])
-    assert toy_project.runs == []

@@ -488,7 +488,7 @@ def test_why_after_a_verified_change(exprun, project):
     project.run().assert_outcomes(passed=1)
     assert len(project.seeds()) == 6
     exprun("why")
-    assert "stand; a seed trained again came out the same to the last bit" in exprun.flat()
+    assert "stand, because one trained again came out the same to the last bit" in exprun.flat()
     assert "source toy.py: " in exprun.out
 
 
@@ -557,7 +557,7 @@ def test_why_follows_what_a_run_read(exprun, project):
     assert "nothing changed: 10 seeds stand" in exprun.flat()
     (project.pytester.path / "data.bin").write_bytes(b"2")
     exprun("why")
-    assert "0 seeds stand; read files that changed since" in exprun.flat()
+    assert "no seed stands; files that a run read have changed" in exprun.flat()
     assert "seed 42 does not stand: file data.bin: " in exprun.flat()
 
 

@@ -122,17 +122,18 @@ def _seeds(standing: Standing) -> str:
 
 
 def _standing_lines(standing: Standing) -> Iterator[str]:
+    changes, opened = standing.arm.key.changes(standing.now), standing.stale_seeds
     count = len(standing.runs)
-    seeds = f"{count} seed{'' if count == 1 else 's'} stand{'s' if count == 1 else ''}"
-    changes = standing.arm.key.changes(standing.now)
-    if not changes and not standing.stale_seeds:
-        yield f"  {_seeds(standing)}: nothing changed: {seeds}"
+    stand = {0: "no seed stands", 1: "1 seed stands"}.get(count, f"{count} seeds stand")
+    if not changes and not opened:
+        yield f"  {_seeds(standing)}: nothing changed: {stand}"
         return
-    proof = "a seed trained again came out the same to the last bit" if changes else "read files that changed since"
-    yield f"  {_seeds(standing)}: {seeds}; {proof}"
+    proof = ", because one trained again came out the same to the last bit" if changes and count else ""
+    files = "; files that a run read have changed" if opened else ""
+    yield f"  {_seeds(standing)}: {stand}{proof}{files}"
     yield from (f"    {change_line(*change)}" for change in changes)
-    for seed, opened in standing.stale_seeds.items():
-        yield from (f"    seed {seed} does not stand: {change_line(*change)}" for change in opened)
+    for seed, changed in opened.items():
+        yield from (f"    seed {seed} does not stand: {change_line(*change)}" for change in changed)
 
 
 def _stale_lines(standing: Standing, stale: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ import contextlib
 import difflib
 import importlib
 import io
+import os
 import shlex
 import sys
 import traceback
@@ -21,6 +22,7 @@ from typing import NoReturn, Protocol
 
 from pytest_exprun.conditions import Stopwatch
 from pytest_exprun.errors import TrainerError
+from pytest_exprun.imports import import_closure
 from pytest_exprun.keywords import Keywords, keywords_of
 from pytest_exprun.model import CurvePoint, RunResult, RunSpec
 from pytest_exprun.progress import ProgressTee
@@ -79,7 +81,8 @@ class CallableTrainer:
         """
         if self._loaded is None:
             module_name, _, function_name = self.entry_point.partition(":")
-            with importable_from(self._root):
+            with at_root(self._root):
+                forget_modules(module_name, self._root)
                 try:
                     module = importlib.import_module(module_name)
                 except (Exception, SystemExit) as error:
@@ -138,7 +141,7 @@ class CallableTrainer:
             on_point(point)
 
         stopwatch = Stopwatch()
-        with importable_from(self._root), contextlib.redirect_stdout(ProgressTee(sys.stdout, heard)):
+        with at_root(self._root), contextlib.redirect_stdout(ProgressTee(sys.stdout, heard)):
             try:
                 if keywords is None:
                     returned = function(spec.argv(str(output_dir)))
@@ -203,15 +206,26 @@ class CallableTrainer:
 
 
 @contextlib.contextmanager
-def importable_from(root: Path) -> Iterator[None]:
-    """Put the root directory first on the import path, as `python train.py` there would, and leave the path as found."""
-    before = list(sys.path)
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
+def at_root(root: Path) -> Iterator[None]:
+    """Work in the root directory with it first on the import path, as `python train.py` there would; leave both as found.
+
+    Wherever pytest was started, a relative path then names the same file, and no folder of tests can shadow a module of the trainer.
+    """
+    path, directory = list(sys.path), Path.cwd()
+    sys.path[:] = [str(root), *(entry for entry in path if entry != str(root))]
+    os.chdir(root)
     try:
         yield
     finally:
-        sys.path[:] = before
+        os.chdir(directory)
+        sys.path[:] = path
+
+
+def forget_modules(module_name: str, root: Path) -> None:
+    """Drop what this process has imported of the trainer so far: an earlier session, or an edit since, may have left other code there."""
+    for path, name in import_closure(module_name, [str(root), *sys.path]).names.items():
+        if path.suffix == ".py" and name in sys.modules:
+            del sys.modules[name]
 
 
 def describe(error: BaseException) -> str:

@@ -141,6 +141,49 @@ def test_a_file_that_a_run_reads_joins_the_key(toy_project):
     result.stdout.fnmatch_lines(["*noise.txt changed since its run read it*"])
 
 
+def test_relative_paths_start_at_the_root_wherever_pytest_was_started(toy_project):
+    """The same project gives the same runs from a subdirectory: a run works in the root directory, and pytest stays where it was."""
+    (toy_project.pytester.path / "noise.txt").write_text("0", encoding="utf-8")
+    edit(toy_project, "    time.sleep(args.slow)", "    args.shift += float(Path('noise' + '.txt').read_text())")
+    toy_project.write(ROPE + "    import os; assert os.path.basename(os.getcwd()) == 'elsewhere'\n")
+    elsewhere = toy_project.pytester.path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "noise.txt").write_text("99", encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "../experiments", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout
+    assert "1.99" in toy_project.report("baseline_variance_1M.md")
+
+
+def test_a_second_session_in_one_process_runs_the_new_code(toy_project):
+    """pytest.main() twice, as in a notebook, with an edit between: the runs are those of the edited code, and shadows do not count."""
+    toy_project.write(ROPE)
+    (toy_project.pytester.path / "experiments" / "toy.py").write_text(
+        "raise RuntimeError('a shadow')", encoding="utf-8"
+    )
+    script = toy_project.pytester.path / "notebook.py"
+    script.write_text(
+        "import pathlib, sys, pytest\n"
+        "sys.path[:0] = ['experiments', '.']\n"
+        "assert pytest.main(['experiments', '-q', '-p', 'no:cacheprovider']) == 0\n"
+        "toy = pathlib.Path('toy.py')\n"
+        "toy.write_text(toy.read_text().replace('loss = 2.0 +', 'loss = 2.5 +'))\n"
+        "assert pytest.main(['experiments', '-q', '-p', 'no:cacheprovider', '--exprun-stale=retrain']) == 0\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=toy_project.pytester.path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(toy_project.runs) == 16
+    assert "2.50" in toy_project.report("baseline_variance_1M.md")
+
+
 def start(toy_project, *args: str) -> subprocess.Popen[str]:
     """Start a session in the background."""
     command = [sys.executable, "-m", "pytest", "experiments", "-p", "no:cacheprovider", *args]

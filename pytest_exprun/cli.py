@@ -71,6 +71,12 @@ def build_parser() -> argparse.ArgumentParser:
         "-k", metavar="EXPRESSION", help="only arms whose flags match, as with pytest's -k: 'rope and not base'"
     )
 
+    from pytest_exprun.commands import init
+
+    init.add_arguments(
+        _add(commands, "init", "ini keys and a first experiment for the training script in this folder", settings=())
+    )
+
     audit = _add(commands, "audit", "train one random stored run again: it must come back bit for bit")
     audit.add_argument("--seed", type=int, help="audit this seed (default: a random one)")
     audit.add_argument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import math
 import os
 import shlex
@@ -10,6 +11,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 
 from pytest_exprun.conditions import Stopwatch
@@ -17,8 +19,10 @@ from pytest_exprun.errors import TrainerError
 from pytest_exprun.metrics_files import LIGHTNING, Stamps, read_written, stamps
 from pytest_exprun.model import CurvePoint, RunResult, RunSpec, option_name
 from pytest_exprun.output_metrics import OutputMetrics, UnreadableOutput
+from pytest_exprun.programs import Program
 from pytest_exprun.results import Metrics, Notes, check_tokens, sort_returned, status_of
 from pytest_exprun.run_log import RunLog
+from pytest_exprun.script_options import Script, read_script
 from pytest_exprun.settings import Settings
 from pytest_exprun.supervision import Ended, supervise
 from pytest_exprun.templates import FLAGS, fill, placeholders, values_of
@@ -40,14 +44,35 @@ class CommandTrainer:
         self._metrics_file = settings.metrics_file or (LIGHTNING if lightning else "")
 
     def rejects(self, spec: RunSpec) -> str | None:
-        """Return why a run's flags cannot work: they set what the command sets for every run."""
+        """Return why a run's flags cannot work: they set what the command sets for every run, or the script has no such option."""
         own = {
             option_name(word): word for word in self._settings.command if word.startswith("--") and placeholders(word)
         }
         for flag in (*spec.common_args, *spec.variant.flags):
             if flag.startswith("--") and option_name(flag) in own:
                 return f"{flag.partition('=')[0]} is reserved: exprun_command sets it by {own[option_name(flag)]}"
+            if flag.startswith("--") and (unknown := self._unknown(flag)):
+                return unknown
         return None
+
+    def _unknown(self, flag: str) -> str | None:
+        """Say that the script has no such option, where its source leaves no doubt; nothing is run to find out."""
+        script = self._script
+        name = flag[2:].partition("=")[0].replace("-", "_")
+        if script is None or not script.complete or name in script.options:
+            return None
+        if name.startswith("no_") and "BooleanOptionalAction" in script.text:
+            return None
+        if any(each.startswith(name) for each in script.options):
+            return None  # argparse takes an abbreviation
+        close = difflib.get_close_matches(name, script.options, n=1)
+        hint = f"; did you mean --{script.options[close[0]].name}?" if close else ""
+        return f"{shlex.join(self._settings.command)} has no option {flag.partition('=')[0]}{hint}"
+
+    @cached_property
+    def _script(self) -> Script | None:
+        scripts = Program.of(self._settings).scripts
+        return read_script(scripts[0]) if scripts and scripts[0].suffix == ".py" else None
 
     def run(self, spec: RunSpec, output_dir: Path, on_point: OnPoint) -> RunResult:
         """Run the command; `on_point` hears each line with a metric, and may raise to end it.

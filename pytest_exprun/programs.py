@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -154,21 +154,20 @@ def components(settings: Settings) -> dict[str, str]:
         # Records are committed, and a value may be a secret.
         shown = value if placeholders(value) else hashlib.sha256(value.encode()).hexdigest()
         found[f"environment {name} (exprun_env)"] = shown
-    interpreter = _interpreter(settings.command)
+    interpreter = _interpreter(settings)
     if interpreter is not None:
         found["interpreter"] = interpreter
     return found
 
 
-def _interpreter(command: Sequence[str]) -> str | None:
+def _interpreter(settings: Settings) -> str | None:
     """Tell what is installed beside a Python that the command names by path, if that is another one than this session's."""
-    python = next(
-        (Path(word).expanduser() for word in command if os.sep in word and _PYTHON.fullmatch(Path(word).name)), None
-    )
+    named = [word for word in settings.command if os.sep in word and _PYTHON.fullmatch(Path(word).name)]
+    python = settings.path("cwd") / Path(named[0]).expanduser() if named else None
     if python is None or python.absolute().parent.resolve() == Path(sys.executable).parent.resolve():
         return None
     prefix = python.absolute().parent.parent
     installed = sorted(path.name for path in prefix.glob("lib/python*/site-packages/*.dist-info"))
-    settings = prefix / "pyvenv.cfg"
-    text = settings.read_text(encoding="utf-8", errors="replace") if settings.is_file() else ""
-    return hashlib.sha256("\n".join([str(python), text, *installed]).encode()).hexdigest()
+    venv = prefix / "pyvenv.cfg"
+    text = venv.read_text(encoding="utf-8", errors="replace") if venv.is_file() else ""
+    return hashlib.sha256("\n".join([named[0], text, *installed]).encode()).hexdigest()

@@ -1,0 +1,524 @@
+"""Training scripts as they are: what a command is given, how its output and its end are read, and what of it is in the key."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from pytest_exprun.command import SHOWN_BYTES, CommandTrainer
+from pytest_exprun.errors import SettingsError, TrainerError
+from pytest_exprun.fingerprint import Fingerprinter
+from pytest_exprun.model import Budget, RunSpec, Variant
+from pytest_exprun.programs import Program
+from pytest_exprun.run_log import LIMIT, TAIL
+from pytest_exprun.settings import Settings
+
+SCRIPT = """
+import os, signal, subprocess, sys, time
+seed, out = int(sys.argv[1]), sys.argv[2]
+flags = sys.argv[3:]
+"""
+COMMAND = "python train.py {seed} {output_dir} {flags}"
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """Return a function that writes the script's body and makes a trainer and an output folder for it."""
+
+    def make(body: str, command: str = COMMAND, **options: str) -> tuple[CommandTrainer, Path]:
+        (tmp_path / "train.py").write_text(SCRIPT + body, encoding="utf-8")
+        out = tmp_path / "checkpoints" / f"run{len(list(tmp_path.iterdir()))}"
+        out.mkdir(parents=True, exist_ok=True)
+        given = {"budget": "2 steps", **options, "command": command}
+        return CommandTrainer(Settings.read(given, tmp_path)), out
+
+    return make
+
+
+def spec(*flags: str, seed: int = 42, budget: Budget | None = None) -> RunSpec:
+    """Return a run of two steps."""
+    return RunSpec(Variant(flags), seed, budget or Budget(2, "steps"))
+
+
+def ignore(_point):
+    """Hear nothing."""
+
+
+def failure(lab, body: str, *flags: str, **options: str) -> str:
+    """Return the message of a run that cannot be trusted."""
+    trainer, out = lab(body, **options)
+    with pytest.raises(TrainerError) as error:
+        trainer.run(spec(*flags), out, ignore)
+    return str(error.value)
+
+
+# The command line.
+
+
+def test_the_script_gets_its_seed_its_folder_and_the_flags(lab):
+    """Flags take the place of {flags}, word by word, unread by any shell."""
+    trainer, out = lab("print('val_loss:', seed / 10); open(out + '/argv', 'w').write('|'.join(flags))")
+    result = trainer.run(spec("--rope", "--name=a b; $HOME *"), out, ignore)
+    assert result.metrics == {"val_loss": 4.2}
+    assert (out / "argv").read_text() == "--rope|--name=a b; $HOME *"
+    assert result.status == "finished"
+    assert result.provenance["command"].startswith("python train.py 42 checkpoints/again --rope '--name=a b;")
+
+
+def test_the_environment_has_the_seed_and_the_programs_beside_this_python(lab):
+    """exprun_env is filled in for each run; python is this session's; pytest's own variables stay away."""
+    body = "print('val_loss:', os.environ['SEED']); print(sys.executable); print('PYTEST_CURRENT_TEST' in os.environ)"
+    trainer, out = lab(body, command="python train.py 0 {output_dir} {flags}", env="SEED={seed} OTHER={{x}}")
+    heard: list[object] = []
+    result = trainer.run(spec(seed=137), out, heard.append)
+    assert result.metrics == {"val_loss": 137}
+    assert result.provenance["command"].startswith("env SEED=137 python train.py")
+
+
+def test_the_budget_reaches_the_script_in_its_own_unit(lab):
+    """Tokens become steps, rounded up; steps become tokens; seconds stay seconds."""
+    body = "print('val_loss:', flags[0])"
+    for unit, budget, asked in (
+        ("{steps}", Budget(1000, "tokens"), 4),
+        ("{train_tokens}", Budget(1000, "tokens"), 1000),
+        ("{train_tokens}", Budget(3, "steps"), 900),
+    ):
+        trainer, out = lab(
+            body, command=f"{COMMAND[:-8]} {unit} {{flags}}", tokens_per_step="300", budget=f"9 {budget.unit}"
+        )
+        assert trainer.run(spec(budget=budget), out, ignore).metrics == {"val_loss": asked}
+
+
+def test_a_script_that_keeps_another_budget_is_refused(lab):
+    """`train_tokens` in the output must be what was asked for."""
+    trainer, out = lab(
+        "print('Step 1 | val_loss: 1.5 | train_tokens: 999')",
+        command="python train.py {seed} {output_dir} {train_tokens} {flags}",
+        budget="1000 tokens",
+    )
+    with pytest.raises(TrainerError, match="reports train_tokens = 999, asked for 1000"):
+        trainer.run(spec(budget=Budget(1000)), out, ignore)
+
+
+def test_options_of_the_command_are_reserved(lab):
+    """A flag cannot set again what the command sets for every run."""
+    trainer, _ = lab("", command="python train.py --my_seed={seed} --out-dir={output_dir} {flags}")
+    assert "--my-seed is reserved" in (trainer.rejects(spec("--my-seed=3")) or "")
+    assert "--out_dir is reserved" in (trainer.rejects(spec("--out_dir=x")) or "")
+    assert trainer.rejects(spec("--rope")) is None
+
+
+PARSER = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--rope", action="store_true")
+parser.add_argument("--lr", "--learning-rate", type=float)
+"""
+
+
+def test_an_unknown_flag_is_found_before_the_first_run(lab):
+    """Options are read from the script's source; where that may not show all of them, nothing is refused."""
+    trainer, _ = lab(PARSER + "args = parser.parse_args(flags)")
+    assert trainer.rejects(spec("--rope", "--learning_rate=3", "--ro")) is None
+    assert (trainer.rejects(spec("--ropee")) or "").endswith("has no option --ropee; did you mean --rope?")
+    for unsure in ("args, rest = parser.parse_known_args(flags)", "add_more(parser)", "parser.add_argument(name)"):
+        assert lab(PARSER + unsure)[0].rejects(spec("--ropee")) is None
+
+
+WRONG = [
+    (
+        {"command": "python train.py {output_dir} {flags}"},
+        r"no \{seed\}.*exprun_env = SEED=\{seed\}.*torch.manual_seed",
+    ),
+    ({"command": "python train.py {seed} {flags}"}, r"no \{output_dir\}.*--out_dir=\{output_dir\}"),
+    ({"command": "python train.py {seed} {output_dir}"}, r"\{flags\} must be there as a word of its own"),
+    ({"command": "python train.py {seed} {output_dir} x{flags}"}, r"\{flags\} must be there as a word of its own"),
+    ({"command": COMMAND + " {sed}"}, r"\{sed\} is no placeholder: there are \{seed\}"),
+    ({"command": COMMAND + " {seed"}, "allowed is a command with"),
+    ({"command": COMMAND + " '"}, "No closing quotation"),
+    ({"command": COMMAND, "budget": ""}, r"neither \{train_tokens\} nor \{steps\}.*exprun_budget = 2000 steps"),
+    ({"command": COMMAND + " {steps}", "budget": "", "tokens": "1000"}, "exprun_tokens_per_step is not set"),
+    ({"command": COMMAND + " {seconds}"}, r"\{seconds\} is unknown where exprun_budget is an amount of steps"),
+    ({"command": COMMAND, "budget": "5 minutes"}, "allowed is an amount and its unit"),
+    ({"command": COMMAND, "budget": "0 steps"}, "allowed is an amount and its unit"),
+    ({"command": COMMAND, "tokens": "5"}, "exprun_tokens and exprun_budget both"),
+    ({"command": COMMAND, "trainer": "train:main"}, "exprun_trainer = train:main and exprun_command both"),
+    ({"command": "", "trainer": ""}, "nothing says what to train"),
+    ({"command": "", "env": "A=1"}, "exprun_env is about the training command"),
+    ({"command": COMMAND, "env": "A"}, "'A' is no NAME=value"),
+    ({"command": COMMAND, "pattern": "loss ([0-9.]+)"}, "it has no named group"),
+    ({"command": COMMAND, "pattern": "loss (?P<loss>[0-9.]+)"}, "no group for the metric that decides, val_loss"),
+    ({"command": COMMAND, "pattern": "loss (?P<val_loss>[0-9"}, "no regular expression: "),
+    ({"command": COMMAND, "log_format": "nano"}, "allowed is auto, protocol, nanogpt"),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), WRONG)
+def test_a_command_that_cannot_work_is_refused_at_the_start(tmp_path, given, message):
+    """One line says what is missing and what to write."""
+    with pytest.raises(SettingsError, match=message) as error:
+        Settings.read({"budget": "2 steps"} | given, tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_settings_of_a_command_survive_the_way_to_another_process(tmp_path):
+    """`to_json` and `from_json` keep command and budget."""
+    settings = Settings.read({"budget": "30 seconds", "command": COMMAND, "env": "A={seed}"}, tmp_path)
+    assert Settings.from_json(settings.to_json(), tmp_path) == settings
+
+
+# Output and end.
+
+
+def test_both_streams_are_heard_in_whole_lines(lab):
+    """A progress bar on standard error does not tear a line of standard output; each point is heard as it is printed."""
+    trainer, out = lab(
+        """
+for step in range(3):
+    sys.stderr.write(f"\\r{step} / 3 it"); sys.stderr.flush()
+    sys.stdout.write(f"step {step}: train loss 1.0, "); sys.stdout.flush()
+    sys.stderr.write("\\r100%|####"); sys.stderr.flush()
+    sys.stdout.write(f"val loss {2 - step / 4}\\n"); sys.stdout.flush()
+"""
+    )
+    points = []
+    result = trainer.run(spec(), out, points.append)
+    assert [point.step for point in points] == [0, 1, 2]
+    assert result.metrics == {"train_loss": 1.0, "val_loss": 1.5}
+    assert result.curve == tuple(points)
+
+
+def test_a_last_line_without_end_is_read(lab):
+    """The output may stop without a newline; a carriage return ends a line too."""
+    trainer, out = lab("sys.stdout.write('  5%|#\\rval_loss: 1.5\\rval_loss: 1.25')")
+    assert trainer.run(spec(), out, ignore).metrics == {"val_loss": 1.25}
+
+
+def test_a_nan_is_a_diverged_run(lab):
+    """A loss that is not finite is None, and the run diverged."""
+    trainer, out = lab("print('val_loss: 1.5'); print('val_loss: nan')")
+    result = trainer.run(spec(), out, ignore)
+    assert (result.status, result.metrics) == ("diverged", {"val_loss": None})
+
+
+def test_a_failed_command_is_named_with_its_status_and_its_last_lines(lab):
+    """The message has command, seed, flags, exit status, the end of the output and where all of it is; the log is there."""
+    message = failure(lab, "print('val_loss: 1.5'); print('boom', file=sys.stderr); sys.exit(3)", "--rope")
+    first, *rest = message.splitlines()
+    assert first == (
+        "command python train.py '{seed}' '{output_dir}' '{flags}' (exprun_command): seed 42 of --rope: ended with exit status 3"
+    )
+    assert {"  boom", "  val_loss: 1.5"} <= set(rest)
+    log = Path(rest[-1].removeprefix("all of it: "))
+    assert log.parent.name == "logs"
+    assert set(log.read_text().split("\n")) >= {"boom", "val_loss: 1.5"}
+
+
+def test_a_traceback_and_a_kill_are_told_apart(lab):
+    """An exception ends with status 1 and its traceback; a signal is named."""
+    assert "ended with exit status 1" in failure(lab, "raise ValueError('bad shape')")
+    assert "ValueError: bad shape" in failure(lab, "raise ValueError('bad shape')")
+    assert "was killed by SIGKILL" in failure(lab, "os.kill(os.getpid(), signal.SIGKILL)")
+
+
+def test_a_silent_script_is_told_what_to_print(lab):
+    """Exit status 0 and no loss: the message says what to print or set."""
+    message = failure(lab, "print('hello')")
+    assert "printed no val_loss in a known format. Print lines like 'Step 100 | val_loss: 2.3456'" in message
+    assert "exprun_pattern" in message
+
+
+def test_logs_of_finished_runs_go(lab, tmp_path):
+    """Only the log of a run that failed is kept."""
+    trainer, out = lab("print('val_loss: 1.5')")
+    trainer.run(spec(), out, ignore)
+    assert not list((tmp_path / ".exprun" / "logs").glob("*.log"))
+
+
+def test_a_program_that_is_not_there(lab, tmp_path):
+    """The program and where it was looked for are named, and so is a folder that is not there."""
+    assert "there is no program nosuchprogram" in failure(lab, "", command="nosuchprogram {seed} {output_dir} {flags}")
+    assert "cannot be started in" in failure(lab, "", cwd="nowhere")
+    assert tmp_path.exists()
+
+
+def test_a_command_past_its_time_limit_is_ended(lab):
+    """exprun_timeout ends it, also where it sleeps; the message says so."""
+    started = time.monotonic()
+    message = failure(lab, "print('val_loss: 1.5', flush=True); time.sleep(600)", timeout="0.5")
+    assert "ran longer than exprun_timeout = 0.5 s" in message
+    assert time.monotonic() - started < 60
+
+
+def alive(pid: int) -> bool:
+    """Whether a process lives, zombies not counted."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+LEAVES = """
+detached = flags == ["--detached"]
+code = "import time; print('alive', flush=True); time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-S", "-c", code], start_new_session=detached)
+open("child", "w").write(str(child.pid))
+time.sleep(0.2)
+print("val_loss: 1.5", flush=True)
+"""
+
+
+@pytest.mark.parametrize("flag", ["--same", "--detached"])
+def test_processes_left_behind_are_ended(lab, tmp_path, flag):
+    """A child that outlives the command and holds its output open neither hangs the run nor lives on, in a session of its own or not."""
+    trainer, out = lab(LEAVES)
+    result = trainer.run(spec(flag), out, ignore)
+    assert result.notes == {"processes_left_behind": 1}
+    assert not alive(int((tmp_path / "child").read_text()))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_what_a_listener_raises_ends_the_command(lab, tmp_path, error):
+    """Ctrl-C reaches the script and everything it started; so does a verification that sees a difference."""
+    body = (
+        LEAVES
+        + """
+def told(number, frame):
+    open("told", "w").write(str(number)); sys.exit(0)
+signal.signal(signal.SIGINT, told); signal.signal(signal.SIGTERM, told)
+print("step 1: train loss 1.0, val loss 1.5", flush=True)
+time.sleep(600)
+"""
+    )
+    trainer, out = lab(body.replace('print("val_loss: 1.5", flush=True)', ""))
+
+    def stop(_point):
+        raise error
+
+    with pytest.raises(error):
+        trainer.run(spec(), out, stop)
+    assert (tmp_path / "told").read_text() == str(int(signal.SIGINT if error is KeyboardInterrupt else signal.SIGTERM))
+    assert not alive(int((tmp_path / "child").read_text()))
+
+
+def test_very_much_output_is_heard_with_bounded_memory_and_log(lab):
+    """Twenty megabytes, one line of them without end, leave a small log and a small part on standard output; the loss is found."""
+    message = failure(
+        lab,
+        "sys.stdout.write('x' * 3_000_000 + '\\n')\nfor _ in range(17): sys.stdout.write('noise of a script\\n' * 58_000)\n"
+        "print('val_loss: 1.5'); sys.exit(3)",
+    )
+    log = Path(message.splitlines()[-1].removeprefix("all of it: "))
+    assert log.stat().st_size < LIMIT + TAIL + 1000
+    assert log.read_text().endswith("val_loss: 1.5\n")
+
+
+def test_only_the_beginning_of_the_output_is_shown(lab, capsys):
+    """What pytest captures is bounded too."""
+    trainer, out = lab("for _ in range(30_000): print('noise of a script')\nprint('val_loss: 1.5')")
+    assert trainer.run(spec(), out, ignore).metrics == {"val_loss": 1.5}
+    shown = capsys.readouterr().out
+    assert len(shown) < SHOWN_BYTES + 200
+    assert shown.endswith("[the rest of the output is not shown]\n")
+
+
+def test_cpu_time_is_the_childs(lab):
+    """cpu_time counts what the command and its own children used."""
+    body = "until = time.process_time() + 0.3\nwhile time.process_time() < until: pass\nprint('val_loss: 1.5')"
+    trainer, out = lab(body)
+    assert trainer.run(spec(), out, ignore).provenance["cpu_time"] >= 0.3
+
+
+# Metrics files.
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("m.json", '{"val_loss": 1.5, "acc": 0.25, "note": "x"}', {"val_loss": 1.5, "acc": 0.25}),
+        ("m.json", '[{"val_loss": 2.5}, {"val_loss": 1.5}]', {"val_loss": 1.5}),
+        ("m.json", '{"val_loss": NaN}', {"val_loss": None}),
+        ("m.jsonl", '{"val_loss": 2.5}\n{"lr": 0.5}\n{"val_loss": 1.5}\n', {"val_loss": 1.5, "lr": 0.5}),
+        (
+            "m.csv",
+            "epoch,step,train_loss,val_loss\n0,1,2.5,\n0,2,,1.5\n",
+            {"epoch": 0, "step": 2, "train_loss": 2.5, "val_loss": 1.5},
+        ),
+    ],
+)
+def test_metrics_files(lab, name, content, expected):
+    """JSON, JSON lines and CSV: the last value of each metric counts."""
+    trainer, out = lab(f"open(out + '/{name}', 'w').write({content!r})", metrics_file=f"{{output_dir}}/{name}")
+    assert trainer.run(spec(), out, ignore).metrics == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("m.json", '{"val_loss": 1.5, "val_loss": 2.5}', "val_loss is there twice"),
+        ("m.json", '{"val_loss": 1.', "cannot be read"),
+        ("m.json", "[1.5]", "an object of metrics is needed, found 1.5"),
+        ("m.csv", "step,val_loss\n1,1.5\n2,1.", "it ends within a line"),
+        ("m.csv", "step,val_loss\n1,1.5,7\n", "a row of 3 cells below a header of 2"),
+        ("m.csv", "step,val_loss\n", "no row of numbers"),
+        ("m.txt", "1.5", "allowed are .json, .jsonl, .csv"),
+        ("other.json", "{}", "wrote none, or left the one of an earlier run as it was"),
+    ],
+)
+def test_metrics_files_that_prove_nothing(lab, name, content, message):
+    """A torn, doubtful or missing file is an error that names it."""
+    wanted = "m.json" if name == "other.json" else name
+    found = failure(lab, f"open(out + '/{name}', 'w').write({content!r})", metrics_file=f"{{output_dir}}/{wanted}")
+    assert message in found
+
+
+def test_a_metrics_file_of_an_earlier_run_is_no_result(lab, tmp_path):
+    """A file outside the run's folder counts only if this run wrote it."""
+    (tmp_path / "results.json").write_text('{"val_loss": 9.5}')
+    assert "wrote none, or left the one of an earlier run" in failure(lab, "", metrics_file="results.json")
+
+
+def test_lightnings_table_is_found_below_the_output_folder(lab):
+    """exprun_log_format = lightning looks for metrics.csv wherever CSVLogger put it."""
+    table = "open(out + '/lightning_logs/version_0/metrics.csv', 'w').write('step,val_loss\\n1,1.5\\n')"
+    body = f"os.makedirs(out + '/lightning_logs/version_0')\n{table}"
+    trainer, out = lab(body, log_format="lightning")
+    assert trainer.run(spec(), out, ignore).metrics == {"step": 1, "val_loss": 1.5}
+
+
+# The key.
+
+
+def key_of(root: Path, command: str = COMMAND, **options: str):
+    """Return the key of a baseline run."""
+    settings = Settings.read({"budget": "2 steps", "command": command, **options}, root)
+    return Fingerprinter(settings).key(Variant(), settings.budget)
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Return a folder with a script that imports a module, in a folder of its own."""
+    (tmp_path / "src" / "lab").mkdir(parents=True)
+    (tmp_path / "src" / "train.py").write_text("import model\nprint(model.LOSS)\n")
+    (tmp_path / "src" / "model.py").write_text("LOSS = 1\n")
+    (tmp_path / "src" / "lab" / "__init__.py").write_text("")
+    (tmp_path / "src" / "lab" / "__main__.py").write_text("from lab import net\n")
+    (tmp_path / "src" / "lab" / "net.py").write_text("LOSS = 1\n")
+    (tmp_path / "run.sh").write_text("exec python src/train.py $@\n")
+    (tmp_path / "cfg.yaml").write_text("lr: 1\n")
+    return tmp_path
+
+
+TAIL_WORDS = "{seed} {output_dir} {flags}"
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "edited"),
+    [
+        (f"python src/train.py {TAIL_WORDS}", {}, "src/model.py"),
+        (f"python -u train.py {TAIL_WORDS}", {"cwd": "src"}, "src/model.py"),
+        (f"torchrun --nproc_per_node=2 src/train.py {TAIL_WORDS}", {}, "src/model.py"),
+        (f"accelerate launch --num_processes 1 src/train.py {TAIL_WORDS}", {}, "src/model.py"),
+        (f"python -m torch.distributed.run --nproc_per_node=2 src/train.py {TAIL_WORDS}", {}, "src/model.py"),
+        (f"python -m lab {TAIL_WORDS}", {"cwd": "src"}, "src/lab/net.py"),
+        (f"python -m lab {TAIL_WORDS}", {"env": "PYTHONPATH=src"}, "src/lab/net.py"),
+        (f"torchrun -m lab.net {TAIL_WORDS}", {"cwd": "src"}, "src/lab/net.py"),
+        (f"bash run.sh {TAIL_WORDS}", {}, "src/model.py"),
+        (f"bash run.sh {TAIL_WORDS}", {}, "run.sh"),
+        (f"python src/train.py cfg.yaml {TAIL_WORDS}", {}, "cfg.yaml"),
+        (f"python src/train.py --config=cfg.yaml {TAIL_WORDS}", {}, "cfg.yaml"),
+        (f"nosuchtool {TAIL_WORDS}", {"inputs": "src"}, "src/model.py"),
+    ],
+)
+def test_a_change_in_what_the_command_runs_changes_the_key(project, command, options, edited):
+    """Script, module, launcher, shell script and configuration files are followed to what they import."""
+    before = key_of(project, command, **options)
+    assert key_of(project, command, **options) == before
+    path = project / edited
+    path.write_text(path.read_text().replace("1", "2").replace("exec", "exec  "))
+    assert key_of(project, command, **options) != before
+
+
+@pytest.mark.parametrize(
+    ("changed", "component"),
+    [
+        ({"command": f"python src/train.py --fast {TAIL_WORDS}"}, "command"),
+        ({"env": "MODE=b"}, "environment MODE (exprun_env)"),
+        ({"pattern": "(?P<val_loss>.)"}, "metrics from"),
+        ({"log_format": "nanogpt"}, "metrics from"),
+        ({"metrics_file": "x.json"}, "metrics from"),
+        ({"tokens_per_step": "7"}, "tokens per step"),
+        ({"budget": "3 steps"}, "budget"),
+    ],
+)
+def test_everything_that_is_said_of_a_command_is_in_the_key(project, changed, component):
+    """Template, environment, pattern, format, file, budget: another one is another run."""
+    usual = {"command": f"python src/train.py {TAIL_WORDS}", "env": "MODE=a"}
+    assert component in {name for name, _, _ in key_of(project, **usual).changes(key_of(project, **(usual | changed)))}
+
+
+def test_values_of_the_environment_are_hidden_in_the_key(project):
+    """Records are committed: a value given in exprun_env may be a secret."""
+    assert "hunter2" not in repr(key_of(project, f"python src/train.py {TAIL_WORDS}", env="TOKEN=hunter2").components)
+
+
+def test_another_python_is_another_key(project):
+    """A Python named by path brings what is installed beside it into the key."""
+    site = project / "venv" / "lib" / "python3.12" / "site-packages"
+    (site / "torch-2.0.dist-info").mkdir(parents=True)
+    command = f"venv/bin/python src/train.py {TAIL_WORDS}"
+    before = key_of(project, command)
+    (site / "torch-2.1.dist-info").mkdir()
+    assert [name for name, _, _ in before.changes(key_of(project, command))] == ["interpreter"]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (f"python nosuch.py {TAIL_WORDS}", "there is no script nosuch.py"),
+        (f"python -m nosuchmodule {TAIL_WORDS}", "module nosuchmodule not found"),
+        (f"nosuchtool {TAIL_WORDS}", "no script and no module to be seen in it.*exprun_inputs"),
+        (f"bash nosuch.sh {TAIL_WORDS}", "no script and no module to be seen in it"),
+    ],
+)
+def test_a_command_whose_program_cannot_be_seen_is_refused(project, command, message):
+    """A change of unseen sources would go unnoticed: the key is refused before anything is trained."""
+    with pytest.raises(SettingsError, match=message):
+        key_of(project, command)
+
+
+def test_installed_scripts_are_followed_to_their_module(project):
+    """A console script stands for the module that its entry point names."""
+    assert Program.of(Settings.read({"budget": "2 steps", "command": f"pytest {TAIL_WORDS}"}, project)).module in {
+        "pytest",
+        "_pytest.config",
+    }
+    assert Program.of(Settings.read({"budget": "2 steps", "command": f"torchrun {TAIL_WORDS}"}, project)).module is None
+
+
+# From end to end.
+
+
+def test_a_command_from_flag_to_verdict(pytester):
+    """Five and three runs, a verdict, a report with a command that can be typed; the second session trains nothing."""
+    body = """
+import random
+open("runs", "a").write("x")
+loss = 2 + random.Random(seed).gauss(0, 0.01) - 0.5 * ("--rope" in flags)
+print(f"step 1: train loss 1.0, val loss {loss:.4f}")
+"""
+    (pytester.path / "train.py").write_text(SCRIPT + body, encoding="utf-8")
+    pytester.makeini(f"[pytest]\nexprun_command = {COMMAND}\nexprun_budget = 2 steps\nexprun_plots = off\n")
+    pytester.makepyfile(
+        test_it="from pytest_exprun import experiment\n@experiment('--rope', gate='winner')\ndef test_rope(): ..."
+    )
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1)
+    assert (pytester.path / "runs").read_text() == "x" * 8
+    report = (pytester.path / "docs/research/experiment_rope_2-steps.md").read_text()
+    assert "\npython train.py 42 checkpoints/again --rope\n" in report
+    pytester.runpytest_inprocess("-p", "no:cacheprovider", "--exprun-mode=frozen").assert_outcomes(passed=1)
+    assert (pytester.path / "runs").read_text() == "x" * 8

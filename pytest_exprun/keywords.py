@@ -5,6 +5,7 @@ Whether a function takes keywords or an argv list is decided by its signature; h
 
 from __future__ import annotations
 
+import collections.abc
 import difflib
 import enum
 import inspect
@@ -17,7 +18,7 @@ from typing import Any
 from pytest_exprun.errors import TrainerError
 from pytest_exprun.model import RunSpec
 
-_SEQUENCES = (list, tuple, Sequence, set, frozenset)
+_SEQUENCES = (list, tuple, collections.abc.Sequence, set, frozenset)
 _WORDS: Mapping[Any, Mapping[str, Any]] = {
     bool: {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False},
     type(None): {"none": None},
@@ -135,11 +136,14 @@ def _options(tokens: Sequence[str]) -> list[tuple[str, list[str]]]:
 
 def _read(texts: Sequence[str], kind: Any) -> Any:
     """Read an option's texts as a type. A ValueError says that they are none of it."""
+    if type(None) in typing.get_args(kind):
+        # `list[int] | None` takes a list.
+        kind = next((each for each in typing.get_args(kind) if typing.get_origin(each) in _SEQUENCES), kind)
     origin = typing.get_origin(kind)
     if origin in _SEQUENCES or kind in _SEQUENCES:
         inner = (typing.get_args(kind) or (_ABSENT,))[0]
         values = [_read([each], inner) for each in texts]
-        return values if (origin or kind) is Sequence else (origin or kind)(values)
+        return values if (origin or kind) is collections.abc.Sequence else (origin or kind)(values)
     if not texts:
         if kind in (bool, _ABSENT, Any) or bool in typing.get_args(kind):
             return True

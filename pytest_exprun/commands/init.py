@@ -219,8 +219,9 @@ def _write_test(path: Path, flag: str, name: str) -> bool:
     if path.exists():
         return False
     path.parent.mkdir(exist_ok=True)
+    question = f"What do you expect of {flag}, and why? Write it here before the run: the report quotes it."
     path.write_text(
-        f'"""What do you expect of {flag}, and why? Write it here before the run: the report quotes it."""\n\nfrom pytest_exprun import experiment\n\n\n'
+        f'"""{question}"""\n\nfrom pytest_exprun import experiment\n\n\n'
         f'@experiment("{flag}")\ndef test_{name}(comparison):\n    assert comparison.not_loser\n',
         encoding="utf-8",
     )

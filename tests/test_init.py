@@ -1,0 +1,196 @@
+"""`exprun init`: from a script to the first plan."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pytest_exprun.cli import main
+from pytest_exprun.project import find_project
+from pytest_exprun.script_options import read_script
+
+ARGPARSE = """
+import argparse, torch
+parser = argparse.ArgumentParser()
+parser.add_argument("--seed", type=int, default=1)
+parser.add_argument("--max-steps", type=int, default=2000)
+parser.add_argument("--batch_size", type=int, default=16)
+parser.add_argument("--seq_len", type=int, default=64)
+parser.add_argument("--output_dir")
+parser.add_argument("--lr", type=float, default=3e-4)
+args = parser.parse_args()
+print(f"Step 1 | val_loss: {1.0}")
+"""
+CONFIGURATOR = """
+out_dir = "out"
+max_iters = 5 * 100
+compile = True
+exec(open("configurator.py").read())
+torch.manual_seed(1337 + 0)
+torch.manual_seed(1337)
+print("val loss")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Return an empty folder to stand in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def settings_of(folder):
+    """Read what the project says now."""
+    return find_project(folder, {}).settings({})
+
+
+def test_a_script_with_options(folder, capsys):
+    """Seed, folder, steps and their size come from the options; the first experiment doubles the learning rate."""
+    (folder / "train.py").write_text(ARGPARSE)
+    assert main(["init"]) == 0
+    settings = settings_of(folder)
+    assert settings.command == (
+        *("python", "train.py", "--seed={seed}", "--output_dir={output_dir}", "--max-steps={steps}", "{flags}"),
+    )
+    assert settings.tokens_per_step == 16 * 64
+    assert (settings.budget.amount, settings.budget.unit) == (1_000_000, "tokens")
+    assert '@experiment("--lr=0.0006")' in (folder / "experiments" / "test_lr.py").read_text()
+    out = capsys.readouterr().out
+    assert out.endswith("next:\n  pytest experiments/ --exprun-mode=plan\n  pytest experiments/ -k lr\n")
+    assert "to do" not in out
+
+
+def test_a_script_with_a_configurator_and_a_hard_coded_seed(folder, capsys):
+    """Module variables are the options; the line that fixes the seed is shown with what to write instead."""
+    (folder / "train_gpt.py").write_text(CONFIGURATOR)
+    assert main(["init"]) == 0
+    settings = settings_of(folder)
+    assert settings.env == ("SEED={seed}",)
+    assert str(settings.budget) == "500 steps"
+    out = " ".join(capsys.readouterr().out.split())
+    assert 'line 7: every run has the same seed. Write torch.manual_seed(int(os.environ["SEED"]))' in out
+
+
+def test_a_function_that_keeps_the_contract_is_called(folder):
+    """`main(argv)` that returns its metrics needs no command."""
+    (folder / "train.py").write_text("def main(argv):\n    return {'val_loss': 1.0}\n")
+    assert main(["init"]) == 0
+    assert settings_of(folder).trainer == "train:main"
+    assert settings_of(folder).command == ()
+
+
+def test_a_script_without_any_option(folder, capsys):
+    """Seed and folder go through the environment; how long it trains must be said."""
+    (folder / "train.py").write_text("import torch\nloss.backward()\n")
+    assert main(["init"]) == 2
+    assert "exprun init --budget '2000 steps'" in capsys.readouterr().err
+    assert main(["init", "--budget", "2000 steps"]) == 0
+    settings = settings_of(folder)
+    assert settings.env == ("SEED={seed}", "OUTPUT_DIR={output_dir}")
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.count("to do:") == 3
+    assert "print lines such as 'Step 100 | val_loss: 2.3456'" in out
+
+
+def test_a_given_command_is_checked(folder, capsys):
+    """--command is taken as it is, or refused with the reason, and then nothing is written."""
+    assert main(["init", "--command", "torchrun train.py {flags}", "--budget", "9 steps"]) == 2
+    assert "no {seed}" in capsys.readouterr().err
+    assert not list(folder.iterdir())
+    assert main(["init", "--command", "torchrun t.py {seed} {output_dir} {flags}", "--budget", "9 steps"]) == 0
+    assert settings_of(folder).command[0] == "torchrun"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (
+            "pyproject.toml",
+            '[project]\nname = "x"\n\n[tool.pytest.ini_options]\naddopts = "-q"\n\n[tool.other]\na = 1\n',
+        ),
+        ("pyproject.toml", '[tool.pytest]\naddopts = ["-q"]\n'),
+        ("pytest.ini", "[pytest]\naddopts = -q\n"),
+        ("setup.cfg", "[metadata]\nname = x\n\n[tool:pytest]\naddopts = -q\n"),
+        ("tox.ini", "[tox]\nenvlist = x\n\n[pytest]\naddopts = -q\n"),
+    ],
+)
+def test_an_existing_configuration_is_extended(folder, name, content):
+    """The keys go below the header that pytest reads; nothing else changes."""
+    (folder / "train.py").write_text(ARGPARSE)
+    (folder / name).write_text(content)
+    assert main(["init"]) == 0
+    assert settings_of(folder).tokens_per_step == 1024
+    lines = (folder / name).read_text().splitlines()
+    assert [line for line in lines if "exprun" not in line] == content.splitlines()
+
+
+def test_a_project_without_a_section_gets_a_pytest_ini(folder):
+    """A pyproject.toml that says nothing to pytest stays as it is."""
+    (folder / "train.py").write_text(ARGPARSE)
+    (folder / "pyproject.toml").write_text('[project]\nname = "x"\n')
+    assert main(["init"]) == 0
+    assert (folder / "pytest.ini").exists()
+    assert settings_of(folder).command
+
+
+def test_what_is_there_already_stays(folder, capsys):
+    """An experiment file is never overwritten; a project that is set up is refused."""
+    (folder / "train.py").write_text(ARGPARSE)
+    (folder / "experiments").mkdir()
+    (folder / "experiments" / "test_lr.py").write_text("mine")
+    assert main(["init"]) == 0
+    assert (folder / "experiments" / "test_lr.py").read_text() == "mine"
+    assert "was there already" in " ".join(capsys.readouterr().out.split())
+    assert main(["init"]) == 2
+    assert "is set up already: exprun_command = " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("files", "argument", "message"),
+    [
+        ({}, [], r"which script trains\? .* has: none"),
+        ({"train_a.py": ARGPARSE, "train_b.py": ARGPARSE}, [], "has: train_a.py, train_b.py. Name it"),
+        ({"train.py": ARGPARSE}, ["other.py"], "there is no script other.py"),
+    ],
+)
+def test_no_script_or_several(folder, capsys, files, argument, message):
+    """The candidates are named."""
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    assert main(["init", *argument]) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_one_script_among_many_is_named(folder):
+    """The argument chooses."""
+    for name in ("train_a.py", "train_b.py"):
+        (folder / name).write_text(ARGPARSE)
+    assert main(["init", "train_b.py"]) == 0
+    assert settings_of(folder).command[1] == "train_b.py"
+
+
+def test_options_of_dataclasses_and_click_are_seen(tmp_path):
+    """Other ways to declare options, read from the source; only argparse in one piece counts as complete."""
+    path = tmp_path / "train.py"
+    path.write_text("@dataclass\nclass Args:\n    seed: int = 1\n    lr: float = 2 * 3\n    fast: bool = False\n")
+    script = read_script(path)
+    assert {name: option.default for name, option in script.options.items()} == {"seed": 1, "lr": 6, "fast": False}
+    path.write_text(
+        "@click.option('--seed', default=1)\n@click.option('--fast', is_flag=True)\ndef main(seed, fast): ...\n"
+    )
+    script = read_script(path)
+    assert script.options["fast"].is_switch
+    assert not script.complete
+    path.write_text("this is no python")
+    assert read_script(path) is None
+
+
+def test_a_newcomer_gets_to_a_plan(pytester, monkeypatch):
+    """After init, the first printed command lists what would be trained."""
+    monkeypatch.chdir(pytester.path)
+    (pytester.path / "train.py").write_text(ARGPARSE)
+    assert main(["init"]) == 0
+    result = pytester.runpytest_inprocess("experiments/", "--exprun-mode=plan", "-p", "no:cacheprovider")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["baseline (no flags) at 1M tokens: stored none; missing 42, 137, 256, 512, 1024; *"])

@@ -23,6 +23,7 @@ from pytest_exprun.opened import OPENED
 from pytest_exprun.processes import ATTEMPTS, THREAD_VARIABLES, death, job
 from pytest_exprun.run_log import RunLog
 from pytest_exprun.settings import Settings
+from pytest_exprun.trainers import describe
 
 _POLL_SECONDS = 0.5
 _IN_FLIGHT = 1000
@@ -54,7 +55,8 @@ def perform(job: Mapping[str, Any], cwd: str | None = None) -> Iterator[dict[str
         while not ended:
             wait_for([child])
             ended = child.ended
-            yield from map(dict, child.pump())
+            for event in child.pump():  # Ray calls `send` on what `yield from` is given, so no iterator will do
+                yield dict(event)
             if pending:
                 yield {"event": "output", "text": pending.decode("utf-8", "replace")}
                 pending.clear()
@@ -97,15 +99,15 @@ class RayExecutor:
         if not ray.is_initialized():
             try:
                 ray.init(
-                    address=os.environ.get("RAY_ADDRESS"),
+                    address=os.environ.get("RAY_ADDRESS", "local"),
                     runtime_env={"working_dir": str(self._settings.root), "excludes": self._excludes()},
                     log_to_driver=False,
                     logging_level="ERROR",
                     include_dashboard=False if "RAY_ADDRESS" not in os.environ else None,
                 )
-            except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  # Ray raises many kinds, bare Exception among them
                 where = os.environ.get("RAY_ADDRESS", "a local cluster")
-                raise SettingsError(f"exprun_executor = ray: {where} cannot be used: {error}") from None
+                raise SettingsError(f"exprun_executor = ray: {where} cannot be used: {_first_line(error)}") from None
         wanted = resources(self._settings.ray_resources)
         self._check_room(ray, wanted)
         # Ray would retry a lost task in silence; we do it ourselves, once, and write it down.
@@ -238,7 +240,15 @@ def resources(words: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def _first_line(error: Exception) -> str:
+    return next((line.strip()[:300] for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def _lost(error: Exception) -> str:
     """Say in one line how Ray lost a task."""
-    first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return f"its Ray worker was lost ({type(error).__name__}: {first[:200]})"
+    cause = getattr(error, "cause", None)
+    return (
+        f"its Ray task was lost ({describe(cause)})"
+        if cause is not None
+        else f"its Ray worker was lost ({_first_line(error)})"
+    )

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
+TRACES = Path(os.environ.get("WILD_TRACES", HERE))
 
 
 def build_parser():
@@ -26,7 +27,7 @@ def build_parser():
 
 def happen(how, output_dir):  # noqa: C901  # one line a way
     """Go wrong in one way."""
-    marker = HERE / f"died-{Path(output_dir).name.rpartition('-')[0]}"
+    marker = TRACES / f"died-{Path(output_dir).name.rpartition('-')[0]}"
     if how == "raise":
         raise ValueError("a bad shape")
     if how == "memory":
@@ -58,7 +59,7 @@ def happen(how, output_dir):  # noqa: C901  # one line a way
 def main(argv):
     """Print some progress and return a loss that depends on the seed only."""
     args = build_parser().parse_args(argv)
-    with (HERE / "started").open("a") as log:
+    with (TRACES / "started").open("a") as log:
         log.write(f"{args.seed} {os.getpid()} {Path(args.output_dir).name}\n")
     if args.how == "nan" and args.seed == args.at:
         return {"val_loss": float("nan")}

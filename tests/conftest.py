@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,11 @@ exprun_trainer = toy:main
 exprun_plots = off
 filterwarnings = error
 """
+
+
+# A job in the background (nohup, some CI runners) ignores these signals, and so would every session that a test starts and then ends.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @dataclass

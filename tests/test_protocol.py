@@ -489,7 +489,7 @@ def test_silent_without_experiments(toy_project):
     result = toy_project.run()
     result.assert_outcomes(passed=1)
     assert "= experiments =" not in result.stdout.str()
-    assert "exprun" not in result.stdout.str().replace("plugins: exprun", "")
+    assert not [line for line in result.outlines if "exprun" in line and not line.startswith("plugins: ")]
     assert not (toy_project.pytester.path / ".exprun").exists()
 
 

@@ -271,7 +271,7 @@ def mentions(name: str, line: str) -> list[str] | None:
         head, _, total = head.removesuffix(",").partition("/")
         pieces = [piece.removesuffix(",") for piece in pieces]
         key, colon, form = "val_loss", ":", ("step:", "")
-        if not total.isdecimal():
+        if not (total.isdecimal() and total.isascii()):
             return None
     else:
         head, _, rest = line.partition(": ")
@@ -288,9 +288,9 @@ def dictionary(text: str) -> list[str]:
     """Return what a dictionary gives for eval_loss, as text."""
     try:
         tree = ast.parse(text, mode="eval").body
-        values = [value for key, value in zip(tree.keys, tree.values, strict=True) if key.value == "eval_loss"]
+        values = [value for key, value in zip(tree.keys, tree.values, strict=True) if key.value in {"eval_loss", "val_loss"}]
     except (SyntaxError, ValueError, AttributeError):
-        return ["torn"] if "eval_loss" in text else []
+        return ["torn"] if "val_loss" in text else []
     return [text[value.col_offset : value.end_col_offset].strip("'\"") for value in values]
 
 

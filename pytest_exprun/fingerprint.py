@@ -52,6 +52,7 @@ class Fingerprinter:
 
     settings: Settings
     _watched: dict[str, Watched] = field(default_factory=dict, init=False)
+    _unchanged: dict[Path, str] = field(default_factory=dict, init=False)
 
     def key(self, variant: Variant, budget: Budget, common_args: Sequence[str] = ()) -> Key:
         """Return the key of every run of one arm; a record is named by it and the seed."""
@@ -93,12 +94,25 @@ class Fingerprinter:
         """Read sources and inputs again and name those that are not what the keys were made from. Ask after a run, before storing it."""
         changed = []
         for label, (path, digest) in self._sources.items():
-            if self._hash_source(path) != digest:
+            if not self._is_as_read(path, digest):
                 changed.append(f"source {label}")
             elif elsewhere := self._loaded_from_elsewhere(path):
                 changed.append(f"source {label} (what ran was {elsewhere})")
         watched = (each for each in self._watched.values() if each.measure() != each.digest)
         return changed + [each.label for each in watched if not self._is_of_runs(each, files)]
+
+    def _is_as_read(self, path: Path, digest: str) -> bool:
+        """Whether a source still means what the keys were made from. The same bytes as last time need not be parsed again."""
+        try:
+            content = file_digest(path)
+        except OSError:
+            content = ABSENT
+        if content != ABSENT and self._unchanged.get(path) == content:
+            return True
+        same = self._hash_source(path) == digest
+        if same:
+            self._unchanged[path] = content
+        return same
 
     def _loaded_from_elsewhere(self, path: Path) -> str | None:
         """The file of the module that this process has under the name of `path`, if it is another: one that shadows it on sys.path."""

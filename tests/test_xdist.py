@@ -85,7 +85,7 @@ def test_notices_and_hooks_reach_the_controller(toy_project):
     )
     toy_project.run_fresh("-n", "2")
     record = next(toy_project.pytester.path.glob(".exprun/*/*/seed-42.json"))
-    record.write_text(record.read_text(encoding="utf-8").replace("0.1", "0.2"), encoding="utf-8")
+    record.write_bytes(record.read_bytes()[:-20])
     result = toy_project.run_fresh("-n", "2", "-s")
     result.assert_outcomes(passed=1)
     assert [line for line in result.outlines if line.startswith("HEARD")] == ["HEARD 42 True"]

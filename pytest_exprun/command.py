@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
+from pytest_exprun.command_reads import listening
 from pytest_exprun.conditions import Stopwatch
 from pytest_exprun.errors import TrainerError
 from pytest_exprun.metrics_files import LIGHTNING, Stamps, read_written, stamps
@@ -123,17 +124,17 @@ class CommandTrainer:
             if point is not None:
                 on_point(point)
 
-        environment = self._environment(values)
         argv = self._argv(spec, values)
         try:
-            return supervise(
-                [self._program(argv[0], environment), *argv[1:]],
-                cwd=self._cwd,
-                environment=environment,
-                on_line=hear,
-                on_bytes=log.write,
-                timeout=self._settings.timeout,
-            )
+            with listening(self._environment(values), self._settings.root) as environment:
+                return supervise(
+                    [self._program(argv[0], environment), *argv[1:]],
+                    cwd=self._cwd,
+                    environment=environment,
+                    on_line=hear,
+                    on_bytes=log.write,
+                    timeout=self._settings.timeout,
+                )
         except OSError as error:
             raise TrainerError(f"cannot be started in {self._cwd}: {error.strerror or error}") from None
 

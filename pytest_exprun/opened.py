@@ -64,9 +64,10 @@ class OpenedFiles:
         folders = (path for path in map(Path, list(self._folders)) if _is_visible_below(path / "x", root))
         return sorted(path for path in folders if path.is_dir() and not self.is_written(path))
 
-    def add(self, root: Path, files: Iterable[str], folders: Iterable[str]) -> None:
-        """Take in what a run read in another process, named from the root."""
+    def add(self, root: Path, files: Iterable[str], folders: Iterable[str], written: Iterable[str] = ()) -> None:
+        """Take in what a run read, listed and wrote in another process, named from the root."""
         base = root.resolve()
+        self._written.update(str(base / name) for name in written)
         self._files.update(dict.fromkeys(str(base / name) for name in files))
         self._folders.update(dict.fromkeys(str(base / name) for name in folders))
 

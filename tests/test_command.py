@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from pytest_exprun.command import SHOWN_BYTES, CommandTrainer
+from pytest_exprun.command_reads import listening
 from pytest_exprun.errors import SettingsError, TrainerError
 from pytest_exprun.fingerprint import Fingerprinter
 from pytest_exprun.model import Budget, RunSpec, Variant
+from pytest_exprun.opened import OpenedFiles
 from pytest_exprun.programs import Program
 from pytest_exprun.run_log import LIMIT, TAIL
 from pytest_exprun.settings import Settings
@@ -497,6 +502,50 @@ def test_installed_scripts_are_followed_to_their_module(project):
         "_pytest.config",
     }
     assert Program.of(Settings.read({"budget": "2 steps", "command": f"torchrun {TAIL_WORDS}"}, project)).module is None
+
+
+READS = """
+import os
+name = "".join(["da", "ta"])
+LOSS = float(open(os.path.join(name, "train" + ".txt")).read())
+print("val_loss:", LOSS + seed / 1e6)
+"""
+
+
+def test_a_file_that_only_the_run_knows_is_noticed(pytester):
+    """What the command's Python opens by a computed name is stored with the run: when it changes, the run does not stand."""
+    (pytester.path / "data").mkdir()
+    (pytester.path / "data" / "train.txt").write_text("2.5")
+    (pytester.path / "train.py").write_text(SCRIPT + READS)
+    pytester.makeini(f"[pytest]\nexprun_command = {COMMAND}\nexprun_budget = 2 steps\nexprun_plots = off\n")
+    pytester.makepyfile(test_it="def test_it(baseline):\n    print('MEAN', round(baseline['val_loss'].mean, 2))")
+    pytester.runpytest_subprocess("-s").stdout.fnmatch_lines(["*MEAN 2.5"])
+    assert pytester.runpytest_subprocess("--exprun-mode=frozen").ret == 0
+    (pytester.path / "data" / "train.txt").write_text("1.5")
+    assert pytester.runpytest_subprocess("--exprun-mode=frozen").ret != 0
+    pytester.runpytest_subprocess("-s").stdout.fnmatch_lines(["*MEAN 1.5"])
+
+
+def test_listening_changes_nothing_for_the_script(lab, tmp_path):
+    """The import path is as without us, the user's own sitecustomize runs, and so do Pythons that the script starts."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text("MINE = 1\n")
+    (tmp_path / "data.txt").write_text("x")
+    body = """
+import sitecustomize
+assert sitecustomize.MINE == 1 and sitecustomize.__file__.endswith("site/sitecustomize.py")
+assert not any("exprun-" in entry for entry in sys.path)
+subprocess.run([sys.executable, "-c", "open('data.txt').read(); open('made.txt', 'w')"], check=True)
+print("val_loss: 1.5")
+"""
+    heard = OpenedFiles()
+    trainer, out = lab(body, env="PYTHONPATH=site")
+    assert trainer.run(spec(), out, ignore).metrics == {"val_loss": 1.5}
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    with listening(environment, tmp_path, heard) as ours:
+        subprocess.run([sys.executable, "train.py", "1", str(out)], cwd=tmp_path, env=ours, check=True)
+    assert tmp_path / "data.txt" in heard.files(tmp_path)
+    assert heard.is_written(tmp_path / "made.txt")
 
 
 # From end to end.

@@ -1,0 +1,53 @@
+"""Notes which files the Pythons of a training command read. Copied into a folder as `sitecustomize.py`, which Python imports at its start.
+
+It stands alone: the command's Python may be another one, without this package. Whatever goes wrong here must not touch the script.
+"""
+
+import contextlib
+import os
+import sys
+
+_READ = ("open", "os.listdir", "os.scandir")
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def _listen(notes: str, root: str) -> None:
+    """Append a line to the file `notes` for every path below `root` that is read (r), listed (l) or written (w), once each."""
+    descriptor = os.open(notes, os.O_WRONLY | os.O_APPEND)
+    seen = set()
+
+    def hear(event: str, arguments: tuple) -> None:  # type: ignore[type-arg]  # old Pythons know no `tuple[...]`
+        if event not in _READ:
+            return
+        with contextlib.suppress(Exception):
+            name = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100  # called for every open: it must be quick
+            if not name.startswith(root):
+                return
+            kind = "l"
+            if event == "open":
+                mode, flags = arguments[1], arguments[2]
+                writes = set(mode) & set("wax+") if isinstance(mode, str) else flags & _WRITES
+                kind = "w" if writes else "r"
+            elif sys._getframe(1).f_code.co_filename.startswith("<frozen importlib"):  # noqa: SLF001  # it lists every folder
+                return
+            if (kind, name) not in seen and "\n" not in name:
+                seen.add((kind, name))
+                os.write(descriptor, f"{kind}{name}\n".encode("utf-8", "surrogateescape"))
+
+    sys.addaudithook(hear)
+
+
+def _give_way(here: str) -> None:
+    """Leave the import path as it would be without us, and import the `sitecustomize` that we hide, if there is one."""
+    sys.path[:] = [entry for entry in sys.path if entry != here]
+    own = sys.modules.pop("sitecustomize")
+    try:
+        import sitecustomize  # type: ignore[import-not-found]  # noqa: F401  # the user's, if any
+    except ImportError:
+        sys.modules["sitecustomize"] = own
+
+
+if __name__ == "sitecustomize":
+    with contextlib.suppress(Exception):
+        _listen(os.environ["EXPRUN_READS"], os.environ["EXPRUN_ROOT"])
+    _give_way(os.path.dirname(__file__))  # noqa: PTH120  # no import that a script would not make itself

@@ -288,7 +288,9 @@ def dictionary(text: str) -> list[str]:
     """Return what a dictionary gives for eval_loss, as text."""
     try:
         tree = ast.parse(text, mode="eval").body
-        values = [value for key, value in zip(tree.keys, tree.values, strict=True) if key.value in {"eval_loss", "val_loss"}]
+        values = [
+            value for key, value in zip(tree.keys, tree.values, strict=True) if key.value in {"eval_loss", "val_loss"}
+        ]
     except (SyntaxError, ValueError, AttributeError):
         return ["torn"] if "val_loss" in text else []
     return [text[value.col_offset : value.end_col_offset].strip("'\"") for value in values]

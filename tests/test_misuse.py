@@ -117,7 +117,10 @@ TRAINERS = [
     ("def main(argv): return {'val_loss': 1.0, 'train_tokens': 5}", "*reports train_tokens = 5, asked for 1000000*"),
     ("def main(argv): raise SystemExit(3)", "*stopped with exit status 3*"),
     ("def main(argv): raise KeyError('x')", "*seed 42 of no flags: raised KeyError: 'x'*"),
-    ("def main(): ...", "*takes no argument: it needs argv, a list of words, or the keywords seed, train_tokens and output_dir*"),
+    (
+        "def main(): ...",
+        "*takes no argument: it needs argv, a list of words, or the keywords seed, train_tokens and output_dir*",
+    ),
     (
         "def main(argv): ...\ndef build_parser(): return 3",
         "*build_parser() must return an argparse.ArgumentParser, not int*",

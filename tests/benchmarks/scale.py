@@ -1,6 +1,6 @@
 """What the controller itself costs at 1,000 experiments: an executor that answers at once, 5,000 records, and a session that reads them.
 
-    python tests/benchmarks/scale.py [EXPERIMENTS]
+    python tests/benchmarks/scale.py [EXPERIMENTS]        (NO_FSYNC=1: without waiting for the disk)
 
 Prints CPU seconds and peak memory of the first session (all runs performed) and of the second (all runs stored). No training, no cluster.
 """
@@ -65,6 +65,8 @@ def session(folder: Path) -> str:
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    if "error" in done.stdout:
+        print(next(line for line in done.stdout.splitlines() if line.startswith("ERROR")))
     last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr[-300:]
     return f"{cpu:.1f} CPU s, {time.perf_counter() - started:.1f} s, peak {after.ru_maxrss / 1024:.0f} MB   {last}"
 

@@ -44,6 +44,7 @@ slow: venv
 
 simulate: venv
 	$(BIN)/python tests/simulation/simulate.py
+	$(BIN)/python tests/simulation/pictures.py
 
 ci: lint test
 

@@ -388,6 +388,19 @@ class Effect:
             raise NotComparable(f"{self.metric} of the two arms is not comparable: {self.why_not}")
         return self.raw_percent
 
+    def __repr__(self) -> str:
+        """Return what a failed assertion shows: the change with its size and interval, each where it is defined."""
+        shown = {
+            "": None if self.delta is None else f"{self.delta:+.4g}",
+            "percent": None if self.raw_percent is None else f"{self.raw_percent:+.3g}",
+            "sigmas": None if self.sigmas is None else f"{self.sigmas:+.3g}",
+            "cohens_d": None if self.cohens_d is None else f"{self.cohens_d:+.3g}",
+            "p": None if self.p_value is None else f"{self.p_value:.2g}",
+            "ci": None if self.ci_low is None else f"({self.ci_low:+.4g}, {self.ci_high:+.4g})",
+        }
+        figures = ", ".join(f"{name} {text}".strip() for name, text in shown.items() if text is not None)
+        return f"<Effect on {self.metric}: {figures or 'undefined'}>"
+
     @property
     def ci(self) -> tuple[float | None, float | None]:
         """The 95 % interval of delta."""

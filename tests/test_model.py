@@ -187,6 +187,13 @@ def test_effect_that_is_not_comparable_cannot_be_argued_from():
         _ = effect.percent
 
 
+def test_effect_reads_well_in_a_failed_assertion():
+    """The repr is a line of figures, without those that are undefined."""
+    effect = Effect("cpu_time", delta=1.25, raw_percent=20.3, ci_low=0.5, ci_high=2.0)
+    assert repr(effect) == "<Effect on cpu_time: +1.25, percent +20.3, ci (+0.5, +2)>"
+    assert repr(Effect("x")) == "<Effect on x: undefined>"
+
+
 def test_verdicts_are_plain_text():
     """A verdict prints and compares as its word."""
     assert f"{Verdict.WINNER}" == "WINNER"

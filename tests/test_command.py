@@ -413,6 +413,8 @@ def project(tmp_path):
     (tmp_path / "src" / "lab" / "__main__.py").write_text("from lab import net\n")
     (tmp_path / "src" / "lab" / "net.py").write_text("LOSS = 1\n")
     (tmp_path / "run.sh").write_text("exec python src/train.py $@\n")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "run.sh").write_text("exec python src/train.py $@\n")
     (tmp_path / "cfg.yaml").write_text("lr: 1\n")
     return tmp_path
 
@@ -433,6 +435,7 @@ TAIL_WORDS = "{seed} {output_dir} {flags}"
         (f"torchrun -m lab.net {TAIL_WORDS}", {"cwd": "src"}, "src/lab/net.py"),
         (f"bash run.sh {TAIL_WORDS}", {}, "src/model.py"),
         (f"bash run.sh {TAIL_WORDS}", {}, "run.sh"),
+        (f"bash bin/run.sh {TAIL_WORDS}", {}, "src/model.py"),
         (f"python src/train.py cfg.yaml {TAIL_WORDS}", {}, "cfg.yaml"),
         (f"python src/train.py --config=cfg.yaml {TAIL_WORDS}", {}, "cfg.yaml"),
         (f"nosuchtool {TAIL_WORDS}", {"inputs": "src"}, "src/model.py"),

@@ -120,6 +120,7 @@ def test_a_progress_bar_on_the_dictionary_of_the_hugging_face_trainer():
         "Step 1 | val_loss: 1.5 | val_loss: 1.25",
         "Step 1 | val_loss: 1.5\nStep 1 | val_loss: 1.25",
         "step 1: train loss 1.5,val loss 1.25",
+        "step:1/2 val_loss:1.5\nstep:2/2 train_loss:1.5,val_loss:1.25",
         "Step 1 | val_loss 1.5",
         "step:1/2 val_loss: 1.5",
         "Step 1 | val_loss: 1.5\nval_loss: 1.25",

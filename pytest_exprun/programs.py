@@ -100,9 +100,10 @@ class Program:
     @property
     def search(self) -> list[str]:
         """Where its imports are looked up."""
-        first = str(self.scripts[0].parent) if self.scripts else str(self.cwd)
+        # Python puts a script's folder first; a shell script may start several.
+        folders = [str(path.parent) for path in self.scripts if path.suffix == ".py"] or [str(self.cwd)]
         told = [str(self.cwd / entry) for entry in self.variables.get("PYTHONPATH", "").split(os.pathsep) if entry]
-        return list(dict.fromkeys([first, *told, *(entry for entry in sys.path if entry)]))
+        return list(dict.fromkeys([*folders, *told, *(entry for entry in sys.path if entry)]))
 
     def closure(self, *, declared: bool) -> Closure:
         """Return everything first-party that it runs. `declared`: the sources are named by `exprun_inputs` too.

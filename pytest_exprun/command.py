@@ -81,7 +81,7 @@ class CommandTrainer:
         Raises:
             TrainerError: it cannot be started, failed, was killed, took too long, or did not tell its metrics.
         """
-        log = RunLog(self._settings.path("store") / "logs" / f"{output_dir.name}.log")
+        log = RunLog(self._settings.path("store") / "logs" / f"{output_dir.name}-command.log")
         try:
             result = self._run(spec, output_dir, on_point, log)
         except TrainerError as error:

@@ -158,11 +158,11 @@ class Processes:
                 f"{attempt.task} ran longer than exprun_timeout = {self._settings.timeout:g} s and was ended; raise the limit, or "
                 "set it to 0 for none"
             )
-            return failed(attempt.task.spec, "timeout", f"{why}\n{attempt.log.ending()}", **provenance)
+            return failed(attempt.task.spec, "timeout", attempt.log.told(why), **provenance)
         why = final.get("message") or f"{attempt.task}: {death(attempt.child, attempt.oom_kills)}" + (
             f", {len(attempt.earlier) + 1} times" if attempt.earlier else ""
         )
-        return failed(attempt.task.spec, "crashed", f"{why}\n{attempt.log.ending()}", **provenance)
+        return failed(attempt.task.spec, "crashed", attempt.log.told(why), **provenance)
 
 
 def death(child: Child, oom_kills_before: int | None) -> str:

@@ -221,9 +221,9 @@ class RayExecutor:
         each.log.close(keep=True)
         if final.get("timed_out"):
             why = f"{each.task} ran longer than exprun_timeout = {self._settings.timeout:g} s and was ended"
-            return failed(each.task.spec, "timeout", f"{why}\n{each.log.ending()}", **provenance)
+            return failed(each.task.spec, "timeout", each.log.told(why), **provenance)
         why = final.get("message") or f"{each.task}: {final['how']}"
-        return failed(each.task.spec, "crashed", f"{why}\n{each.log.ending()}", **provenance)
+        return failed(each.task.spec, "crashed", each.log.told(why), **provenance)
 
 
 def resources(words: Sequence[str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ LIMIT = 8 * 1024 * 1024
 """Bytes of a log that are kept from its beginning; of what comes after them only the end is."""
 TAIL = 64 * 1024
 SHOWN_LINES = 15
+_PLACE = "all of it: "
 
 
 class RunLog:
@@ -53,4 +54,8 @@ class RunLog:
         last = [line.rpartition("\r")[2][:500] for line in lines if line.strip()][-SHOWN_LINES:]
         if not last:
             return "it printed nothing"
-        return "\n".join(["its output ended:", *(f"  {line}" for line in last), f"all of it: {self.path}"])
+        return "\n".join(["its output ended:", *(f"  {line}" for line in last), f"{_PLACE}{self.path}"])
+
+    def told(self, why: str) -> str:
+        """Return the message of a failed run with the end of its output, unless it has one: a training command keeps a log of its own."""
+        return why if _PLACE in why else f"{why}\n{self.ending()}"

@@ -215,7 +215,7 @@ class Study:
         if len(set(values.values())) == 1:
             raise TrainerError(
                 f"all {len(values)} seeds of {arm.variant} gave {experiment.metric} = {next(iter(values.values()))!r}: "
-                f"the trainer {self.settings.trainer} seems to ignore --seed, so its noise is unknown and no verdict is possible"
+                f"{self.settings.trained_by} seems to ignore --seed, so its noise is unknown and no verdict is possible"
             )
 
     def _check_flags(self, experiment: Experiment) -> None:

@@ -41,7 +41,7 @@ def main(argv):
 """
 INI = """[pytest]
 addopts = --import-mode=importlib --strict-markers -p no:cacheprovider -q
-exprun_trainer = simulated:main
+exprun_trainer = trainer:main
 exprun_executor = simulated:Simulated
 exprun_plots = off
 """
@@ -77,6 +77,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "simulated.py").write_text(SIMULATED, encoding="utf-8")
+        (folder / "trainer.py").write_text("def main(argv): ...\n", encoding="utf-8")
         (folder / "pytest.ini").write_text(INI, encoding="utf-8")
         (folder / "experiments").mkdir()
         (folder / "experiments" / "test_ideas.py").write_text(TEST.format(count=count), encoding="utf-8")

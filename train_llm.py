@@ -505,6 +505,7 @@ def main(argv: list[str]) -> dict[str, Any]:
         "gemm_peak": peak,
         "data_sha256": corpus.data_sha256,
         "val_data_sha256": corpus.val_data_sha256,
+        "threads": config.threads,
         "device": str(config.device),
         "dtype": str(config.dtype).removeprefix("torch."),
     }

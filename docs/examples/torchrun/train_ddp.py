@@ -1,6 +1,7 @@
 """Data-parallel training as torchrun starts it: linear regression with DistributedDataParallel over gloo."""
 
 import argparse
+import os
 from pathlib import Path
 
 import torch
@@ -37,4 +38,6 @@ for step in range(1, args.max_steps + 1):
         print(f"Step {step} | val_loss: {val_loss:.6f}", flush=True)
 if rank == 0:
     torch.save(model.module.state_dict(), Path(args.output_dir) / "model.pt")
+dist.barrier()  # nobody leaves while another still needs the group
 dist.destroy_process_group()
+os._exit(0)  # on a busy machine gloo's threads may abort the interpreter while it shuts down, after all is done

@@ -4,5 +4,5 @@ from pytest_exprun import Verdict, experiment
 
 
 @experiment("--learning_rate=4e-3")
-def test_learning_rate(comparison):
+def test_rate(comparison):
     assert comparison.verdict is Verdict.WINNER

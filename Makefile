@@ -8,7 +8,7 @@ EXPRUN  = $(BIN)/python -m pytest experiments/ --exprun-tokens=$(TOKENS)
 # pytest rewrites the assertions of what it imports and keeps the result as bytecode: without it every session starts slowly.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv rope test research lint slow simulate ci clean
+.PHONY: help venv rope test research lint slow simulate integrations ci clean
 
 help:
 	@echo 'make rope      the main job: is --rope better? Trains 8 to 10 small language models, a few minutes (TOKENS=20000: seconds)'
@@ -16,6 +16,7 @@ help:
 	@echo 'make research  all experiments; rewrites docs/research'
 	@echo 'make lint      ruff and mypy'
 	@echo 'make slow      the proofs that take long: kills, simulations, whole corpora'
+	@echo 'make integrations  Ray, Hugging Face, scikit-learn and torchrun, in an environment of its own'
 	@echo 'make simulate  re-derives every simulated figure of the protocol; rewrites docs/statistics-simulation.md'
 
 venv: $(VENV)/.installed
@@ -45,6 +46,15 @@ slow: venv
 simulate: venv
 	$(BIN)/python tests/simulation/simulate.py
 	$(BIN)/python tests/simulation/pictures.py
+
+# Software that nobody here wrote, in an environment of its own.
+integrations: build/integrations/.installed
+	EXPRUN_INTEGRATIONS=1 build/integrations/bin/python -m pytest tests/integrations $(ARGS)
+
+build/integrations/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv build/integrations
+	build/integrations/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torch,plots,dev,ray]' scikit-learn transformers accelerate
+	@touch $@
 
 ci: lint test
 

@@ -181,7 +181,7 @@ def _without_wall_time(line: str) -> tuple[str, ...]:
 def test_commands_exist():
     """A command shown is a make target that exists, or one of a few programs."""
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    known = {"pytest", "exprun", "python", "pip", "cp", "git"}
+    known = {"pytest", "exprun", "python", "pip", "cd", "cp", "git"}
     for block in blocks("console"):
         for command in re.findall(r"^\$ (?:[A-Z_]+=\S+ )*(\S+) ?([^\n#]*)", block.text, re.MULTILINE):
             if command[0] == "make":

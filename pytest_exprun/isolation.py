@@ -34,6 +34,8 @@ KINDS = (*PYTHON_KINDS, *LIBRARY_KINDS)
 TOKEN_FILE = ".exprun-owner"  # noqa: S105  # of ownership; no secret
 _OWN_PACKAGE = str(Path(__file__).parent) + os.sep
 
+_RACES = 100
+
 Snapshot = dict[str, Any]
 
 
@@ -260,8 +262,7 @@ def run_directory(root: Path, name: str) -> Iterator[Path]:
     path = root / f"{name}-{secrets.token_hex(4)}"
     made_root = not root.exists()
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        path.mkdir()
+        _make_below(root, path)
         (path / TOKEN_FILE).write_text(token)
     except OSError as error:
         raise StoreError(
@@ -275,6 +276,16 @@ def run_directory(root: Path, name: str) -> Iterator[Path]:
         if made_root:
             with contextlib.suppress(OSError):
                 root.rmdir()
+
+
+def _make_below(root: Path, path: Path) -> None:
+    """Make a folder and its root. Another session may remove the root, empty for it, between the two: then once more."""
+    for _ in range(_RACES):
+        root.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            path.mkdir()
+            return
+    path.mkdir()
 
 
 def remove_owned(path: Path, token: str) -> bool:

@@ -522,3 +522,18 @@ def test_signals_still_end_a_guarded_run():
     """Ctrl-C in a run passes through the guard."""
     with pytest.raises(KeyboardInterrupt), preserved_process_state():
         signal.raise_signal(signal.SIGINT)
+
+
+def test_run_directory_survives_another_session_that_removes_the_empty_root(tmp_path, monkeypatch):
+    """Between making the root and the folder in it, another session may find the root empty and remove it."""
+    root, mkdir, removed = tmp_path / "checkpoints", Path.mkdir, []
+
+    def racing(self, *args, **kwargs):
+        mkdir(self, *args, **kwargs)
+        if self == root and not removed:
+            removed.append(self.rmdir())
+
+    monkeypatch.setattr(Path, "mkdir", racing)
+    with run_directory(root, "exp_1M_seed42") as path:
+        assert path.is_dir()
+    assert removed

@@ -384,6 +384,7 @@ class Effect:
         Raises:
             NotComparable: the two arms were not measured under like conditions; `raw_percent` has the figure all the same.
         """
+        __tracebackhide__ = True  # the test's own line is what its reader must see
         if not self.comparable:
             raise NotComparable(f"{self.metric} of the two arms is not comparable: {self.why_not}")
         return self.raw_percent

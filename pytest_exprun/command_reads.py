@@ -1,4 +1,4 @@
-"""What a training command reads below the root directory, heard in its own Pythons, as `pytest_exprun.opened` hears it in this one."""
+"""What a training command reads below the root and what it writes, heard in its own Pythons as `pytest_exprun.opened` hears this one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pytest_exprun import listener
@@ -15,7 +15,7 @@ from pytest_exprun.opened import OPENED, OpenedFiles
 
 @contextlib.contextmanager
 def listening(environment: Mapping[str, str], root: Path, heard: OpenedFiles = OPENED) -> Iterator[dict[str, str]]:
-    """Give an environment in which Pythons tell what they read; when the block ends, that is taken in.
+    """Give an environment in which Pythons tell what they read and write; when the block ends, that is taken in.
 
     A Python started with -I, -E or -S tells nothing, nor does a program that is no Python.
     """
@@ -27,8 +27,15 @@ def listening(environment: Mapping[str, str], root: Path, heard: OpenedFiles = O
         path = os.pathsep.join([folder, *filter(None, [environment.get("PYTHONPATH")])])
         own = {"PYTHONPATH": path, "EXPRUN_READS": str(notes), "EXPRUN_ROOT": str(base) + os.sep}
         yield {**environment, **own}
-        found: dict[str, list[str]] = {"r": [], "l": [], "w": []}
-        for line in notes.read_bytes().decode("utf-8", "surrogateescape").splitlines():
-            if line[:1] in found:
-                found[line[0]].append(os.path.relpath(line[1:], base))
-        heard.add(base, found["r"], found["l"], found["w"])
+        read, listed, written = _sorted_out(notes.read_bytes().decode("utf-8", "surrogateescape").splitlines())
+        heard.add(base, read, listed, written)
+
+
+def _sorted_out(notes: Iterable[str]) -> tuple[list[str], list[str], list[str]]:
+    """Return the files that were read before they were written, if they were, the folders listed, and what was written."""
+    found: dict[str, dict[str, None]] = {"r": {}, "l": {}, "w": {}}
+    for line in notes:
+        kind, name = line[:1], line[1:]
+        if kind in found and not (kind == "r" and name in found["w"]):
+            found[kind][name] = None
+    return list(found["r"]), list(found["l"]), list(found["w"])

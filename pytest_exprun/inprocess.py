@@ -18,6 +18,7 @@ from pytest_exprun.executors import OnPoint, Surroundings, Task, described, ende
 from pytest_exprun.isolation import preserved_process_state, run_directory
 from pytest_exprun.model import CurvePoint, RunResult, RunSpec
 from pytest_exprun.opened import OPENED
+from pytest_exprun.outside import with_writes
 from pytest_exprun.settings import Settings
 
 GRACE_SECONDS = 30.0
@@ -36,7 +37,7 @@ class InProcess:
     def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
         self._trainer = trainers.from_settings(settings)
         self._checkpoint_dir: Path = settings.path("checkpoint_dir")
-        self._timeout = settings.timeout
+        self._settings, self._timeout = settings, settings.timeout
         self._surroundings = surroundings
 
     def rejects(self, specs: Sequence[RunSpec]) -> list[str | None]:
@@ -56,14 +57,15 @@ class InProcess:
 
     def _perform(self, task: Task, output_dir: Path, on_point: OnCurve) -> RunResult:
         limit = _Limit(self._timeout, task, self._surroundings)
-        heard = limit.watching(on_point) if self._timeout else on_point
+        on_line = limit.watching(on_point) if self._timeout else on_point
         try:
-            with limit, ended_like_ctrl_c(), OPENED.recording(), preserved_process_state() as state:
-                result = self._trainer.run(task.spec, output_dir, heard)
+            with limit, ended_like_ctrl_c(), OPENED.recording() as files, preserved_process_state() as state:
+                result = self._trainer.run(task.spec, output_dir, on_line)
         except TimedOut as error:
             return failed(task.spec, "timeout", str(error))
         except TrainerError as error:
             return failed(task.spec, "crashed", described(error))
+        result = with_writes(result, files, self._settings, output_dir)
         for leak in state.leaks:
             self._surroundings.notice(f"{task} left behind {leak}")
         beside = self._surroundings.beside

@@ -1,34 +1,37 @@
-"""Notes which files the Pythons of a training command read. Copied into a folder as `sitecustomize.py`, which Python imports at its start.
+"""Notes which files the Pythons of a training command read and write.
 
-It stands alone: the command's Python may be another one, without this package. Whatever goes wrong here must not touch the script.
+Copied into a folder as `sitecustomize.py`, which Python imports at its start. It stands alone: the command's Python may be another
+one, without this package. Whatever goes wrong here must not touch the script.
 """
 
 import contextlib
 import os
 import sys
 
-_READ = ("open", "os.listdir", "os.scandir")
+_CHANGES = {"os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1}
+# Audit event -> which of its arguments is the path.
+_HEARD = {"open": 0, "os.listdir": 0, "os.scandir": 0, **_CHANGES}
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def _listen(notes: str, root: str) -> None:
-    """Append a line to the file `notes` for every path below `root` that is read (r), listed (l) or written (w), once each."""
+    """Append a line to the file `notes` for every path that is written (w), or below `root` read (r) or listed (l), once each."""
     descriptor = os.open(notes, os.O_WRONLY | os.O_APPEND)
     seen = set()
 
     def hear(event: str, arguments: tuple) -> None:  # type: ignore[type-arg]  # old Pythons know no `tuple[...]`
-        if event not in _READ:
+        if event not in _HEARD:
             return
         with contextlib.suppress(Exception):
-            name = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100  # called for every open: it must be quick
-            if not name.startswith(root):
-                return
-            kind = "l"
+            name = os.path.abspath(os.fsdecode(arguments[_HEARD[event]]))  # noqa: PTH100  # called for every open: it must be quick
+            kind = "w" if event in _CHANGES else "l"
             if event == "open":
                 mode, flags = arguments[1], arguments[2]
                 writes = set(mode) & set("wax+") if isinstance(mode, str) else flags & _WRITES
                 kind = "w" if writes else "r"
-            elif sys._getframe(1).f_code.co_filename.startswith("<frozen importlib"):  # noqa: SLF001  # it lists every folder
+            elif kind == "l" and sys._getframe(1).f_code.co_filename.startswith("<frozen importlib"):  # noqa: SLF001  # it lists every folder
+                return
+            if kind != "w" and not name.startswith(root):
                 return
             if (kind, name) not in seen and "\n" not in name:
                 seen.add((kind, name))

@@ -12,7 +12,9 @@ import importlib.util
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _WRITES = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -21,6 +23,22 @@ _WRITES = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGES = {"os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1}
 # Audit event -> which of its arguments is the path.
 _HEARD = {"open": 0, "os.listdir": 0, "os.scandir": 0, **_CHANGES}
+
+
+@dataclass
+class Heard:
+    """What one block of `recording` read before it wrote it, and what it wrote, in order; absolute paths as text."""
+
+    began: float = field(default_factory=time.time)
+    read: dict[str, None] = field(default_factory=dict)
+    written: dict[str, None] = field(default_factory=dict)
+
+    def note(self, name: str, *, written: bool) -> None:
+        """Take in one access to a file."""
+        if written:
+            self.written[name] = None
+        elif name not in self.written:
+            self.read[name] = None
 
 
 class OpenedFiles:
@@ -33,23 +51,26 @@ class OpenedFiles:
         self._files: dict[str, None] = {}
         self._folders: dict[str, None] = {}
         self._written: set[str] = set()
-        self._recording = 0
+        self._inherited: dict[str, None] = {}
+        self._recordings: tuple[Heard, ...] = ()
         self._hooked = False
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
-    def recording(self) -> Iterator[None]:
+    def recording(self) -> Iterator[Heard]:
         """Listen during this block. An audit hook cannot be removed, so it is added at the first use and does nothing outside."""
+        heard = Heard()
         with self._lock:
             if not self._hooked:
                 sys.addaudithook(self._hear)
                 self._hooked = True
-            self._recording += 1
+            self._recordings = (*self._recordings, heard)
         try:
-            yield
+            yield heard
         finally:
             with self._lock:
-                self._recording -= 1
+                self._recordings = tuple(each for each in self._recordings if each is not heard)
+                self._inherited.update(heard.read)
 
     def files(self, root: Path) -> list[Path]:
         """Existing files below `root` that were only read, without hidden ones; a compiled module as its source.
@@ -64,19 +85,31 @@ class OpenedFiles:
         folders = (path for path in map(Path, list(self._folders)) if _is_visible_below(path / "x", root))
         return sorted(path for path in folders if path.is_dir() and not self.is_written(path))
 
+    def inherited(self, root: Path) -> list[Path]:
+        """Existing files below `root`, as `files` has them, that a run read before it wrote them itself, if it ever did."""
+        chosen = (path for path in map(Path, list(self._inherited)) if _is_visible_below(path, root))
+        return sorted(path for path in chosen if path.is_file())
+
     def add(self, root: Path, files: Iterable[str], folders: Iterable[str], written: Iterable[str] = ()) -> None:
-        """Take in what a run read, listed and wrote in another process, named from the root."""
+        """Take in what a run read (before it wrote it), listed and wrote in another process, named from the root."""
         base = root.resolve()
-        self._written.update(str(base / name) for name in written)
-        self._files.update(dict.fromkeys(str(base / name) for name in files))
+        read = dict.fromkeys(str(base / name) for name in files)
+        wrote = [str(base / name) for name in written]
+        self._written.update(wrote)
+        self._files.update(read)
         self._folders.update(dict.fromkeys(str(base / name) for name in folders))
+        for heard in self._recordings:
+            heard.read.update(read)
+            heard.written.update(dict.fromkeys(wrote))
+        if not self._recordings:
+            self._inherited.update(read)
 
     def is_written(self, path: Path) -> bool:
         """Whether a run has itself written this file, or an entry of this folder."""
         return any(str(path) in (name, os.path.dirname(name)) for name in list(self._written))  # noqa: PTH120  # texts
 
     def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
-        if not self._recording or event not in _HEARD:
+        if not self._recordings or event not in _HEARD:
             return
         name = _absolute(arguments[_HEARD[event]])
         if name is None:
@@ -84,17 +117,22 @@ class OpenedFiles:
         if event == "open":
             self._note_file(name, arguments)
         elif event in _CHANGES:
-            self._written.add(name)
+            self._note(name, written=True)
         elif not sys._getframe(1).f_code.co_filename.startswith("<frozen importlib"):  # noqa: SLF001  # the import system lists every folder
             self._folders[name] = None
 
     def _note_file(self, name: str, arguments: tuple[object, ...]) -> None:
         mode, flags = arguments[1], arguments[2]
         writes = set(mode) & set("wax+") if isinstance(mode, str) else isinstance(flags, int) and flags & _WRITES
-        if writes:
+        self._note(name, written=bool(writes))
+
+    def _note(self, name: str, *, written: bool) -> None:
+        if written:
             self._written.add(name)
         else:
             self._files[name] = None
+        for heard in self._recordings:
+            heard.note(name, written=written)
 
 
 def _absolute(path: object) -> str | None:

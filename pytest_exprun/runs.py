@@ -17,6 +17,7 @@ from pytest_exprun.fingerprint import Fingerprinter
 from pytest_exprun.key import Key
 from pytest_exprun.locks import claimed, exclusive
 from pytest_exprun.model import Budget, CurvePoint, RunResult, RunSpec, Variant
+from pytest_exprun.outside import Outside
 from pytest_exprun.settings import Settings
 from pytest_exprun.store import TEMPORARY, NotReproducible, Store
 from pytest_exprun.trainers import require_metric
@@ -93,6 +94,9 @@ class Runs:
     _results: dict[tuple[str, int], RunResult | ExprunError] = field(default_factory=dict)
     _superseded: dict[str, dict[int, RunResult]] = field(default_factory=dict)
     _looked_back: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._outside = Outside(self.settings)
 
     def get(self, asked: Asked, seeds: Sequence[int], check_flags: Callable[[], None]) -> tuple[RunResult, ...]:
         """Return the runs of these seeds, trained where they are missing.
@@ -280,6 +284,8 @@ class Runs:
     def _record(self, asked: Asked, result: RunResult) -> None:
         """Store a finished run. A full disk costs the record, never the result."""
         seed = result.spec.seed
+        for text in self._outside.notices(result):
+            self.observer.notice(text)
         changed = self.fingerprinter.sources_changed()
         if changed:
             raise TrainerError(

@@ -11,7 +11,7 @@ Plain data in, plain data out. Standard input holds one job as a JSON object and
 Events, one JSON object a line, go to the given descriptor or else to standard output; the trainer's own output stays apart from them:
 
     {"event": "point", "step": 100, "values": {"val_loss": 2.1}}      a progress line, as it is printed
-    {"event": "result", "result": ..., "files": [...], "folders": [...]}    the run, and what it read below root
+    {"event": "result", "result": ..., "files": [...], "folders": [...]}    the run, and what it only read below root
     {"event": "answers", "answers": [null, "why not"]}                to "check"
     {"event": "error", "message": "..."}                              the run cannot be trusted
 
@@ -35,6 +35,7 @@ from pytest_exprun.errors import ExprunError
 from pytest_exprun.executors import described
 from pytest_exprun.model import CurvePoint, RunSpec
 from pytest_exprun.opened import OPENED
+from pytest_exprun.outside import with_writes
 from pytest_exprun.settings import Settings
 
 Emit = Callable[[Mapping[str, Any]], None]
@@ -83,7 +84,8 @@ def perform(job: Mapping[str, Any], emit: Emit) -> None:
         ExprunError: the run cannot be trusted, or the job cannot be meant.
     """
     root = Path(job["root"])
-    trainer = trainers.from_settings(Settings.from_json(job["settings"], root))
+    settings = Settings.from_json(job["settings"], root)
+    trainer = trainers.from_settings(settings)
     specs = [RunSpec.from_json(spec) for spec in job["specs"]]
     if job["do"] == "check":
         emit({"event": "answers", "answers": [trainer.rejects(spec) for spec in specs]})
@@ -92,8 +94,10 @@ def perform(job: Mapping[str, Any], emit: Emit) -> None:
     def heard(point: CurvePoint) -> None:
         emit({"event": "point", "step": point.step, "values": dict(point.values)})
 
-    with OPENED.recording():
-        result = trainer.run(specs[0], Path(job["output_dir"]), heard)
+    output_dir = Path(job["output_dir"])
+    with OPENED.recording() as files:
+        result = trainer.run(specs[0], output_dir, heard)
+    result = with_writes(result, files, settings, output_dir)
     base = root.resolve()
     emit(
         {

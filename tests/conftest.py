@@ -51,7 +51,7 @@ class ToyProject:
     @property
     def runs(self) -> list[str]:
         """The command lines of all runs so far."""
-        log = self.pytester.path / "runs"
+        log = self.pytester.path / ".traces" / "runs"
         return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
 
     def seeds(self, flag: str | None = None) -> list[int]:

@@ -14,6 +14,7 @@ import pytest
 from pytest_exprun.executors import Surroundings, Task, failure, from_settings
 from pytest_exprun.model import Budget, RunSpec, Variant
 from pytest_exprun.opened import OPENED
+from pytest_exprun.outside import WROTE
 from pytest_exprun.settings import Settings
 
 WILD = Path(__file__).with_name("wild.py")
@@ -126,6 +127,10 @@ class ExecutorContract:
         """The files that a run opened are recorded here, wherever it ran."""
         lab.run("--how=read", seeds=(42,))
         assert lab.root.resolve() / "numbers.txt" in OPENED.files(lab.root.resolve())
+
+    def test_what_a_run_writes_outside_its_folder_is_in_its_record(self, lab):
+        """The file is named from the root, wherever the run was performed."""
+        assert "outside.txt" in lab.run("--how=outside", seeds=(42,))[42].provenance[WROTE]
 
     def test_flags_are_checked_without_a_run(self, lab):
         """The trainer's own parser answers for each run, with a suggestion."""

@@ -709,7 +709,7 @@ def test_a_trainer_on_pythonpath_is_found(exprun, project):
     assert sys.path == before
     project.write(ROPE)
     project.run().assert_outcomes(passed=1)
-    trained = (source.parent / "runs").read_text(encoding="utf-8").splitlines()
+    trained = (source.parent / ".traces" / "runs").read_text(encoding="utf-8").splitlines()
     assert len(trained) == 13
     assert "nothing changed: 10 seeds stand" in " ".join(exprun("why").split())
 

@@ -1,6 +1,7 @@
 """A trainer without any learning: the loss is drawn from the seed, and each flag has the effect that it names.
 
-Copied into the test's folder as `toy.py` by the fixture `toy_project`. Each run appends its command line to `runs` there.
+Copied into the test's folder as `toy.py` by the fixture `toy_project`. Each run appends its command line to
+`.traces/runs` there: a hidden folder, so that no session says that runs write outside their own.
 """
 
 import argparse
@@ -34,7 +35,8 @@ def build_parser():
 def main(argv):
     """Pretend to train."""
     args = build_parser().parse_args(argv)
-    with Path(__file__).with_name("runs").open("a", encoding="utf-8") as log:
+    (traces := Path(__file__).with_name(".traces")).mkdir(exist_ok=True)
+    with (traces / "runs").open("a", encoding="utf-8") as log:
         log.write(" ".join(argv) + "\n")
     time.sleep(args.slow)
     if args.seed == args.crash_at:

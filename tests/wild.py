@@ -51,6 +51,8 @@ def happen(how, output_dir):  # noqa: C901  # one line a way
         for _ in range(12_000):
             sys.stdout.write("x" * 999 + "\n")
         os._exit(7)
+    if how == "outside":
+        (HERE / "outside.txt").write_text("of this run")
     if how == "read":
         return len((HERE / "numbers.txt").read_text())
     return 0

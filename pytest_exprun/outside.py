@@ -1,0 +1,149 @@
+"""Files that runs leave outside their own folders, and those through which one run may reach the next.
+
+What is written is heard from audit events (`pytest_exprun.opened`). C++ and Rust make none (`torch.save` by name, safetensors), so new
+weights are looked for where runs save them: the root, the checkpoint folder, and every folder that the run made or wrote in.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pytest_exprun.model import RunResult
+from pytest_exprun.opened import OPENED, Heard
+from pytest_exprun.settings import Settings
+
+WROTE, REWROTE = "wrote_outside", "rewrote_outside"
+"""Names in a run's provenance: files that it wrote outside its folder, and those of them that it had read before."""
+MOST_NAMED, MOST_SHOWN = 50, 3
+WEIGHTS = frozenset({".bin", ".ckpt", ".h5", ".keras", ".npz", ".onnx", ".pt", ".pth", ".safetensors"})
+_CACHE_VARIABLE = re.compile(r"CACHE|_HOME$|CONFIGDIR$|^TMPDIR$|^TEMP$|^TMP$")
+_CACHES = frozenset({"__pycache__", "site-packages"})
+
+
+def with_writes(result: RunResult, heard: Heard, settings: Settings, output_dir: Path) -> RunResult:
+    """Return a run's result with the files in its provenance that it wrote outside its folder, if there are any."""
+    found = wrote_outside(heard, settings, output_dir)
+    read = {os.path.realpath(name) for name in heard.read}
+    again = [name for name in found if str(settings.root.resolve() / name) in read]
+    told = {WROTE: found[:MOST_NAMED], REWROTE: again[:MOST_NAMED]}
+    return replace(result, provenance={**result.provenance, **{key: names for key, names in told.items() if names}})
+
+
+def wrote_outside(heard: Heard, settings: Settings, output_dir: Path) -> list[str]:
+    """Name, from the root, existing files that a run wrote elsewhere than in its folder and where everybody may write.
+
+    Everybody may write in temporary folders, hidden ones, those of devices, and caches that an environment variable names.
+    """
+    root = os.path.realpath(settings.root)
+    free = [os.path.realpath(output_dir), os.path.realpath(settings.path("store"))]
+    named = {os.path.realpath(name) for name in (*heard.written, *_saved(heard, settings))}
+    return sorted(
+        os.path.relpath(name, root) if _is_below(name, root) else name
+        for name in named
+        if _changed_since(name, heard.began)
+        and not any(_is_below(name, folder) for folder in free)
+        and not _is_everybodys(name, root)
+    )
+
+
+def _saved(heard: Heard, settings: Settings) -> Iterator[str]:
+    """New weights that made no event."""
+    folders = {str(settings.root.resolve()), str(settings.path("checkpoint_dir").resolve())}
+    folders |= {os.path.dirname(name) for name in heard.written} | set(heard.written)  # noqa: PTH120  # texts
+    for folder in folders:
+        try:
+            names = os.listdir(folder)  # noqa: PTH208  # texts
+        except OSError:
+            continue  # a file, or gone
+        yield from (os.path.join(folder, name) for name in names if os.path.splitext(name)[1] in WEIGHTS)  # noqa: PTH118, PTH122
+
+
+def _is_below(name: str, folder: str) -> bool:
+    return name == folder or name.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _changed_since(name: str, moment: float) -> bool:
+    """Whether a file is there and has changed; one that was opened for writing may have been left as it was."""
+    try:
+        stat = os.stat(name)  # noqa: PTH116  # texts
+    except OSError:
+        return False
+    # File systems stamp by a clock that lags some milliseconds behind.
+    return Path(name).is_file() and max(stat.st_mtime, stat.st_ctime) >= moment - _LAG_SECONDS
+
+
+_LAG_SECONDS = 0.02
+
+
+def _is_everybodys(name: str, root: str) -> bool:
+    for place in _everybodys_places():
+        if _is_below(name, place) and not (_is_below(root, place) and _is_below(name, root)):
+            return True
+    folders = Path(os.path.relpath(name, root) if _is_below(name, root) else name).parts[:-1]
+    return any(part in _CACHES or part.startswith(".") for part in folders)
+
+
+def _everybodys_places() -> list[str]:
+    told = [value for name, value in os.environ.items() if _CACHE_VARIABLE.search(name) and os.path.isabs(value)]  # noqa: PTH117
+    known = [tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev", "/proc", "/sys", sys.prefix, *told]  # noqa: S108  # not used, only named
+    return [place for place in map(os.path.realpath, known) if place != os.sep]
+
+
+@dataclass
+class Outside:
+    """What the runs of one session did outside their folders, told once for each place.
+
+    Attributes:
+        settings: of the session.
+        since: when it began.
+    """
+
+    settings: Settings
+    since: float = field(default_factory=time.time)
+    _told: set[tuple[str, str]] = field(default_factory=set)
+
+    def notices(self, result: RunResult) -> Iterator[str]:
+        """Take in a finished run, wherever it was performed, and say what the user must know of its files and was not told before."""
+        root = self.settings.root.resolve()
+        wrote = result.provenance.get(WROTE, [])
+        OPENED.add(root, (), (), wrote)
+        run = f"seed {result.spec.seed} of {result.spec.variant}"
+        if new := self._new(WROTE, wrote):
+            yield (
+                f"{run} wrote outside its own folder: {_listed(new)}. Other runs can read that, and nobody removes it: write below the "
+                "output_dir that each run is given (temporary folders, hidden folders and caches are free)"
+            )
+        inherited = [path.relative_to(root).as_posix() for path in OPENED.inherited(root) if self._is_of_runs(path)]
+        if new := self._new(REWROTE, [*result.provenance.get(REWROTE, []), *inherited]):
+            yield (
+                f"{run} or a run before it read {_listed(new)}, written since this session began: a result may depend on the runs "
+                "before it. Save and load below output_dir; make data before the session, and name them in exprun_inputs"
+            )
+
+    def _is_of_runs(self, path: Path) -> bool:
+        own = (self.settings.path("store"), self.settings.path("report_dir"))
+        return _changed_since(str(path), self.since) and not any(path.is_relative_to(each.resolve()) for each in own)
+
+    def _new(self, kind: str, names: Sequence[str]) -> Sequence[str]:
+        """Return the names whose place has not been told yet, and remember it. Each run may make a new folder in the same place."""
+        new = [name for name in dict.fromkeys(names) if (kind, _place(name)) not in self._told]
+        self._told |= {(kind, _place(name)) for name in names}
+        return new
+
+
+def _place(name: str) -> str:
+    """The first folder or file below the root; of other files their folder."""
+    path = Path(name)
+    return str(path.parent) if path.is_absolute() else path.parts[0]
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MOST_SHOWN])
+    return f"{shown} and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else shown

@@ -113,7 +113,8 @@ def _token(marked: Marked, token: Any, what: str) -> str:
         raise marked.error(f"{what} has a NUL character or more than {MAX_TOKEN} characters")
     if text.startswith("--") and option_name(text) in RESERVED:
         raise marked.error(
-            f"{text.partition('=')[0]} is reserved: the plugin sets --seed, --train_tokens and --output_dir itself"
+            f"{text.partition('=')[0]} is reserved: the plugin sets --seed, --output_dir and the budget "
+            "(--train_tokens, --train_steps or --train_seconds) itself"
         )
     return text
 

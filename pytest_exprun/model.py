@@ -18,7 +18,7 @@ from pytest_exprun.errors import NotComparable, RefusedError
 SEEDS = (42, 137, 256, 512, 1024)
 """The protocol's seeds, in training order. The first three are an experiment's first look."""
 FIRST_LOOK = 3
-RESERVED = ("seed", "train_tokens", "output_dir")
+RESERVED = ("seed", "train_tokens", "train_steps", "train_seconds", "output_dir")
 """Options of a trainer that only the plugin sets."""
 STANDARD_TOKENS = 1_000_000
 
@@ -146,8 +146,8 @@ class RunSpec:
     common_args: tuple[str, ...] = ()
 
     def argv(self, output_dir: str) -> list[str]:
-        """Return the trainer's command line."""
-        head = ["--train_tokens", str(self.budget.amount), "--seed", str(self.seed)]
+        """Return the trainer's command line; the budget's option is named after its unit."""
+        head = [f"--train_{self.budget.unit}", str(self.budget.amount), "--seed", str(self.seed)]
         return [*head, *self.common_args, *self.variant.flags, "--output_dir", output_dir]
 
     def to_json(self) -> dict[str, Any]:

@@ -23,8 +23,10 @@ COLLECTION = [
     ('@experiment("--rope", xyz=3)\ndef test_it(): ...', "*unknown keyword 'xyz'; allowed are name, baseline*"),
     (
         '@experiment("--seed=7")\ndef test_it(): ...',
-        "*--seed is reserved: the plugin sets --seed, --train_tokens and --output_dir itself*",
+        "*--seed is reserved: the plugin sets --seed, --output_dir and the budget (--train_tokens, --train_steps or --train_seconds)*",
     ),
+    ('@experiment("--train-steps=7")\ndef test_it(): ...', "*--train-steps is reserved*"),
+    ('@experiment("--rope", baseline="--train_seconds 7")\ndef test_it(): ...', "*--train_seconds is reserved*"),
     ('@experiment("--train-tokens", "7")\ndef test_it(): ...', "*--train-tokens is reserved*"),
     ('@experiment("--rope", baseline="--output_dir=x")\ndef test_it(): ...', "*--output_dir is reserved*"),
     ('@experiment("--rope", baseline="rope")\ndef test_it(): ...', "*baseline='rope': flags start with --*"),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_exprun.errors import NotComparable, RefusedError
 from pytest_exprun.model import (
+    RESERVED,
     Arm,
     Budget,
     CurvePoint,
@@ -52,6 +53,13 @@ def test_argv_is_the_protocols():
     assert spec.argv("out") == (
         ["--train_tokens", "20000", "--seed", "42", "--size", "nano", "--rope", "--base", "5", "--output_dir", "out"]
     )
+
+
+@pytest.mark.parametrize("unit", ["tokens", "steps", "seconds"])
+def test_the_budgets_option_is_named_after_its_unit(unit):
+    """A number of steps must never be taken for a number of tokens; nobody else may set the option."""
+    assert RunSpec(Variant(), 42, Budget(300, unit)).argv("out")[:2] == [f"--train_{unit}", "300"]
+    assert f"train_{unit}" in RESERVED
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,3 @@ from pytest_exprun import experiment
 @experiment("--muon")
 def test_muon():
     """Prediction: WINNER. With fewer than 500 steps, a step that uses every direction of a matrix counts most."""
-
-
-@experiment("--no_muon", baseline="--recipe=modern", gate="loser")
-def test_modern_without_muon():
-    """Prediction: LOSER, an ablation. AdamW takes the matrices at the rate tuned for embeddings."""

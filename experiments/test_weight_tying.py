@@ -1,0 +1,8 @@
+"""An output layer of its own instead of the transposed embedding."""
+
+from pytest_exprun import experiment
+
+
+@experiment("--no_weight_tying")
+def test_no_weight_tying():
+    """Prediction: NEUTRAL. With 256 tokens the tie saves little and costs little."""

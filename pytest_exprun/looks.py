@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from pytest_exprun import stats
@@ -53,17 +54,17 @@ class Look:
     experiment: Mapping[int, float]
     s_b: float
 
-    @property
+    @cached_property
     def diverged(self) -> tuple[int, ...]:
         """Seeds whose value is not finite."""
         return tuple(seed for seed, value in self.experiment.items() if not math.isfinite(value))
 
-    @property
+    @cached_property
     def common(self) -> tuple[int, ...]:
         """Seeds that the baseline has too."""
         return tuple(seed for seed in self.experiment if seed in self.baseline)
 
-    @property
+    @cached_property
     def is_identical(self) -> bool:
         """Whether every common seed gave exactly the baseline's value."""
         return bool(self.common) and all(self.experiment[seed] == self.baseline[seed] for seed in self.common)
@@ -78,17 +79,17 @@ class Look:
         """The test of this look."""
         return "paired" if self.is_paired else "Welch"
 
-    @property
+    @cached_property
     def difference(self) -> float:
         """Difference of means."""
         return stats.mean_difference(self.baseline.values(), self.experiment.values())
 
-    @property
+    @cached_property
     def paired_difference(self) -> float:
         """Mean difference over the common seeds."""
         return stats.describe([self.experiment[seed] - self.baseline[seed] for seed in self.common]).mean
 
-    @property
+    @cached_property
     def rounding(self) -> float:
         """How far rounding of the values themselves may move a comparison with a multiple of s_b; a vanishing part of s_b at most."""
         largest = max(map(abs, [*self.baseline.values(), *self.experiment.values()]))
@@ -100,17 +101,15 @@ class Look:
 
     def one_sided_p(self, direction: float) -> float:
         """P value of this look's test in favour of a change with the sign of `direction`."""
-        if self.is_paired:
-            return self.paired_p(direction)
-        return stats.welch(self.baseline.values(), self.experiment.values()).one_sided(direction)
+        return self.paired_p(direction) if self.is_paired else self._welch.one_sided(direction)
 
     def paired_p(self, direction: float) -> float:
         """P value over the common seeds; Welch's where there are no pairs."""
         if len(self.common) < 2:  # noqa: PLR2004
-            return stats.welch(self.baseline.values(), self.experiment.values()).one_sided(direction)
+            return self._welch.one_sided(direction)
         if self._pairs_agree:
             return 0.5 if direction == 0 else float((self.paired_difference > 0) != (direction > 0))
-        return stats.paired(*self._pairs).one_sided(direction)
+        return self._paired.one_sided(direction)
 
     def equivalence_p(self, margin: float) -> float:
         """P value of "the change is smaller than `margin`", paired where there are pairs."""
@@ -120,17 +119,27 @@ class Look:
             return float(abs(self.paired_difference) >= margin)
         return stats.tost_paired(*self._pairs, margin)
 
-    @property
+    @cached_property
+    def _welch(self) -> stats.TestResult:
+        return stats.welch(self.baseline.values(), self.experiment.values())
+
+    @cached_property
+    def _paired(self) -> stats.TestResult:
+        return stats.paired(*self._pairs)
+
+    @cached_property
     def _pairs(self) -> tuple[list[float], list[float]]:
         return [self.baseline[seed] for seed in self.common], [self.experiment[seed] for seed in self.common]
 
-    @property
+    @cached_property
     def _pairs_agree(self) -> bool:
         """Whether all paired differences are the same number: the limit of an infinite t."""
         return stats.describe([after - before for before, after in zip(*self._pairs, strict=True)]).std == 0
 
     def of_finite_seeds(self) -> Look | None:
         """The same look at its finite seeds only; None where no seed is finite."""
+        if not self.diverged:
+            return self
         finite = {seed: value for seed, value in self.experiment.items() if math.isfinite(value)}
         if not finite:
             return None

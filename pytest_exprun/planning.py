@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 from pytest_exprun.errors import RefusedError
 
@@ -120,14 +121,21 @@ def _checked_power(target: float, alpha: float) -> float:
     return target
 
 
+@lru_cache
+def _detectable_noncentrality(df: float, power: float, alpha: float) -> float:
+    """Return the noncentrality that a two-sided t test at `alpha` sees with probability `power`: what all effects of one size share."""
+    target = _checked_power(power, alpha)
+    return _smallest(lambda noncentrality: _two_sided_power(noncentrality, df, alpha) >= target)
+
+
 def minimum_detectable_effect(n_baseline: int, n_experiment: int, power: float = 0.8, alpha: float = 0.05) -> float:
     """Smallest true d that a two-sided Student t test at `alpha` sees with probability `power`; the inverse of `power()`.
 
     Raises:
         RefusedError: fewer than 2 seeds in an arm, alpha or power outside (0, 1), or power <= alpha.
     """
-    target = _checked_power(power, alpha)
-    return _smallest(lambda d: _power(d, n_baseline, n_experiment, alpha) >= target)
+    df = _count(n_baseline, "n_baseline", 2) + _count(n_experiment, "n_experiment", 2) - 2
+    return _detectable_noncentrality(df, power, alpha) * math.sqrt(1 / n_baseline + 1 / n_experiment)
 
 
 def minimum_detectable_effect_paired(n: int, rho: float, power: float = 0.8, alpha: float = 0.05) -> float:
@@ -136,8 +144,7 @@ def minimum_detectable_effect_paired(n: int, rho: float, power: float = 0.8, alp
     Raises:
         RefusedError: n < 2, rho outside [-1, 1), alpha or power outside (0, 1), or power <= alpha.
     """
-    target = _checked_power(power, alpha)
-    return _smallest(lambda d: power_paired(d, n, rho, alpha) >= target)
+    return _detectable_noncentrality(_count(n, "n", 2) - 1, power, alpha) * _paired_scale(rho) / math.sqrt(n)
 
 
 def _first_count(reaches: Callable[[int], bool]) -> int | None:

@@ -20,6 +20,7 @@ from pytest_exprun.model import CurvePoint, RunResult
 RECORD_SCHEMA = 1
 MAX_RECORD_BYTES = 16 << 20
 STORABLE = ("finished", "diverged")
+_ENCODER = json.JSONEncoder(allow_nan=False)
 
 _HEAD, _MIDDLE, _TAIL = b'{"sha256": "', b'",\n"record": ', b"}\n"
 _DIGEST_LENGTH = 64
@@ -97,7 +98,8 @@ def decode(data: bytes) -> Record:
     try:
         result = RunResult.from_json(content["run"])
         _check_types(result)
-        if json.loads(json.dumps(result.to_json(), allow_nan=False)) != content["run"]:
+        _ENCODER.encode((result.notes, result.provenance))  # 1e999 is read as infinity
+        if result.to_json() != content["run"]:
             raise DamagedRecord("it does not read back as it was written")
         if type(content["stored_at"]) is not str:
             raise DamagedRecord("stored_at is no text")
@@ -179,7 +181,7 @@ def _key(content: dict[str, Any], name: str) -> Key:
 
 
 def _is_metric(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value))
+    return value is None or (type(value) in (float, int) and math.isfinite(value))
 
 
 def _check_types(result: RunResult) -> None:

@@ -45,7 +45,10 @@ def sample_of(values: Iterable[object], name: str, least: int = 2) -> list[float
         raise RefusedError(
             f"{name} is a {type(values).__name__}: allowed is a sequence of numbers, for a mapping its values()"
         )
-    sample = [real_number(value, f"value {index} of {name}") for index, value in enumerate(values, 1)]
+    sample = [
+        value if type(value) is float else real_number(value, f"value {index} of {name}")
+        for index, value in enumerate(values, 1)
+    ]
     if len(sample) < least:
         why = ": one seed has no standard deviation" if len(sample) == 1 else ""
         raise RefusedError(f"{name} has {len(sample)} values, at least {least} are needed{why}")

@@ -91,7 +91,7 @@ class Store:
         Raises:
             StoreError: the record is damaged and the store is read only, or the file cannot be read at all.
         """
-        for standing in self.standing(slug, key):
+        for standing in self._standing(slug, key):
             record = self._record(slug, standing, seed)
             if record is not None and self._inputs_stand(record, self.path(slug, standing, seed)):
                 return record.result
@@ -160,7 +160,7 @@ class Store:
 
     def path(self, slug: str, key: Key, seed: int) -> Path:
         """Where the record of one run lies."""
-        return self._arm(slug, key) / f"seed-{seed:d}.json"
+        return self.root / f"{_folder(slug)}/{key.short}/seed-{seed:d}.json"
 
     def lock_path(self, slug: str, key: Key, seed: int) -> Path:
         """The lock file of whoever trains this run (`locks.exclusive`)."""
@@ -183,12 +183,16 @@ class Store:
 
     def standing(self, slug: str, key: Key) -> list[Key]:
         """This key, and all that attestations say stand for it, directly or through another."""
+        return list(self._standing(slug, key))
+
+    def _standing(self, slug: str, key: Key) -> Iterator[Key]:
+        """The same, one by one: attestations are read only where the key's own record is missing."""
         found = [key]
         for known in found:
+            yield known
             for attestation in self._attestations(self._arm(slug, known)):
                 if attestation.key.components == known.components and attestation.stands not in found:
                     found.append(attestation.stands)
-        return found
 
     def to_verify(self, slug: str, stands: Key) -> RunResult | None:
         """Return the stored run of an arm that has gone longest without proof: since it was stored or last trained again."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from pytest_exprun.ahead import train_ahead
@@ -16,7 +17,8 @@ from pytest_exprun.comparison import Comparison, compare, decide
 from pytest_exprun.errors import ExprunError, TrainerError
 from pytest_exprun.executors import Executor
 from pytest_exprun.fingerprint import Fingerprinter
-from pytest_exprun.model import FIRST_LOOK, Arm, Experiment, RunSpec, Variant, Verdict
+from pytest_exprun.key import Key
+from pytest_exprun.model import FIRST_LOOK, Arm, Budget, Experiment, RunSpec, Variant, Verdict
 from pytest_exprun.rules import judge_non_inferior
 from pytest_exprun.runs import ArmPlan, Asked, RunObserver, Runs
 from pytest_exprun.settings import Settings
@@ -71,6 +73,7 @@ class Study:
     _rejected: dict[str, str] | None = None
     _looked_ahead: bool = False
     _announced: set[str] = field(default_factory=set)
+    _keys: dict[tuple[Variant, Budget, tuple[str, ...]], Key] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.runs = Runs(
@@ -193,15 +196,20 @@ class Study:
         return arm
 
     def _asked(self, variant: Variant, experiment: Experiment) -> Asked:
-        key = self.fingerprinter.key(variant, experiment.budget, experiment.common_args)
+        arm = variant, experiment.budget, experiment.common_args
+        key = self._keys.get(arm) or self._keys.setdefault(arm, self.fingerprinter.key(*arm))
         return Asked(key, variant, experiment.common_args, experiment.budget, experiment.metric, self.role(variant))
 
     def role(self, variant: Variant) -> str:
         """What an arm is in this session; only names and reports depend on it, never a record."""
         if variant.identity == self.settings.default_control.identity:
             return "baseline"
-        controls = {experiment.control.identity for experiment in self.declared}
-        return "control" if variant.identity in controls else "exp"
+        return "control" if variant.identity in self._controls else "exp"
+
+    @cached_property
+    def _controls(self) -> frozenset[tuple[str, ...]]:
+        """Everything is declared before the first arm is asked for."""
+        return frozenset(experiment.control.identity for experiment in self.declared)
 
     def _check_baseline(self, arm: Arm, experiment: Experiment) -> None:
         """Refuse a baseline that no experiment can be judged against, in words about the trainer."""

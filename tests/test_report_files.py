@@ -13,7 +13,7 @@ import pytest
 from pytest_exprun.comparison import Comparison
 from pytest_exprun.model import Arm, Budget, Variant, baseline_seeds
 from pytest_exprun.report import files
-from pytest_exprun.report.baseline import baseline_report
+from pytest_exprun.report.baseline import baseline_report, without_judged
 from pytest_exprun.report.github import step_summary
 from pytest_exprun.report.junit import properties
 from pytest_exprun.settings import Settings
@@ -144,11 +144,40 @@ def test_the_baseline_report_lists_what_it_has_judged(tmp_path):
 
 
 def test_a_report_that_changed_is_read_again(tmp_path):
-    """What is remembered of a file holds for that file only."""
+    """What is remembered of a file holds for that file only, whoever writes it."""
     files.write_experiment(comparison(), tmp_path, PLAIN)
     assert files.read_reports(tmp_path).comparisons["experiment_rope_1M"].verdict == "WINNER"
-    files.write_experiment(comparison(LOSER), tmp_path, PLAIN)
+    of_another_session = files.json_text(comparison(LOSER).to_json())
+    (tmp_path / "experiment_rope_1M.json").write_text(of_another_session)
     assert files.read_reports(tmp_path).comparisons["experiment_rope_1M"].verdict == "LOSER"
+
+
+def test_a_report_just_written_is_not_worked_out_again(tmp_path, monkeypatch):
+    """The session that wrote a file knows what is in it."""
+    found = comparison()
+    files.write_experiment(found, tmp_path, PLAIN)
+    monkeypatch.setattr(Comparison, "from_json", lambda _: pytest.fail("read again"))
+    assert files.read_reports(tmp_path).comparisons["experiment_rope_1M"] is found
+
+
+def test_a_baseline_report_with_the_figures_waits_for_the_session_s_end(tmp_path, monkeypatch):
+    """Its list of experiments then takes reading them all; where a figure differs it is written at once, list included."""
+    baseline = comparison().baseline
+    path = files.write_baseline(baseline, tmp_path, PLAIN)
+    files.write_experiment(comparison(), tmp_path, PLAIN)
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "read_reports", lambda _: pytest.fail("reads all reports"))
+        files.write_baseline(baseline, tmp_path, PLAIN)
+        assert "Experiments judged" not in path.read_text()
+        figures = path.read_bytes()
+    files.write_overview([baseline], tmp_path, PLAIN)
+    listed = path.read_text()
+    assert "[rope](experiment_rope_1M.md)" in listed
+    path.write_text(listed.replace("| 42 | 2.0000 |", "| 42 | 2.5000 |"))
+    assert path.read_text() != listed
+    files.write_baseline(baseline, tmp_path, PLAIN)
+    assert path.read_text() == listed
+    assert without_judged(listed.encode()) == figures
 
 
 # The list of all experiments.

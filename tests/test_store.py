@@ -307,6 +307,16 @@ class TestDamage:
         path.write_bytes(b'{"sha256": "' + digest + b'",\n"record": ' + body + b"}\n")
         assert store.load(ROPE.slug, KEY, 42) is None
 
+    @pytest.mark.parametrize("field", ["notes", "provenance"])
+    def test_an_infinity_beside_the_metrics_is_refused(self, store, field):
+        """A literal that overflows is no number of a note either."""
+        body = json.dumps(forged(run=forged()["run"] | {field: {"x": [0.5]}})).encode().replace(b"[0.5]", b"[1e999]")
+        path = store.path(ROPE.slug, KEY, 42)
+        path.parent.mkdir(parents=True)
+        digest = hashlib.sha256(body).hexdigest().encode()
+        path.write_bytes(b'{"sha256": "' + digest + b'",\n"record": ' + body + b"}\n")
+        assert store.load(ROPE.slug, KEY, 42) is None
+
     @pytest.mark.parametrize("depth", [1_000, 100_000, 2_000_000])
     def test_a_depth_bomb_is_refused(self, store, depth):
         """Nesting that would exhaust the stack is damage like any other."""

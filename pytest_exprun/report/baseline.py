@@ -15,6 +15,7 @@ from pytest_exprun.report.provenance import data, environment
 from pytest_exprun.report.text import DASH, code, markdown, number, p_value, places, signed, table
 
 EXAMPLE_RHOS = (0.0, 0.5, 0.9)
+_JUDGED = "## Experiments judged"
 
 
 def baseline_report(
@@ -39,6 +40,12 @@ def baseline_report(
         ["## Environment", "", *environment([arm]), "", *data(arm)],
     )
     return document(sections)
+
+
+def without_judged(report: bytes) -> bytes:
+    """Return a baseline's report less its section on experiments: what remains depends on the arm alone."""
+    first, *sections = report.split(b"\n\n## ")
+    return b"\n\n## ".join([first, *(each for each in sections if not each.startswith(_JUDGED[3:].encode()))])
 
 
 def _title(budget: Budget) -> str:
@@ -103,7 +110,7 @@ def _judged(judged: Sequence[Comparison]) -> list[str]:
     found = families(judged)
     if not found:
         return []
-    lines = ["## Experiments judged"]
+    lines = [_JUDGED]
     for family in found:
         rows = [_judged_row(comparison, q) for comparison, q in zip(family.comparisons, family.holm, strict=True)]
         sentence = family.outlook()

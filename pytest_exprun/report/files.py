@@ -9,14 +9,13 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_exprun.comparison import Comparison
 from pytest_exprun.errors import ExprunError
 from pytest_exprun.model import Arm
-from pytest_exprun.report.baseline import baseline_report
+from pytest_exprun.report.baseline import baseline_report, without_judged
 from pytest_exprun.report.family import is_judged_by
 from pytest_exprun.report.github import step_summary
 from pytest_exprun.report.index import MARK, index
@@ -24,6 +23,8 @@ from pytest_exprun.report.markdown import experiment_report
 from pytest_exprun.report.names import INDEX, baseline_stem, experiment_stem
 from pytest_exprun.report.plots import drawings
 from pytest_exprun.settings import Settings
+
+State = tuple[int, int, int]
 
 
 def write_experiment(comparison: Comparison, directory: Path, settings: Settings, text: str | None = None) -> Path:
@@ -37,7 +38,9 @@ def write_experiment(comparison: Comparison, directory: Path, settings: Settings
     """
     stem = experiment_stem(comparison.declaration)
     pictures = drawings(comparison) if settings.plots == "auto" else []
-    publish(directory / f"{stem}.json", json_text(comparison.to_json()))
+    data = directory / f"{stem}.json"
+    publish(data, json_text(comparison.to_json()))
+    _read[data] = _state(data), comparison
     for drawing in pictures:
         path = directory / drawing.picture.file
         # Importing matplotlib takes longer than a session that trains nothing may last.
@@ -52,19 +55,27 @@ def write_experiment(comparison: Comparison, directory: Path, settings: Settings
 def write_baseline(arm: Arm, directory: Path, settings: Settings, text: str | None = None) -> Path:
     """Write a baseline's report, with every experiment of the folder's reports that it has judged, and return its path.
 
+    One that has the arm's figures already is left alone: its list of experiments is brought up to date by `write_overview`.
+
     Raises:
         OSError: the folder or the file cannot be written.
     """
-    return _write_baseline(arm, directory, settings, text, read_reports(directory).comparisons.values())
+    report = _baseline_path(arm, directory)
+    figures = baseline_report(arm, metric=settings.metric)
+    if text or not report.is_file() or without_judged(report.read_bytes()) != figures.encode():
+        _write_baseline(arm, directory, settings, text, read_reports(directory).comparisons.values())
+    return report
 
 
 def _write_baseline(
     arm: Arm, directory: Path, settings: Settings, text: str | None, known: Iterable[Comparison]
-) -> Path:
-    report = directory / f"{baseline_stem(arm.variant, arm.runs[0].spec.budget)}.md"
+) -> None:
     judged = [comparison for comparison in known if is_judged_by(comparison, arm)]
-    publish(report, text or baseline_report(arm, metric=settings.metric, judged=judged))
-    return report
+    publish(_baseline_path(arm, directory), text or baseline_report(arm, metric=settings.metric, judged=judged))
+
+
+def _baseline_path(arm: Arm, directory: Path) -> Path:
+    return directory / f"{baseline_stem(arm.variant, arm.runs[0].spec.budget)}.md"
 
 
 def write_overview(arms: Iterable[Arm], directory: Path, settings: Settings) -> None:
@@ -109,17 +120,27 @@ def read_reports(directory: Path) -> Reports:
     found = Reports({}, [])
     for path in sorted(directory.glob("experiment_*.json")):
         try:
-            stat = path.stat()
-            found.comparisons[path.stem] = _read(path, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            found.comparisons[path.stem] = _comparison(path)
         except (OSError, ExprunError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
             found.unreadable.append(path.stem)
     return found
 
 
-@lru_cache(maxsize=256)
-def _read(path: Path, *_identity: int) -> Comparison:
-    """Read one report's JSON; asked again for the same file, its statistics are not worked out again."""
-    return Comparison.from_json(json.loads(path.read_text(encoding="utf-8")))
+_read: dict[Path, tuple[State, Comparison]] = {}
+"""What this process has written or read, by file: until the file changes its statistics need not be worked out again."""
+
+
+def _comparison(path: Path) -> Comparison:
+    state = _state(path)
+    if path not in _read or _read[path][0] != state:
+        _read[path] = state, Comparison.from_json(json.loads(path.read_text(encoding="utf-8")))
+    return _read[path][1]
+
+
+def _state(path: Path) -> State:
+    """Return what changes whenever a file is written: its inode, time and size."""
+    stat = path.stat()
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 def json_text(data: Mapping[str, Any]) -> str:
@@ -136,8 +157,7 @@ def _nested(value: object) -> str:
     return _one_line(value)
 
 
-def _one_line(value: object) -> str:
-    return json.dumps(value, ensure_ascii=True, allow_nan=False)
+_one_line = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
 
 
 def publish(path: Path, content: str) -> bool:

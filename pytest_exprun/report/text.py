@@ -23,6 +23,8 @@ def plain(text: object) -> str:
     surrogates) becomes a visible `\x1b`-like code, so neither a terminal nor an XML parser ever sees it.
     """
     joined = " ".join(str(text).split())
+    if joined.isprintable():
+        return joined
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in joined)
 
 

@@ -81,7 +81,7 @@ SWITCHES = {
 
 MODERN = dict.fromkeys(("rope", "qk_norm", "rmsnorm", "relu2", "muon", "key_shift"), True)
 RECIPES: dict[str, dict[str, Any]] = {
-    "gpt2": {"lr": 6e-3, "warmup": 0.15, "schedule": "trapezoid", "weight_decay": 0.1, "grad_clip": 1.0},
+    "gpt2": {"lr": 5e-3, "warmup": 0.15, "schedule": "trapezoid", "weight_decay": 0.1, "grad_clip": 1.0},
     "modern": MODERN
     | {"lr": 1e-2, "ngram_embed": 4, "warmup": 0.08, "schedule": "linear", "weight_decay": 0.0, "grad_clip": 1.0},
 }

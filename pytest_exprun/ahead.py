@@ -37,11 +37,17 @@ def _train(study: Study, wanted: Sequence[tuple[Variant, Sequence[int], Experime
     """Train what is missing of these arms, in one go."""
     together: list[tuple[Asked, int]] = []
     known: dict[object, set[int]] = {}
+    broken: set[str] = set()
     for variant, seeds, experiment in wanted:
         arm = known.setdefault((variant.identity, experiment.common_args, experiment.budget), set())
-        if not arm.issuperset(seeds):
-            with contextlib.suppress(ExprunError):
+        if experiment.comparison_id not in broken and not arm.issuperset(seeds):
+            try:
                 asked, missing = study.missing(variant, seeds, experiment)
-                together += [(asked, seed) for seed in missing]
-                arm.update(seeds)
+            except ExprunError:
+                broken.add(
+                    experiment.comparison_id
+                )  # controls come first: without one nothing else of it need be trained
+                continue
+            together += [(asked, seed) for seed in missing]
+            arm.update(seeds)
     study.runs.train(together)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pytest_exprun.attempts import Attempts
 from pytest_exprun.errors import ExprunError, MissingRunError, StoreError, TrainerError
 from pytest_exprun.executors import Executor, OnPoint, Task, failure
 from pytest_exprun.fingerprint import Fingerprinter
@@ -97,6 +98,7 @@ class Runs:
 
     def __post_init__(self) -> None:
         self._outside = Outside(self.settings)
+        self._attempts = Attempts(self.store.root / TEMPORARY, self.identity)
 
     def get(self, asked: Asked, seeds: Sequence[int], check_flags: Callable[[], None]) -> tuple[RunResult, ...]:
         """Return the runs of these seeds, trained where they are missing.
@@ -112,7 +114,7 @@ class Runs:
         """Return the seeds that must be trained, after everything that can spare it has been tried; says so to the observer.
 
         Raises:
-            ExprunError: they may not be trained: the mode, wrong flags, a store that cannot be written.
+            ExprunError: they may not be trained: one of them failed, the mode, wrong flags, a store that cannot be written.
         """
         if self.settings.mode == "refresh" and asked.key.digest not in self._superseded:
             check_flags()
@@ -121,6 +123,7 @@ class Runs:
             )
         if self._missing(asked, seeds):
             self._load(asked, seeds)
+        self._refuse_failed(asked, seeds)
         if self._missing(asked, seeds):
             self._look_back(asked, seeds, check_flags)
         missing = self._missing(asked, seeds)
@@ -132,6 +135,13 @@ class Runs:
     def _missing(self, asked: Asked, seeds: Iterable[int]) -> list[int]:
         return [seed for seed in seeds if (asked.key.digest, seed) not in self._results]
 
+    def _refuse_failed(self, asked: Asked, seeds: Iterable[int]) -> None:
+        """Raise the error of the first seed that has one: the arm is an error whatever its other seeds give."""
+        for seed in seeds:
+            result = self._results.get((asked.key.digest, seed))
+            if isinstance(result, ExprunError):
+                raise result
+
     def _known(self, asked: Asked, seed: int) -> RunResult:
         result = self._results[asked.key.digest, seed]
         if isinstance(result, ExprunError):
@@ -140,11 +150,13 @@ class Runs:
         return result
 
     def _load(self, asked: Asked, seeds: Iterable[int]) -> None:
-        """Take what the store has."""
+        """Take what the store has, and the errors that other processes of this session met."""
         for seed in self._missing(asked, seeds):
             stored = self.store.load(asked.variant.slug, asked.key, seed)
             if stored is not None:
                 self._results[asked.key.digest, seed] = stored
+            elif error := self._attempts.error(_name(asked, seed)):
+                self._results[asked.key.digest, seed] = TrainerError(error)
         self._tell_store_notices()
 
     def _tell_store_notices(self) -> None:
@@ -258,7 +270,7 @@ class Runs:
                     path = self.store.lock_path(asked.variant.slug, asked.key, seed)
                     if claim.enter_context(claimed(path, _what(asked, seed))):
                         self._load(asked, [seed])
-                        if self._missing(asked, [seed]):
+                        if self._missing(asked, [seed]) and self._may_try(asked, seed, claim):
                             claims[asked.spec(seed)] = asked, claim
                             yield Task(asked.spec(seed), asked.role)
                             continue
@@ -271,6 +283,13 @@ class Runs:
                     self._settle(asked, result)
                     claim.close()
 
+    def _may_try(self, asked: Asked, seed: int, claim: contextlib.ExitStack) -> bool:
+        """Whether a run may be tried; from now on, until its claim is closed, the other processes of the session can see that it is."""
+        why = claim.enter_context(self._attempts.trying(_name(asked, seed)))
+        if why is not None:
+            self._results[asked.key.digest, seed] = TrainerError(f"{_what(asked, seed)}: {why}")
+        return why is None
+
     def _settle(self, asked: Asked, result: RunResult) -> None:
         """Record a run, or remember why there is none."""
         try:
@@ -280,6 +299,7 @@ class Runs:
             self._record(asked, result)
         except ExprunError as error:
             self._results[asked.key.digest, result.spec.seed] = error
+            self._attempts.failed(_name(asked, result.spec.seed), str(error))
 
     def _record(self, asked: Asked, result: RunResult) -> None:
         """Store a finished run. A full disk costs the record, never the result."""
@@ -326,6 +346,10 @@ class Runs:
 
 def _what(asked: Asked, seed: int) -> str:
     return f"seed {seed} of {asked.variant}"
+
+
+def _name(asked: Asked, seed: int) -> str:
+    return f"{asked.key.digest[:32]}-seed-{seed}"
 
 
 def supersede_once(store: Store, slug: str, key: Key, identity: str) -> dict[int, RunResult]:

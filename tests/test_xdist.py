@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 
@@ -96,3 +97,61 @@ def test_a_broken_run_is_an_error_in_every_worker(toy_project):
     """The error reaches the report of each test that needs the run; the others are judged."""
     toy_project.write(BODY + '\n@experiment("--crash_at=137")\ndef test_crash(): ...\n')
     toy_project.run_fresh("-n", "2").assert_outcomes(passed=3, failed=1, errors=1)
+
+
+CRASHES = """
+import os, signal
+from pathlib import Path
+from toy import build_parser, main as well
+
+def main(argv):
+    args = build_parser().parse_args(argv)
+    if args.seed == 42 and not args.shift:
+        (traces := Path(__file__).with_name(".traces")).mkdir(exist_ok=True)
+        with (traces / "crashed").open("a") as log:
+            log.write("x")
+        if DIES:
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise ValueError("a bad shape")
+    return well(argv)
+"""
+
+
+def crashes_of(toy_project, *args: str, dies: bool) -> tuple[int, list[str]]:
+    """Run four experiments on a baseline whose seed 42 crashes, by two workers; count the attempts, and return the tests' errors."""
+    source = CRASHES.replace("DIES", str(dies))
+    (toy_project.pytester.path / "crashes.py").write_text(source, encoding="utf-8")
+    tests = (f'@experiment("--shift={number}")\ndef test_{number}(): ...' for number in range(1, 5))
+    toy_project.write("\n\n".join(tests))
+    said = re.compile(r"(trainer crashes:main \(exprun_trainer\): )?seed 42 of no flags: |worker '\w+' crashed while")
+    result = toy_project.run_fresh("-n", "2", "--exprun-trainer=crashes:main", "--exprun-args=--slow 0.3", *args)
+    assert "passed" not in result.parseoutcomes()
+    attempts = (toy_project.pytester.path / ".traces" / "crashed").read_text(encoding="utf-8")
+    assert not list(toy_project.pytester.path.glob(".exprun/baseline/*/seed-42.json"))
+    return len(attempts), [line for line in result.outlines if said.match(line)]
+
+
+def test_a_run_that_failed_is_tried_by_one_worker_only(toy_project):
+    """The trainer's exception is every worker's error, word by word; it is met once."""
+    attempts, errors = crashes_of(toy_project, dies=False)
+    assert attempts == 1
+    assert len(errors) == 4
+    assert len(set(errors)) == 1
+    assert "seed 42 of no flags: raised ValueError: a bad shape" in errors[0]
+
+
+def test_a_process_that_died_is_replaced_once_a_session(toy_project):
+    """Executor `processes` tries a killed run once more; the second worker does not begin again."""
+    attempts, errors = crashes_of(toy_project, "--exprun-executor=processes", dies=True)
+    assert attempts == 2
+    assert len(errors) == 4
+    assert "its process was killed by SIGKILL, 2 times" in errors[0]
+
+
+def test_a_run_that_ends_its_worker_ends_two_workers_at_most(toy_project):
+    """In process a crash takes the worker with it; after the second one the other tests report it instead of dying too."""
+    attempts, errors = crashes_of(toy_project, dies=True)
+    assert attempts == 2
+    died = [line for line in errors if "the process that performed it died, 2 times in this session" in line]
+    assert len(died) == 2
+    assert all("seed 42 of no flags" in line for line in died)

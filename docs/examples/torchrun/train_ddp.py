@@ -1,11 +1,11 @@
 """Data-parallel training as torchrun starts it: linear regression with DistributedDataParallel over gloo."""
 
 import argparse
-import os
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # before the group exists: imported later (DDP does), its default arguments would hold the group
 from torch.nn.parallel import DistributedDataParallel
 
 parser = argparse.ArgumentParser()
@@ -32,12 +32,14 @@ for step in range(1, args.max_steps + 1):
     optimizer.zero_grad()
     torch.nn.functional.mse_loss(model(x), x @ target + noise).backward()
     optimizer.step()
-    if rank == 0 and (step % 20 == 0 or step == args.max_steps):
+    if rank == 0 and (step % 10 == 0 or step == args.max_steps):
         with torch.no_grad():
             val_loss = torch.nn.functional.mse_loss(model.module(val_x), val_x @ target)
         print(f"Step {step} | val_loss: {val_loss:.6f}", flush=True)
 if rank == 0:
     torch.save(model.module.state_dict(), Path(args.output_dir) / "model.pt")
 dist.barrier()  # nobody leaves while another still needs the group
+# The group's threads end with the last reference to it. Those that still run when the interpreter shuts down may abort the process
+# ("terminate called without an active exception"), so nothing may hold the group any more, this model neither.
+del model, optimizer
 dist.destroy_process_group()
-os._exit(0)  # on a busy machine gloo's threads may abort the interpreter while it shuts down, after all is done

@@ -44,6 +44,14 @@ class Guard:
         """The group has ended."""
         self._tell(f"-{group}\n")
 
+    def watch_own(self, after: float) -> None:
+        """Kill all processes that come from this one when it is gone, if that is later than `after` seconds from now."""
+        self._tell(f"!{after:f}\n")
+
+    def forget_own(self) -> None:
+        """This process may end without its children."""
+        self._tell("-!\n")
+
     def _tell(self, line: str) -> None:
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):  # somebody killed the guard: we go on without

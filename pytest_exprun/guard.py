@@ -1,25 +1,79 @@
-"""Ends the process groups of a session that was killed: nothing may go on training that nobody waits for.
+"""Ends the processes of a session that was killed: nothing may go on training that nobody waits for.
 
-Run as a script. Each line on standard input is `+PID` or `-PID`, a group to watch or to forget; when standard input ends, because the
-session closed it or died in whatever way, all watched groups are killed.
+Run as a script by the session's process. Each line on standard input is
+
+    +PID        watch the process group PID
+    !SECONDS    in so many seconds begin to watch all processes that come from the session's own
+    -PID        forget the group
+    -!          forget the session's processes
+
+When standard input ends or the session's process is gone, because it closed us or died in whatever way, everything watched is killed.
 """
 
 import contextlib
 import os
+import select
 import signal
-import sys
+import time
+
+_POLL_SECONDS = 0.2
 
 
 def main() -> None:
-    """Watch until standard input ends."""
+    """Watch until the session is gone."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    session = os.getppid()
     groups: set[int] = set()
-    for line in sys.stdin:
-        (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
+    tree: set[int] = set()
+    begins = float("inf")
+    rest = b""
+    # A child that the session forked holds our standard input open too, so its end alone would not tell.
+    while (lives := os.getppid() == session) or _is_readable(0):
+        if lives and time.monotonic() >= begins:
+            found = descendants({session}) - {os.getpid(), session}
+            tree = found if os.getppid() == session else tree
+        if not _is_readable(_POLL_SECONDS):
+            continue
+        data = os.read(0, 1 << 16)
+        if not data:
+            break
+        *lines, rest = (rest + data).split(b"\n")
+        for sign, told in ((line[:1], line[1:]) for line in lines):
+            if sign == b"!":
+                begins = time.monotonic() + float(told)
+            elif told == b"!":
+                tree, begins = set(), float("inf")
+            else:
+                (groups.add if sign == b"+" else groups.discard)(int(told))
+    kill(groups, tree)
+
+
+def _is_readable(seconds: float) -> bool:
+    return bool(select.select([0], [], [], seconds)[0])
+
+
+def kill(groups: set[int], tree: set[int]) -> None:
+    """Kill process groups, and processes with all that come from them by now."""
     for group in groups:
         with contextlib.suppress(OSError):
             os.killpg(group, signal.SIGKILL)
+    for pid in descendants(tree) - {os.getpid()}:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def descendants(pids: set[int]) -> set[int]:
+    """Return these processes and all that come from them. Linux tells; elsewhere none is found besides."""
+    parents = {}
+    with contextlib.suppress(OSError):
+        for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208  # quick
+            with contextlib.suppress(OSError, IndexError, ValueError), open(f"/proc/{name}/stat", "rb") as stat:  # noqa: PTH123  # quick
+                parents[int(name)] = int(stat.read().rpartition(b")")[2].split()[1])
+    found = set(pids)
+    while more := {pid for pid, parent in parents.items() if parent in found and pid not in found}:
+        found |= more
+    return found
 
 
 if __name__ == "__main__":

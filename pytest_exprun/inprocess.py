@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import faulthandler
+import os
+import signal
 import sys
 import threading
 import time
@@ -13,9 +16,10 @@ from functools import partial
 from pathlib import Path
 
 from pytest_exprun import trainers
+from pytest_exprun.child import Guard
 from pytest_exprun.errors import TrainerError
 from pytest_exprun.executors import OnPoint, Surroundings, Task, described, ended_like_ctrl_c, failed
-from pytest_exprun.isolation import preserved_process_state, run_directory
+from pytest_exprun.isolation import Report, children, preserved_process_state, run_directory
 from pytest_exprun.model import CurvePoint, RunResult, RunSpec
 from pytest_exprun.opened import OPENED
 from pytest_exprun.outside import with_writes
@@ -58,18 +62,38 @@ class InProcess:
     def _perform(self, task: Task, output_dir: Path, on_point: OnCurve) -> RunResult:
         limit = _Limit(self._timeout, task, self._surroundings)
         on_line = limit.watching(on_point) if self._timeout else on_point
+        state = Report()
         try:
             with limit, ended_like_ctrl_c(), OPENED.recording() as files, preserved_process_state() as state:
                 result = self._trainer.run(task.spec, output_dir, on_line)
+            result = with_writes(result, files, self._settings, output_dir)
         except TimedOut as error:
-            return failed(task.spec, "timeout", str(error))
+            result = failed(task.spec, "timeout", str(error))
         except TrainerError as error:
-            return failed(task.spec, "crashed", described(error))
-        result = with_writes(result, files, self._settings, output_dir)
+            result = failed(task.spec, "crashed", described(error))
+        finally:
+            _end_with_the_session(state.children)
         for leak in state.leaks:
             self._surroundings.notice(f"{task} left behind {leak}")
         beside = self._surroundings.beside
         return replace(result, provenance={**result.provenance, "concurrency": 1 + beside}) if beside else result
+
+
+_left: set[int] = set()
+
+
+def _end_with_the_session(pids: Sequence[int]) -> None:
+    """Have child processes that a run left behind asked to end when this process does. Until then a later run may use them: a pool."""
+    if pids and not _left:
+        atexit.register(_end_left)
+    _left.update(pids)
+
+
+def _end_left() -> None:
+    for pid, _ in children():
+        if pid in _left:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGTERM)
 
 
 class _Limit:
@@ -86,6 +110,8 @@ class _Limit:
             return
         self._timer.daemon = True
         self._timer.start()
+        self._guard = Guard()
+        self._guard.watch_own(self._seconds)
         # The interpreter cannot stop C code that never comes back; faulthandler's own thread can at least say where it is and leave.
         with contextlib.suppress(OSError, ValueError, AttributeError):  # no usable standard error
             faulthandler.dump_traceback_later(
@@ -96,6 +122,8 @@ class _Limit:
         if self._timer is not None:
             faulthandler.cancel_dump_traceback_later()
             self._timer.cancel()
+            self._guard.forget_own()
+            self._guard.close()
 
     def _warn(self) -> None:
         self._surroundings.notice(

@@ -46,10 +46,12 @@ class Report:
     Attributes:
         restored: kinds of state that the run changed and that are as before again.
         leaks: what could not be put back: open files, child processes, threads; one phrase each.
+        children: the child processes among them.
     """
 
     restored: list[str] = field(default_factory=list)
     leaks: list[str] = field(default_factory=list)
+    children: list[int] = field(default_factory=list)
 
 
 def capture(kinds: Sequence[Kind] = KINDS) -> Snapshot:
@@ -210,22 +212,27 @@ def preserved_process_state() -> Iterator[Report]:
             sys.meta_path.remove(watcher)
         found = restore({**_pristine, **before})
         report.restored.extend(found.restored)
-        report.leaks.extend([*found.leaks, *_left_open(resources)])
+        left = _left_open(resources)
+        report.leaks.extend([*found.leaks, *sorted(left.values())])
+        report.children.extend(int(name.removeprefix(_PROCESS)) for name in left if name.startswith(_PROCESS))
 
 
 def _resources() -> dict[str, str]:
     """Open descriptors, threads and child processes, by a name that tells each from all others."""
     found = {f"descriptor {number}": f"open {target} (descriptor {number})" for number, target in _descriptors()}
     found |= {f"thread {thread.ident}": f"the running thread {thread.name!r}" for thread in threading.enumerate()}
-    return found | {f"process {pid}": f"the running child process {pid} ({name})" for pid, name in _children()}
+    return found | {f"{_PROCESS}{pid}": f"the running child process {pid} ({name})" for pid, name in children()}
 
 
-def _left_open(before: dict[str, str]) -> list[str]:
+_PROCESS = "process "
+
+
+def _left_open(before: dict[str, str]) -> dict[str, str]:
     left = {name: text for name, text in _resources().items() if before.get(name) != text}
     if left:
         gc.collect()  # what only a reference cycle keeps open is about to close
         left = {name: text for name, text in _resources().items() if before.get(name) != text}
-    return sorted(left.values())
+    return left
 
 
 def _descriptors() -> Iterator[tuple[str, str]]:
@@ -241,7 +248,8 @@ def _kind_of(descriptor: int) -> str:
     return "file" if stat.S_ISREG(os.fstat(descriptor).st_mode) else "device, pipe or socket"
 
 
-def _children() -> Iterator[tuple[int, str]]:
+def children() -> Iterator[tuple[int, str]]:
+    """Yield the living child processes with their names. Linux tells; elsewhere none is found."""
     for listing in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):
             for pid in listing.read_text().split():

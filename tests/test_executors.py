@@ -184,6 +184,63 @@ def test_in_process_a_silent_run_ends_the_session(tmp_path):
     assert "in happen" in done.stderr
 
 
+CHILD = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(120)']); time.sleep(120)"
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Living processes with this working directory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if path.readlink() == folder and is_alive(int(path.parent.name)):
+                found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("start", ["subprocess.Popen([sys.executable, '-S', '-c', CHILD])", "fork()"])
+def test_in_process_the_children_of_a_silent_run_end_with_the_session(tmp_path, start):
+    """No process of the run is left when the session was ended, neither its children nor theirs; forked ones hold our pipes open."""
+    body = f"""
+import multiprocessing, subprocess, sys, time
+CHILD = {CHILD!r}
+def fork():
+    multiprocessing.get_context("fork").Process(target=subprocess.run, args=([sys.executable, "-S", "-c", CHILD],)).start()
+def main(argv):
+    {start}
+    time.sleep(120)
+"""
+    (tmp_path / "leaves.py").write_text(body, encoding="utf-8")
+    hangs = HANGS.replace('timeout="0.5"', 'timeout="1.5", trainer="leaves:main"').replace('"--how=sleep", ', "")
+    done = subprocess.run(
+        [sys.executable, "-c", hangs, str(tmp_path)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "in main" in done.stderr
+    wait_until(lambda: not processes_in(tmp_path))
+
+
+LEFT = """
+import sys
+from pathlib import Path
+from tests.executor_contract import Lab
+lab = Lab(Path(sys.argv[1]), "inprocess")
+lab.run("--how=child", seeds=(42,))
+print(lab.notices)
+"""
+
+
+def test_in_process_what_a_run_left_running_ends_with_the_session(tmp_path):
+    """It is named, and it does not outlive an orderly end either."""
+    command = [sys.executable, "-c", LEFT, str(tmp_path)]
+    done = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+    wait_until(lambda: not processes_in(tmp_path))
+    assert "left behind the running child process" in done.stdout
+
+
 ORPHANS = """
 import sys
 from pathlib import Path

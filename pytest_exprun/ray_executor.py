@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import socket
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from pytest_exprun.settings import Settings
 from pytest_exprun.trainers import describe
 
 _POLL_SECONDS = 0.5
+_ANSWER_SECONDS = 5.0
 _IN_FLIGHT = 1000
 """Tasks that are handed to Ray at once; it queues what the cluster has no room for."""
 _LEFT_OUT = ("__pycache__", ".git", ".venv", "venv", "*.pyc", ".mypy_cache", ".ruff_cache", ".pytest_cache")
@@ -83,6 +85,7 @@ class RayExecutor:
         self._settings, self._surroundings = settings, surroundings
         self._ray: Any = None
         self._remote: Any = None
+        self._refusal: SettingsError | None = None
 
     def _connect(self) -> Any:
         """Start or join the cluster at the first use, so that a session whose runs are all stored needs none.
@@ -90,30 +93,38 @@ class RayExecutor:
         Raises:
             SettingsError: ray is not installed, the cluster cannot be reached, or it will never have what a run needs.
         """
-        if self._ray is not None:
-            return self._ray
+        if self._refusal is not None:
+            raise self._refusal
+        if self._ray is None:
+            try:
+                self._ray, self._remote = self._connected()
+            except SettingsError as error:
+                self._refusal = error  # to try again takes a minute, for each test
+                raise
+        return self._ray
+
+    def _connected(self) -> tuple[Any, Any]:
         if importlib.util.find_spec("ray") is None:
             raise SettingsError("exprun_executor = ray: ray is not installed; pip install 'pytest-exprun[ray]'")
         import ray
 
         if not ray.is_initialized():
+            address = os.environ.get("RAY_ADDRESS") or "local"
+            check_address(address)
             try:
                 ray.init(
-                    address=os.environ.get("RAY_ADDRESS", "local"),
+                    address=address,
                     runtime_env={"working_dir": str(self._settings.root), "excludes": self._excludes()},
                     log_to_driver=False,
                     logging_level="ERROR",
-                    include_dashboard=False if "RAY_ADDRESS" not in os.environ else None,
+                    include_dashboard=False if address == "local" else None,
                 )
             except Exception as error:  # noqa: BLE001  # Ray raises many kinds, bare Exception among them
-                where = os.environ.get("RAY_ADDRESS", "a local cluster")
-                raise SettingsError(f"exprun_executor = ray: {where} cannot be used: {_first_line(error)}") from None
+                raise SettingsError(f"exprun_executor = ray: {_cannot_join(address, error)}") from None
         wanted = resources(self._settings.ray_resources)
         self._check_room(ray, wanted)
         # Ray would retry a lost task in silence; we do it ourselves, once, and write it down.
-        options = {"num_returns": "streaming", "max_retries": 0, **wanted}
-        self._ray, self._remote = ray, ray.remote(**options)(perform)
-        return ray
+        return ray, ray.remote(num_returns="streaming", max_retries=0, **wanted)(perform)
 
     def _excludes(self) -> list[str]:
         """What need not travel: what this plugin itself writes, and what is no source."""
@@ -224,6 +235,35 @@ class RayExecutor:
             return failed(each.task.spec, "timeout", each.log.told(why), **provenance)
         why = final.get("message") or f"{each.task}: {final['how']}"
         return failed(each.task.spec, "crashed", each.log.told(why), **provenance)
+
+
+def check_address(address: str) -> None:
+    """Refuse within seconds what Ray would try for a minute.
+
+    Raises:
+        SettingsError: nobody answers there, or it is the address of a Ray Client, which cannot pass on what a run says.
+    """
+    where = f"exprun_executor = ray: RAY_ADDRESS = {address}"
+    if address.startswith("ray://"):
+        raise SettingsError(
+            f"{where}: a Ray Client cannot pass progress lines on; start the session on a machine of the cluster, with "
+            "RAY_ADDRESS = auto or host:port"
+        )
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            raise SettingsError(f"{where}: nobody answers there ({error}); is the cluster up?") from None
+
+
+def _cannot_join(address: str, error: Exception) -> str:
+    if address == "local":
+        return f"a local cluster cannot be started: {_first_line(error)}"
+    return (
+        f"the cluster at RAY_ADDRESS = {address} cannot be joined: {_first_line(error)}; if it asks for a token, set "
+        "RAY_AUTH_MODE = token"
+    )
 
 
 def resources(words: Sequence[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -63,18 +64,48 @@ class TestRay(ExecutorContract):
             greedy.run(seeds=(42,))
         assert time.monotonic() - started < 30
 
+    def test_a_lost_ray_worker_costs_one_attempt(self, lab):
+        """Where Ray's own process dies, as with its machine, the run dies with it and is tried once more."""
+        killed = []
+
+        def hear(spec, _point):
+            if spec.seed == 137 and not killed:
+                killed.extend(pid for seed, pid, _ in lab.started if seed == 137)
+                os.kill(parent(killed[0]), signal.SIGKILL)
+
+        with contextlib.closing(lab.executor.run(iter(lab.tasks("--slow=0.2", "--lines=5")), hear)) as results:
+            kept = {result.spec.seed: result for result in results}
+        assert {seed: failure(result) for seed, result in kept.items()} == {42: None, 137: None, 256: None}
+        assert kept[137].provenance["attempts"] == 2
+        (why,) = kept[137].provenance["earlier_attempts"]
+        assert why.startswith("its Ray worker was lost (")
+        assert any("seed 137" in notice and "it is tried once more" in notice for notice in lab.notices)
+        wait_until(lambda: not is_alive(killed[0]), 20)
+
+    def test_progress_is_heard_while_the_run_trains(self, lab):
+        """Lines come back when they are printed, not with the result."""
+        heard = []
+        tasks = iter(lab.tasks("--slow=1", seeds=(42,)))
+        with contextlib.closing(lab.executor.run(tasks, lambda *_: heard.append(time.monotonic()))) as results:
+            list(results)
+        assert len(heard) == 3
+        assert heard[-1] - heard[0] > 1
+
     def test_closing_cancels_what_is_queued(self, lab):
         """After Ctrl-C nothing is left running and nothing starts later."""
-        with contextlib.closing(lab.executor.run(iter(lab.tasks("--slow=60", seeds=range(6))), lab.hear)) as results:
-            signal.signal(signal.SIGALRM, signal.default_int_handler)
-            signal.setitimer(signal.ITIMER_REAL, 30.0)
-            with pytest.raises(KeyboardInterrupt):
-                next(results)
+
+        def ctrl_c(*_):
+            os.kill(os.getpid(), signal.SIGINT)
+
+        tasks = iter(lab.tasks("--slow=0.5", "--lines=100", seeds=range(6)))
+        with contextlib.closing(lab.executor.run(tasks, ctrl_c)) as results, pytest.raises(KeyboardInterrupt):
+            next(results)
         self.nothing_runs(lab)
+        started = len(lab.started)
+        time.sleep(3)
+        assert len(lab.started) == started < 6
 
 
-def test_a_session_without_ray_is_told_what_to_install(tmp_path, monkeypatch):
-    """One line, with the command."""
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(SettingsError, match=r"ray is not installed; pip install 'pytest-exprun\[ray\]'"):
-        Lab(tmp_path, "ray").run(seeds=(42,))
+def parent(pid: int) -> int:
+    """Return the process that started another."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

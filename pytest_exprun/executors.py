@@ -12,12 +12,14 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import FrameType
 from typing import Any, Literal, NoReturn, Protocol
 
 from pytest_exprun.errors import SettingsError
 from pytest_exprun.model import CurvePoint, RunResult, RunSpec
 from pytest_exprun.settings import EXECUTORS, Settings
+from pytest_exprun.trainers import at_root, describe
 
 OnPoint = Callable[[RunSpec, CurvePoint], None]
 
@@ -86,17 +88,44 @@ _NAMES = {
 assert set(_NAMES) == set(EXECUTORS)
 
 
+@dataclass
+class Deferred:
+    """The executor that the settings name, made at its first use.
+
+    A session that trains nothing needs none, and what is wrong with it is the error of the test that needs it.
+    """
+
+    settings: Settings
+    surroundings: Surroundings
+
+    @cached_property
+    def _executor(self) -> Executor:
+        return from_settings(self.settings, self.surroundings)
+
+    def rejects(self, specs: Sequence[RunSpec]) -> list[str | None]:
+        """Ask it."""
+        return self._executor.rejects(specs)
+
+    def run(self, tasks: Iterable[Task], on_point: OnPoint) -> Generator[RunResult]:
+        """Have it perform runs."""
+        return self._executor.run(tasks, on_point)
+
+
 def from_settings(settings: Settings, surroundings: Surroundings) -> Executor:
-    """Return the executor that the settings name, a built-in one or `module:Class`.
+    """Return the executor that the settings name, a built-in one or `module:Class`, imported from the root directory.
 
     Raises:
         SettingsError: there is no such executor, or what it needs is not installed.
     """
     module_name, _, class_name = _NAMES.get(settings.executor, settings.executor).partition(":")
     try:
-        factory = getattr(importlib.import_module(module_name), class_name, None)
-    except ImportError as error:
-        raise SettingsError(f"exprun_executor = {settings.executor!r}: {error}") from None
+        with at_root(settings.root):
+            factory = getattr(importlib.import_module(module_name), class_name, None)
+    except Exception as error:  # noqa: BLE001  # whatever a module of the user's raises
+        raise SettingsError(
+            f"exprun_executor = {settings.executor!r}: {module_name} cannot be imported from {settings.root} ({describe(error)}); "
+            f"allowed are {', '.join(EXECUTORS)} and module:Class"
+        ) from None
     if factory is None or not all(callable(getattr(factory, name, None)) for name in ("run", "rejects")):
         raise SettingsError(
             f"exprun_executor = {settings.executor!r}: {module_name} has no executor {class_name}, a class with the methods run and "

@@ -60,7 +60,7 @@ class Session:
     @cached_property
     def study(self) -> Study:
         """The study, with the executor and store that the settings name. Built at the first use of a fixture."""
-        from pytest_exprun.executors import Surroundings, from_settings
+        from pytest_exprun.executors import Deferred, Surroundings
         from pytest_exprun.fingerprint import Fingerprinter
         from pytest_exprun.store import Store
         from pytest_exprun.study import Study
@@ -73,7 +73,7 @@ class Session:
                 settings.path("store"), settings.mode in ("frozen", "plan"), content_of=fingerprinter.content_of
             ),
             fingerprinter=fingerprinter,
-            executor=from_settings(settings, Surroundings(self.notice, self.beside, self.stderr)),
+            executor=Deferred(settings, Surroundings(self.notice, self.beside, self.stderr)),
             observer=self,
             beside=self.beside,
             identity=self.identity,

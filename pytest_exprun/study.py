@@ -70,7 +70,7 @@ class Study:
     beside: int = 0
     identity: str = ""
     _comparisons: dict[str, Comparison | ExprunError] = field(default_factory=dict)
-    _rejected: dict[str, str] | None = None
+    _rejected: dict[str, str] | ExprunError | None = None
     _looked_ahead: bool = False
     _announced: set[str] = field(default_factory=set)
     _keys: dict[tuple[Variant, Budget, tuple[str, ...]], Key] = field(default_factory=dict)
@@ -229,13 +229,12 @@ class Study:
     def _check_flags(self, experiment: Experiment) -> None:
         """Before the first run, ask the trainer about the flags of everything selected; refuse `experiment` if its own are wrong."""
         if self._rejected is None:
-            self._rejected = {}
-            declared = self.declared or [experiment]
-            specs = [RunSpec(each.variant, each.seeds[0], each.budget, each.common_args) for each in declared]
-            for each, why in zip(declared, self.executor.rejects(specs), strict=True):
-                if why:
-                    self._rejected[each.comparison_id] = f"experiment {each.name} ({each.variant}): {why}"
-                    self.observer.say(f"error ahead: {self._rejected[each.comparison_id]}")
+            try:
+                self._rejected = self._ask_trainer(self.declared or [experiment])
+            except ExprunError as error:
+                self._rejected = error
+        if isinstance(self._rejected, ExprunError):
+            raise self._rejected
         if experiment.comparison_id in self._rejected:
             raise TrainerError(self._rejected[experiment.comparison_id])
 
@@ -250,6 +249,17 @@ class Study:
             key = self._asked(experiment.control, experiment).key
             if key.digest not in arms:
                 arms[key.digest] = self.plan(experiment.control, experiment.baseline_seeds, experiment)
+    def _ask_trainer(self, declared: Sequence[Experiment]) -> dict[str, str]:
+        """Return why experiments cannot run, by comparison; says so at once."""
+        specs = [RunSpec(each.variant, each.seeds[0], each.budget, each.common_args) for each in declared]
+        answers = zip(declared, self.executor.rejects(specs), strict=True)
+        rejected = {
+            each.comparison_id: f"experiment {each.name} ({each.variant}): {why}" for each, why in answers if why
+        }
+        for text in rejected.values():
+            self.observer.say(f"error ahead: {text}")
+        return rejected
+
         for experiment in self.declared:
             key = self._asked(experiment.variant, experiment).key
             if key.digest not in arms:

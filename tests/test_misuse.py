@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,14 @@ OPTIONS = [
     ("--exprun-baseline-seeds=4", "*exprun_baseline_seeds = '4': allowed is a whole number of at least 5*"),
     ("--exprun-args='--a", "*exprun_args = *allowed is*"),
     ("--exprun-store= ", "*exprun_store = '': allowed is a path*"),
+    ("--exprun-jobs=0", "*exprun_jobs = '0': allowed is a whole number of at least 1*"),
+    (
+        "--exprun-jobs=2",
+        "*exprun_jobs = 2: executor inprocess trains one run after the other; set exprun_executor = processes*",
+    ),
+    ("--exprun-executor=nosuch", "*exprun_executor = 'nosuch': allowed is inprocess, processes, ray, or module:Class*"),
+    ("--exprun-timeout=-1", "*exprun_timeout = '-1': allowed is a number of at least 0*"),
+    ("--exprun-ray-resources=num_gpus", "*exprun_ray_resources = 'num_gpus': allowed is name=amount*"),
 ]
 
 
@@ -188,7 +197,31 @@ STORED = [
     (_file(".exprun"), "-q", "*.exprun*exprun_store*"),
     (None, "--exprun-trainer=nowhere:main", "*'nowhere' not found in *exprun_trainer*"),
     (None, "--exprun-inputs=no/such/file", "*exprun_inputs*no/such/file*"),
+    (
+        None,
+        "--exprun-executor=nowhere:Slurm",
+        "exprun_executor = 'nowhere:Slurm': nowhere cannot be imported from *allowed are*",
+    ),
+    (
+        _file("odd.py", "1/0"),
+        "--exprun-executor=odd:Slurm",
+        "*odd cannot be imported from *ZeroDivisionError: division by zero*",
+    ),
+    (
+        _file("odd.py", "class Slurm: ..."),
+        "--exprun-executor=odd:Slurm",
+        "*no executor Slurm, a class with the methods run and rejects*",
+    ),
 ]
+
+if importlib.util.find_spec("ray") is None:
+    STORED.append(
+        (
+            None,
+            "--exprun-executor=ray",
+            "exprun_executor = ray: ray is not installed; pip install 'pytest-exprun[[]ray]'",
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -246,12 +279,35 @@ def test_an_error_of_one_test_leaves_the_others_alone(toy_project, body, message
     result.stdout.fnmatch_lines([message])
 
 
+def test_a_trainer_that_cannot_be_asked_is_every_tests_error(toy_project):
+    """It is asked once; the second test does not begin to train."""
+    (toy_project.pytester.path / "broken.py").write_text("print('ASKED')\n1 / 0\n", encoding="utf-8")
+    toy_project.write(f'{ROPE}\n\n@experiment("--worse")\ndef test_worse(): ...\n')
+    result = toy_project.run("--exprun-trainer=broken:main", "-s")
+    result.assert_outcomes(errors=2)
+    lines = [line for line in result.outlines if "broken:main (exprun_trainer): cannot be imported" in line]
+    assert len(lines) == 2
+    assert result.stdout.str().count("ASKED") == 1
+    assert not [line for line in result.outlines if "training seed" in line]
+
+
 def test_misuse_is_a_collection_error_under_xdist_too(toy_project):
     """The same line with workers, and no INTERNALERROR."""
     toy_project.write('@experiment("rope")\ndef test_it(): ...')
     result = toy_project.run_fresh("-n", "1")
     result.stdout.fnmatch_lines(["*flags start with --*"])
     assert "INTERNALERROR" not in result.stdout.str()
+
+
+def test_an_executor_that_does_not_exist_is_one_line_under_xdist_and_none_where_nothing_trains(toy_project):
+    """No INTERNALERROR in a worker; collecting and planning need no executor."""
+    toy_project.write(ROPE)
+    wrong = "--exprun-executor=nowhere:Slurm"
+    result = toy_project.run_fresh(wrong, "-n", "1")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["exprun_executor = 'nowhere:Slurm': nowhere cannot be imported from *"])
+    assert toy_project.run(wrong, "--collect-only").ret == 0
+    assert toy_project.run(wrong, "--exprun-mode=plan").ret == 0
 
 
 def test_two_files_may_not_share_a_name(toy_project):

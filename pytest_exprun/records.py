@@ -26,7 +26,8 @@ _HEAD, _MIDDLE, _TAIL = b'{"sha256": "', b'",\n"record": ', b"}\n"
 _DIGEST_LENGTH = 64
 # What a clock or the machine measured: it differs between two runs of the same computation.
 _MEASURED = re.compile(
-    r"(?:^|[_/ ])(?:\w*time|sec|secs|seconds?|ms|eta|mem|memory|throughput|flops|mfu|peak|mb|gb)(?:$|[_/ ])|per_sec|/s(?:ec)?$",
+    r"(?:^|[_/ ])(?:\w*time|\w*stamp|sec|secs|seconds?|ms|dt|elapsed|duration|latency|eta|step_avg|mem|memory|rss|vram|throughput|tps|"
+    r"flops|mfu|peak|mb|gb)(?:$|[_/ ])|per_sec|/s(?:ec)?$",
     re.IGNORECASE,
 )
 

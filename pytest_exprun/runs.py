@@ -230,7 +230,9 @@ class Runs:
         except StoreError as error:
             self.observer.notice(str(error))
             return
-        self.observer.say(f"{asked}: seed {seed} is the same to the last bit, so the other stored seeds stand")
+        # A record of a command holds what was printed, and nobody knows the digits behind it.
+        same = "as far as it prints" if self.settings.command else "to the last bit"
+        self.observer.say(f"{asked}: seed {seed} is the same {same}, so the other stored seeds stand")
 
     # Training.
 

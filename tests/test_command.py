@@ -321,6 +321,44 @@ def test_very_much_output_is_heard_with_bounded_memory_and_log(lab):
     assert log.read_text().endswith("val_loss: 1.5\n")
 
 
+GIGABYTE = """
+import os, resource, sys
+from pathlib import Path
+from pytest_exprun.command import CommandTrainer
+from pytest_exprun.model import Budget, RunSpec, Variant
+from pytest_exprun.settings import Settings
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # MiB
+
+root = Path(sys.argv[1])
+settings = Settings.read({"command": "python train.py {seed} {output_dir} {flags}", "budget": "2 steps"}, root)
+trainer, before, logs = CommandTrainer(settings), peak(), []
+look = lambda point: logs.extend(path.stat().st_size for path in root.glob(".exprun/logs/*.log"))
+result = trainer.run(RunSpec(Variant(), 42, Budget(2, "steps")), root, look)
+print(result.metrics["val_loss"], len(result.curve), peak() - before, max(logs), file=sys.stderr)
+"""
+
+
+@pytest.mark.slow
+def test_a_gigabyte_of_output_is_heard_with_bounded_memory_and_log(tmp_path):
+    """Ten million lines, a loss among every hundred thousand: the last one counts; a session grows by a few megabytes."""
+    body = """
+noise = ("a line of noise that a training script prints " * 3)[:99] + "\\n"
+for step in range(100):
+    sys.stdout.write(noise * 100_000)
+    print(f"Step {step} | val_loss: {5 - step / 100}")
+"""
+    (tmp_path / "train.py").write_text(SCRIPT + body, encoding="utf-8")
+    command = [sys.executable, "-c", GIGABYTE, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=3000)
+    loss, points, grown, log = done.stderr.split()[-4:]
+    assert (float(loss), int(points)) == (4.01, 100)
+    assert int(grown) < 64
+    assert int(log) == LIMIT
+    assert len(done.stdout) < SHOWN_BYTES + 200
+
+
 def test_only_the_beginning_of_the_output_is_shown(lab, capsys):
     """What pytest captures is bounded too."""
     trainer, out = lab("for _ in range(30_000): print('noise of a script')\nprint('val_loss: 1.5')")
@@ -574,3 +612,39 @@ print(f"step 1: train loss 1.0, val loss {loss:.4f}")
     assert "\npython train.py 42 checkpoints/again --rope\n" in report
     pytester.runpytest_inprocess("-p", "no:cacheprovider", "--exprun-mode=frozen").assert_outcomes(passed=1)
     assert (pytester.path / "runs").read_text() == "x" * 8
+
+
+CLOCKS = {
+    "protocol": "Step {step} | val_loss: {loss:.4f} | dt: {clock:.3f} | step_avg: {clock:.1f} | tps: {clock:.0f} | elapsed: {clock:.2f}",
+    "huggingface": "{{'eval_loss': {loss:.4f}, 'eval_runtime': {clock:.4f}, 'eval_samples_per_second': {clock:.3f}, 'epoch': {step}.0}}",
+}
+
+
+@pytest.mark.parametrize("log_format", CLOCKS)
+def test_a_changed_script_is_judged_by_the_digits_that_it_prints(pytester, log_format):
+    """Clocks may differ, and digits that are not printed; the fourth digit of a loss may not, even at a single step."""
+    script = pytester.path / "train.py"
+    text = f"""{SCRIPT}
+import random
+draw = random.Random(seed).random()
+for step in range(1, 4):
+    loss, clock = 2 + draw + 1 / step, time.time() % 1000
+    print({CLOCKS[log_format]!r}.format(step=step, loss=loss, clock=clock))
+os.makedirs(".traces", exist_ok=True)
+open(os.path.join(".traces", "runs"), "a").write("x")
+"""
+    script.write_text(text, encoding="utf-8")
+    pytester.makeini(f"[pytest]\nexprun_command = {COMMAND}\nexprun_budget = 2 steps\nexprun_plots = off\n")
+    pytester.makepyfile(test_it="def test_it(baseline): ...")
+    runs = pytester.path / ".traces" / "runs"
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+    assert len(runs.read_text()) == 5
+    script.write_text(text.replace("1 / step,", "1 / step + 1e-9,"), encoding="utf-8")
+    result = pytester.runpytest_subprocess()
+    result.stdout.fnmatch_lines(["*is the same as far as it prints, so the other stored seeds stand"])
+    assert not [line for line in result.outlines if line.startswith("note: ")]
+    assert len(runs.read_text()) == 6
+    script.write_text(text.replace("1 / step,", "1 / step + 2e-4 * (step == 2),"), encoding="utf-8")
+    result = pytester.runpytest_subprocess()
+    result.stdout.fnmatch_lines(["note: baseline (no flags): the change matters (*val_loss at step 2 *"])
+    assert len(runs.read_text()) == 6 + 1 + 5

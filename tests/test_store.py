@@ -148,7 +148,19 @@ class TestOneRecordForARun:
     @pytest.mark.parametrize(
         ("name", "measured"),
         [
-            *((clock, True) for clock in ("wall_time", "cpu_time", "tokens_per_second", "tok/s", "time", "step_ms")),
+            *(
+                (clock, True)
+                for clock in (
+                    "wall_time",
+                    "cpu_time",
+                    "tokens_per_second",
+                    "tok/s",
+                    "time",
+                    "step_ms",
+                    "dt",
+                    "step_avg",
+                )
+            ),
             *((result, False) for result in ("val_loss", "beta", "metadata", "meta_loss", "params", "train_tokens")),
             ("peak_memory", True),
             ("timestep_loss", False),

@@ -51,9 +51,10 @@ simulate: venv
 integrations: build/integrations/.installed
 	EXPRUN_INTEGRATIONS=1 build/integrations/bin/python -m pytest tests/integrations $(ARGS)
 
-build/integrations/.installed: pyproject.toml constraints.txt
+build/integrations/.installed: pyproject.toml constraints.txt tests/integrations/constraints.txt
 	$(PYTHON) -m venv build/integrations
-	build/integrations/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torch,plots,dev,ray]' scikit-learn transformers accelerate
+	build/integrations/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--constraint tests/integrations/constraints.txt --editable '.[torch,plots,dev,ray]' scikit-learn transformers accelerate
 	@touch $@
 
 ci: lint test

@@ -215,7 +215,7 @@ class RayExecutor:
         if final["event"] != "ended" or final["timed_out"] or len(each.earlier) + 1 >= ATTEMPTS:
             return None
         each.log.close(keep=True)
-        self._surroundings.notice(f"{each.task}: {final['how']}; it is tried once more")
+        self._surroundings.notice(f"{each.task}: {final['how']}; it is tried once more (log: {each.log.path})")
         return self._start(each.task, [*each.earlier, final["how"]])
 
     def _outcome(self, each: _Running, final: Mapping[str, Any]) -> RunResult:

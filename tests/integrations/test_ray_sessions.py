@@ -169,7 +169,7 @@ def test_ctrl_c_ends_everything_and_keeps_what_is_done(project):
     project.start()
     project.wait_for(r"seed \d+ +val_loss")
     os.killpg(project.process.pid, signal.SIGINT)
-    assert project.end(60) == 2, project.text
+    assert project.end() == 2, project.text
     assert "KeyboardInterrupt" in project.text
     done = len(project.records())
     assert 0 < done < 8

@@ -27,15 +27,15 @@ def listening(environment: Mapping[str, str], root: Path, heard: OpenedFiles = O
         path = os.pathsep.join([folder, *filter(None, [environment.get("PYTHONPATH")])])
         own = {"PYTHONPATH": path, "EXPRUN_READS": str(notes), "EXPRUN_ROOT": str(base) + os.sep}
         yield {**environment, **own}
-        read, listed, written = _sorted_out(notes.read_bytes().decode("utf-8", "surrogateescape").splitlines())
-        heard.add(base, read, listed, written)
+        found = _sorted_out(notes.read_bytes().decode("utf-8", "surrogateescape").splitlines())
+        heard.add(base, found["r"], found["l"], found["w"], found["again"])
 
 
-def _sorted_out(notes: Iterable[str]) -> tuple[list[str], list[str], list[str]]:
-    """Return the files that were read before they were written, if they were, the folders listed, and what was written."""
-    found: dict[str, dict[str, None]] = {"r": {}, "l": {}, "w": {}}
+def _sorted_out(notes: Iterable[str]) -> dict[str, dict[str, None]]:
+    """Return what was read (r) before it was written, if it was, listed (l), written (w), and read after that (again)."""
+    found: dict[str, dict[str, None]] = {"r": {}, "l": {}, "w": {}, "again": {}}
     for line in notes:
         kind, name = line[:1], line[1:]
-        if kind in found and not (kind == "r" and name in found["w"]):
-            found[kind][name] = None
-    return list(found["r"]), list(found["l"]), list(found["w"])
+        if kind in found:
+            found["again" if kind == "r" and name in found["w"] else kind][name] = None
+    return found

@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from pytest_exprun.inputs import Watched, file_digest, files_below
 from pytest_exprun.key import SCHEMA, Key
 from pytest_exprun.model import Budget, Variant
 from pytest_exprun.opened import OPENED, OpenedFiles
+from pytest_exprun.outputs import Outputs
 from pytest_exprun.packages import ABSENT, machine, package_versions
 from pytest_exprun.programs import Program
 from pytest_exprun.programs import components as command_components
@@ -124,7 +125,20 @@ class Fingerprinter:
 
     def _is_of_runs(self, watched: Watched, files: OpenedFiles) -> bool:
         """Whether it was only heard of because runs read it, and a run of this process has written it: then it is no input."""
+        if watched.label.removeprefix("input ") in self._outputs.names:
+            return True
         return watched.label.startswith((_OPENED, _LISTED)) and all(map(files.is_written, watched.paths))
+
+    def learn_outputs(self, written: Iterable[str]) -> None:
+        """Take in what a run wrote outside its folder and never read: if the sources name it, it is no input of the next session."""
+        named = {
+            self._label(base / name) for source, name in self._closure.file_names for base in (self.root, source.parent)
+        }
+        self._outputs.learn(name for name in written if name in named and name not in self.settings.inputs)
+
+    @cached_property
+    def _outputs(self) -> Outputs:
+        return Outputs(self.settings.path("store"), self.root)
 
     def opened(self, files: OpenedFiles = OPENED) -> dict[str, str]:
         """Return label -> digest of what the runs of this process read and the key does not name, for `Store.save`.
@@ -289,6 +303,7 @@ class Fingerprinter:
                 _is(Path.is_file, path)
                 and path.resolve() not in self._source_paths
                 and path.resolve().is_relative_to(base)
+                and self._label(path) not in self._outputs.names
             ):
                 label = f"input {self._label(path)}"
                 return {label: self._watch(label, [path])}

@@ -14,6 +14,16 @@ _HEARD = {"open": 0, "os.listdir": 0, "os.scandir": 0, **_CHANGES}
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
+def kinds_of_open(mode: object, flags: object) -> str:
+    """Return what the arguments of an audit event `open` mean: r, w, or rw where what was there can be read and changed (`r+`)."""
+    if isinstance(mode, str):
+        writes, keeps = set(mode) & set("wax+"), not set(mode) & set("wx")
+        return "r" if not writes else "rw" if "+" in mode and keeps else "w"
+    if not isinstance(flags, int) or not flags & _WRITES:
+        return "r"
+    return "rw" if flags & os.O_RDWR and not flags & (os.O_TRUNC | os.O_EXCL) else "w"
+
+
 def _listen(notes: str, root: str) -> None:
     """Append a line to the file `notes` for every path that is written (w), or below `root` read (r) or listed (l), once each."""
     descriptor = os.open(notes, os.O_WRONLY | os.O_APPEND)
@@ -24,18 +34,18 @@ def _listen(notes: str, root: str) -> None:
             return
         with contextlib.suppress(Exception):
             name = os.path.abspath(os.fsdecode(arguments[_HEARD[event]]))  # noqa: PTH100  # called for every open: it must be quick
-            kind = "w" if event in _CHANGES else "l"
             if event == "open":
-                mode, flags = arguments[1], arguments[2]
-                writes = set(mode) & set("wax+") if isinstance(mode, str) else flags & _WRITES
-                kind = "w" if writes else "r"
-            elif kind == "l" and sys._getframe(1).f_code.co_filename.startswith("<frozen importlib"):  # noqa: SLF001  # it lists every folder
+                kinds = kinds_of_open(arguments[1], arguments[2])
+            elif event in _CHANGES:
+                kinds = "w"
+            elif sys._getframe(1).f_code.co_filename.startswith("<frozen importlib"):  # noqa: SLF001  # it lists every folder
                 return
-            if kind != "w" and not name.startswith(root):
-                return
-            if (kind, name) not in seen and "\n" not in name:
-                seen.add((kind, name))
-                os.write(descriptor, f"{kind}{name}\n".encode("utf-8", "surrogateescape"))
+            else:
+                kinds = "l"
+            for kind in kinds:
+                if (kind == "w" or name.startswith(root)) and (kind, name) not in seen and "\n" not in name:
+                    seen.add((kind, name))
+                    os.write(descriptor, f"{kind}{name}\n".encode("utf-8", "surrogateescape"))
 
     sys.addaudithook(hear)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import stat
 import sys
 import threading
 import time
@@ -17,9 +18,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_WRITES = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+from pytest_exprun.listener import kinds_of_open
 
-
+_LAG_SECONDS = 0.02
 _CHANGES = {"os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1}
 # Audit event -> which of its arguments is the path.
 _HEARD = {"open": 0, "os.listdir": 0, "os.scandir": 0, **_CHANGES}
@@ -27,18 +28,19 @@ _HEARD = {"open": 0, "os.listdir": 0, "os.scandir": 0, **_CHANGES}
 
 @dataclass
 class Heard:
-    """What one block of `recording` read before it wrote it, and what it wrote, in order; absolute paths as text."""
+    """What one block of `recording` read before it wrote it, what it wrote, and what it read of that; absolute paths as text."""
 
     began: float = field(default_factory=time.time)
     read: dict[str, None] = field(default_factory=dict)
     written: dict[str, None] = field(default_factory=dict)
+    reread: dict[str, None] = field(default_factory=dict)
 
     def note(self, name: str, *, written: bool) -> None:
         """Take in one access to a file."""
         if written:
             self.written[name] = None
-        elif name not in self.written:
-            self.read[name] = None
+        else:
+            (self.reread if name in self.written else self.read)[name] = None
 
 
 class OpenedFiles:
@@ -50,7 +52,7 @@ class OpenedFiles:
     def __init__(self) -> None:
         self._files: dict[str, None] = {}
         self._folders: dict[str, None] = {}
-        self._written: set[str] = set()
+        self._written: dict[str, float] = {}  # when it was first opened for writing; 0.0 if it was surely changed
         self._inherited: dict[str, None] = {}
         self._recordings: tuple[Heard, ...] = ()
         self._hooked = False
@@ -75,10 +77,15 @@ class OpenedFiles:
     def files(self, root: Path) -> list[Path]:
         """Existing files below `root` that were only read, without hidden ones; a compiled module as its source.
 
-        A file that runs also write (a table of results, a cache) says nothing about what they depend on.
+        A file that runs also write (a table of results, a cache) says nothing about what they depend on. One that was only opened for
+        writing, as `numpy.memmap` opens data by default, does.
         """
-        chosen = {_source_of(Path(name)) for name in list(self._files) if name not in self._written}
+        chosen = {_source_of(Path(name)) for name in list(self._files) if not self._has_changed(name)}
         return sorted(path for path in chosen if _is_visible_below(path, root) and path.is_file())
+
+    def _has_changed(self, name: str) -> bool:
+        since = self._written.get(name)
+        return since is not None and changed_since(name, since)
 
     def folders(self, root: Path) -> list[Path]:
         """Folders below `root` that were listed, and in which no run made an entry: a new file there may change a run."""
@@ -90,19 +97,31 @@ class OpenedFiles:
         chosen = (path for path in map(Path, list(self._inherited)) if _is_visible_below(path, root))
         return sorted(path for path in chosen if path.is_file())
 
-    def add(self, root: Path, files: Iterable[str], folders: Iterable[str], written: Iterable[str] = ()) -> None:
-        """Take in what a run read (before it wrote it), listed and wrote in another process, named from the root."""
+    def add(
+        self,
+        root: Path,
+        files: Iterable[str],
+        folders: Iterable[str],
+        written: Iterable[str] = (),
+        reread: Iterable[str] = (),
+    ) -> None:
+        """Take in what a run read (before it wrote it), listed, wrote, and read of that, in another process, named from the root."""
         base = root.resolve()
         read = dict.fromkeys(str(base / name) for name in files)
         wrote = [str(base / name) for name in written]
-        self._written.update(wrote)
+        self._written.update(dict.fromkeys(wrote, 0.0))
         self._files.update(read)
         self._folders.update(dict.fromkeys(str(base / name) for name in folders))
         for heard in self._recordings:
             heard.read.update(read)
             heard.written.update(dict.fromkeys(wrote))
+            heard.reread.update(dict.fromkeys(str(base / name) for name in reread))
         if not self._recordings:
             self._inherited.update(read)
+
+    def is_read(self, path: Path) -> bool:
+        """Whether a run has read this file before it wrote it, if it ever did."""
+        return str(path) in self._inherited
 
     def is_written(self, path: Path) -> bool:
         """Whether a run has itself written this file, or an entry of this folder."""
@@ -122,17 +141,26 @@ class OpenedFiles:
             self._folders[name] = None
 
     def _note_file(self, name: str, arguments: tuple[object, ...]) -> None:
-        mode, flags = arguments[1], arguments[2]
-        writes = set(mode) & set("wax+") if isinstance(mode, str) else isinstance(flags, int) and flags & _WRITES
-        self._note(name, written=bool(writes))
+        for kind in kinds_of_open(arguments[1], arguments[2]):
+            self._note(name, written=kind == "w")
 
     def _note(self, name: str, *, written: bool) -> None:
         if written:
-            self._written.add(name)
+            self._written.setdefault(name, time.time())
         else:
             self._files[name] = None
         for heard in self._recordings:
             heard.note(name, written=written)
+
+
+def changed_since(name: str, moment: float) -> bool:
+    """Whether a file is there and has changed since a moment, in seconds of `time.time`."""
+    try:
+        found = os.stat(name)  # noqa: PTH116  # a text
+    except OSError:
+        return False
+    # File systems stamp by a clock that lags some milliseconds behind.
+    return stat.S_ISREG(found.st_mode) and max(found.st_mtime, found.st_ctime) >= moment - _LAG_SECONDS
 
 
 def _absolute(path: object) -> str | None:

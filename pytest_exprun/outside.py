@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_exprun.model import RunResult
-from pytest_exprun.opened import OPENED, Heard
+from pytest_exprun.opened import OPENED, Heard, changed_since
 from pytest_exprun.settings import Settings
 
-WROTE, REWROTE = "wrote_outside", "rewrote_outside"
-"""Names in a run's provenance: files that it wrote outside its folder, and those of them that it had read before."""
+WROTE, REWROTE, OUTPUTS = "wrote_outside", "rewrote_outside", "only_wrote_outside"
+"""Names in a run's provenance: files that it wrote outside its folder, those of them that it had read before, those that it never read."""
 MOST_NAMED, MOST_SHOWN = 50, 3
 WEIGHTS = frozenset({".bin", ".ckpt", ".h5", ".keras", ".npz", ".onnx", ".pt", ".pth", ".safetensors"})
 _CACHE_VARIABLE = re.compile(r"CACHE|_HOME$|CONFIGDIR$|^TMPDIR$|^TEMP$|^TMP$")
@@ -30,9 +30,11 @@ _CACHES = frozenset({"__pycache__", "site-packages"})
 def with_writes(result: RunResult, heard: Heard, settings: Settings, output_dir: Path) -> RunResult:
     """Return a run's result with the files in its provenance that it wrote outside its folder, if there are any."""
     found = wrote_outside(heard, settings, output_dir)
-    read = {os.path.realpath(name) for name in heard.read}
-    again = [name for name in found if str(settings.root.resolve() / name) in read]
-    told = {WROTE: found[:MOST_NAMED], REWROTE: again[:MOST_NAMED]}
+    before = {os.path.relpath(os.path.realpath(name), os.path.realpath(settings.root)) for name in heard.read}
+    after = {os.path.relpath(os.path.realpath(name), os.path.realpath(settings.root)) for name in heard.reread}
+    again = [name for name in found if name in before]
+    never = [name for name in found if name not in before | after]
+    told = {WROTE: found[:MOST_NAMED], REWROTE: again[:MOST_NAMED], OUTPUTS: never[:MOST_NAMED]}
     return replace(result, provenance={**result.provenance, **{key: names for key, names in told.items() if names}})
 
 
@@ -47,7 +49,7 @@ def wrote_outside(heard: Heard, settings: Settings, output_dir: Path) -> list[st
     return sorted(
         os.path.relpath(name, root) if _is_below(name, root) else name
         for name in named
-        if _changed_since(name, heard.began)
+        if changed_since(name, heard.began)
         and not any(_is_below(name, folder) for folder in free)
         and not _is_everybodys(name, root)
     )
@@ -67,19 +69,6 @@ def _saved(heard: Heard, settings: Settings) -> Iterator[str]:
 
 def _is_below(name: str, folder: str) -> bool:
     return name == folder or name.startswith(folder.rstrip(os.sep) + os.sep)
-
-
-def _changed_since(name: str, moment: float) -> bool:
-    """Whether a file is there and has changed; one that was opened for writing may have been left as it was."""
-    try:
-        stat = os.stat(name)  # noqa: PTH116  # texts
-    except OSError:
-        return False
-    # File systems stamp by a clock that lags some milliseconds behind.
-    return Path(name).is_file() and max(stat.st_mtime, stat.st_ctime) >= moment - _LAG_SECONDS
-
-
-_LAG_SECONDS = 0.02
 
 
 def _is_everybodys(name: str, root: str) -> bool:
@@ -129,7 +118,7 @@ class Outside:
 
     def _is_of_runs(self, path: Path) -> bool:
         own = (self.settings.path("store"), self.settings.path("report_dir"))
-        return _changed_since(str(path), self.since) and not any(path.is_relative_to(each.resolve()) for each in own)
+        return changed_since(str(path), self.since) and not any(path.is_relative_to(each.resolve()) for each in own)
 
     def _new(self, kind: str, names: Sequence[str]) -> Sequence[str]:
         """Return the names whose place has not been told yet, and remember it. Each run may make a new folder in the same place."""

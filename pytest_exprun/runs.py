@@ -18,7 +18,7 @@ from pytest_exprun.fingerprint import Fingerprinter
 from pytest_exprun.key import Key
 from pytest_exprun.locks import claimed, exclusive
 from pytest_exprun.model import Budget, CurvePoint, RunResult, RunSpec, Variant
-from pytest_exprun.outside import Outside
+from pytest_exprun.outside import OUTPUTS, Outside
 from pytest_exprun.settings import Settings
 from pytest_exprun.store import TEMPORARY, NotReproducible, Store
 from pytest_exprun.trainers import require_metric
@@ -308,6 +308,7 @@ class Runs:
         seed = result.spec.seed
         for text in self._outside.notices(result):
             self.observer.notice(text)
+        self.fingerprinter.learn_outputs(result.provenance.get(OUTPUTS, ()))
         changed = self.fingerprinter.sources_changed()
         if changed:
             raise TrainerError(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from pytest_exprun.listener import kinds_of_open
 from pytest_exprun.opened import OpenedFiles
 
 
@@ -83,6 +85,42 @@ def test_what_a_run_writes_is_no_input(heard):
         (root / "folder" / "run-1").mkdir()
 
     assert heard(write) == []
+
+
+def test_what_is_opened_for_writing_and_left_alone_is_an_input(heard, tmp_path):
+    """numpy.memmap opens data as r+ unless told otherwise."""
+    os.utime(tmp_path / "a.txt", (1, 1))
+    time.sleep(0.05)  # utime is a change too, of the other stamp
+
+    def read(root):
+        with (root / "a.txt").open("r+b") as file:
+            file.read()
+
+    assert heard(read) == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "flags", "kinds"),
+    [
+        ("r", 0, "r"),
+        ("rb", 0, "r"),
+        ("w", 0, "w"),
+        ("wb+", 0, "w"),
+        ("x", 0, "w"),
+        ("a", 0, "w"),
+        ("r+b", 0, "rw"),
+        ("a+", 0, "rw"),
+        (None, os.O_RDONLY, "r"),
+        (None, os.O_WRONLY | os.O_CREAT | os.O_APPEND, "w"),
+        (None, os.O_RDWR | os.O_CREAT, "rw"),
+        (None, os.O_RDWR | os.O_CREAT | os.O_EXCL, "w"),
+        (None, os.O_RDWR | os.O_TRUNC, "w"),
+        (None, None, "r"),
+    ],
+)
+def test_what_a_mode_means(mode, flags, kinds):
+    """What can be read as it was is an input as well as an output."""
+    assert kinds_of_open(mode, flags) == kinds
 
 
 def test_hidden_and_outer_files_do_not_count(heard, tmp_path_factory):

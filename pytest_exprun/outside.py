@@ -23,6 +23,8 @@ WROTE, REWROTE, OUTPUTS = "wrote_outside", "rewrote_outside", "only_wrote_outsid
 """Names in a run's provenance: files that it wrote outside its folder, those of them that it had read before, those that it never read."""
 MOST_NAMED, MOST_SHOWN = 50, 3
 WEIGHTS = frozenset({".bin", ".ckpt", ".h5", ".keras", ".npz", ".onnx", ".pt", ".pth", ".safetensors"})
+READ_UNHEARD = (".h5", ".keras", ".onnx", ".safetensors")
+"""Weights that are read by C++ or Rust too: nobody can say that a run never read them. `torch.load` opens its file in Python."""
 _CACHE_VARIABLE = re.compile(r"CACHE|_HOME$|CONFIGDIR$|^TMPDIR$|^TEMP$|^TMP$")
 _CACHES = frozenset({"__pycache__", "site-packages"})
 
@@ -33,7 +35,7 @@ def with_writes(result: RunResult, heard: Heard, settings: Settings, output_dir:
     before = {os.path.relpath(os.path.realpath(name), os.path.realpath(settings.root)) for name in heard.read}
     after = {os.path.relpath(os.path.realpath(name), os.path.realpath(settings.root)) for name in heard.reread}
     again = [name for name in found if name in before]
-    never = [name for name in found if name not in before | after]
+    never = [name for name in found if name not in before | after and not name.endswith(READ_UNHEARD)]
     told = {WROTE: found[:MOST_NAMED], REWROTE: again[:MOST_NAMED], OUTPUTS: never[:MOST_NAMED]}
     return replace(result, provenance={**result.provenance, **{key: names for key, names in told.items() if names}})
 

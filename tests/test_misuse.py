@@ -92,6 +92,22 @@ OPTIONS = [
 ]
 
 
+COMMANDS = [
+    ("python train.py {output_dir} {flags}", "", "*no {seed}, and every run needs one of its own*torch.manual_seed*"),
+    (
+        "python train.py {seed} {flags}",
+        "",
+        "*no {output_dir}, and every run writes in a folder of its own*--out_dir={output_dir}*",
+    ),
+    ("python train.py {seed} {output_dir}", "", "*{flags} must be there as a word of its own*"),
+    (
+        "python train.py {seed} {output_dir} {flags}",
+        "loss (?P<loss>[0-9.]+)",
+        "*exprun_pattern = *no group for the metric that decides, val_loss: write (?P<val_loss>...)*",
+    ),
+]
+
+
 SETUP = [
     (
         '@experiment("--ropee")\ndef test_it(): ...',
@@ -239,6 +255,19 @@ class Row:
 ROWS = [
     *(Row("collection", message, body=body) for body, message in COLLECTION),
     *(Row("usage", message, args=(option,)) for option, message in OPTIONS),
+    *(
+        Row(
+            "usage",
+            message,
+            args=(
+                "--exprun-trainer=",
+                f"--exprun-command={command}",
+                "--exprun-budget=2 steps",
+                f"--exprun-pattern={pattern}",
+            ),
+        )
+        for command, pattern, message in COMMANDS
+    ),
     *(Row("setup", message, body=body) for body, message in SETUP),
     *(Row("setup", message, trainer=source, args=("--exprun-trainer=broken:main",)) for source, message in TRAINERS),
     *(Row("setup", message, prepare=prepare, args=(option,)) for prepare, option, message in STORED),

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_exprun.model import Budget, RunResult, RunSpec, Variant
 from pytest_exprun.opened import OpenedFiles
-from pytest_exprun.outside import MOST_NAMED, REWROTE, WROTE, Outside, with_writes, wrote_outside
+from pytest_exprun.outside import MOST_NAMED, OUTPUTS, REWROTE, WROTE, Outside, with_writes, wrote_outside
 from pytest_exprun.settings import Settings
 
 
@@ -204,6 +204,24 @@ def test_data_of_before_the_session_are_no_leak(told, tmp_path):
     (tmp_path / "data.txt").write_text("x", encoding="utf-8")
     os.utime(tmp_path / "data.txt", (1, 1))
     assert told(42, lambda root: (root / "data.txt").read_text())[1:] == []
+
+
+def test_only_what_a_run_surely_never_read_is_an_output(tmp_path):
+    """Neither a file that it read again, nor one that could be read without a sound."""
+    out = tmp_path / "checkpoints" / "exp-1"
+    out.mkdir(parents=True)
+    with OpenedFiles().recording() as heard:
+        for name in ("model.pt", "again.txt", "model.safetensors"):
+            (tmp_path / name).write_bytes(b"x")
+        with (tmp_path / "log.txt").open("a", encoding="utf-8") as log:
+            log.write("x")
+        with (tmp_path / "both.txt").open("a+", encoding="utf-8") as both:
+            both.write("x")
+        (tmp_path / "again.txt").read_bytes()
+    result = RunResult(RunSpec(Variant(), 42, Budget()), "finished", {"val_loss": 1.0})
+    marked = with_writes(result, heard, Settings.read({"trainer": "x:y"}, tmp_path), out)
+    assert marked.provenance[OUTPUTS] == ["log.txt", "model.pt"]
+    assert marked.provenance[REWROTE] == ["both.txt"]
 
 
 def test_a_run_that_writes_very_many_files_names_some(tmp_path):

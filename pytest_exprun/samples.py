@@ -19,6 +19,8 @@ def real_number(value: object, where: str) -> float:
     Raises:
         RefusedError: bool, str, None, complex, a longer array, or an integer too large for a float; `where` names the place.
     """
+    if type(value) is float:
+        return value
     plain = value
     if not isinstance(plain, numbers.Real) and hasattr(plain, "item"):
         try:
@@ -41,7 +43,7 @@ def sample_of(values: Iterable[object], name: str, least: int = 2) -> list[float
         RefusedError: too few of them, or one that is no finite real number.
     """
     # A mapping would iterate over its seeds: wrong numbers, silently.
-    if isinstance(values, Mapping | str) or not isinstance(values, Iterable):
+    if type(values) is not list and (isinstance(values, Mapping | str) or not isinstance(values, Iterable)):
         raise RefusedError(
             f"{name} is a {type(values).__name__}: allowed is a sequence of numbers, for a mapping its values()"
         )
@@ -53,7 +55,7 @@ def sample_of(values: Iterable[object], name: str, least: int = 2) -> list[float
         why = ": one seed has no standard deviation" if len(sample) == 1 else ""
         raise RefusedError(f"{name} has {len(sample)} values, at least {least} are needed{why}")
     for index, value in enumerate(sample, 1):
-        if not abs(value) <= LARGEST:
+        if not -LARGEST <= value <= LARGEST:
             raise RefusedError(f"value {index} of {name} is {value}: allowed are finite numbers up to {LARGEST:g}")
     return sample
 

@@ -201,10 +201,16 @@ class Session:
 class Outlook:
     """How many runs the session still has to train: at least, and at most."""
 
-    done: int
     missing: dict[str, tuple[int, int]]
-    seconds: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    timed: int = 0
     jobs: int = 1
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        # Told after every run: sums over all arms would grow with their square.
+        needed, optional = (sum(counts) for counts in zip((0, 0), *self.missing.values(), strict=True))
+        self.left = needed, needed + optional
 
     @classmethod
     def of(cls, study: Study) -> Outlook:
@@ -216,30 +222,31 @@ class Outlook:
             missing[repr(plan.variant.identity)] = (len(plan.missing) - optional, optional)
             if plan.seconds is not None:
                 known.append(plan.seconds)
-        return cls(0, missing, known[:1], study.settings.jobs)
+        return cls(missing, sum(known[:1]), len(known[:1]), study.settings.jobs)
 
     def finished(self, result: RunResult) -> None:
         """Count a run off."""
         identity = repr(result.spec.variant.identity)
-        needed, optional = self.missing.get(identity, (1, 0))
-        self.missing[identity] = (needed - 1, optional) if needed else (0, max(0, optional - 1))
+        needed, optional = self.missing.get(identity, (0, 0))
+        self._set(identity, (needed - 1, optional) if needed else (0, max(0, optional - 1)))
         self.done += 1
-        self.seconds.append(float(result.provenance.get("wall_time", 0.0)))
+        self.seconds += float(result.provenance.get("wall_time", 0.0))
+        self.timed += 1
 
     def decided(self, comparison: Comparison) -> None:
         """A verdict fell: its arm needs no further seeds of its own."""
-        self.missing[repr(comparison.declaration.variant.identity)] = (0, 0)
+        self._set(repr(comparison.declaration.variant.identity), (0, 0))
 
-    @property
-    def left(self) -> tuple[int, int]:
-        """Runs still to train, at least and at most."""
-        least = sum(needed for needed, _ in self.missing.values())
-        return least, least + sum(optional for _, optional in self.missing.values())
+    def _set(self, identity: str, missing: tuple[int, int]) -> None:
+        """Change what an arm is missing, and with it `left`: runs still to train, at least and at most."""
+        fewer = [before - now for before, now in zip(self.missing.get(identity, (0, 0)), missing, strict=True)]
+        self.missing[identity] = missing
+        self.left = self.left[0] - fewer[0], self.left[1] - sum(fewer)
 
     @property
     def seconds_a_run(self) -> float | None:
         """Mean wall seconds of the runs so far, divided by how many are performed at once."""
-        return sum(self.seconds) / len(self.seconds) / self.jobs if self.seconds else None
+        return self.seconds / self.timed / self.jobs if self.timed else None
 
 
 def _label(plan: ArmPlan) -> str:

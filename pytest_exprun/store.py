@@ -62,6 +62,7 @@ class Store:
     fs: FileSystem = field(default_factory=FileSystem)
     content_of: Callable[[str], str] | None = None
     notices: list[str] = field(default_factory=list)
+    _swept: bool = False
 
     def check_writable(self) -> None:
         """Make the folder and try every operation that saving needs, so that a bad folder is found before training and not after.
@@ -82,8 +83,10 @@ class Store:
                     self.fs.publish(self.root / name, text.encode(), temporary)
         except OSError as error:
             self._refuse("cannot be written", error)
-        for folder in (temporary, self.root / LOCKS):
-            remove_older(folder, _ORPHAN_SECONDS)
+        if not self._swept:  # asked before every arm, and a lock file stays for every run
+            self._swept = True
+            for folder in (temporary, self.root / LOCKS):
+                remove_older(folder, _ORPHAN_SECONDS)
 
     def load(self, slug: str, key: Key, seed: int) -> RunResult | None:
         """Return a stored run, of this key or of one attested to stand for it; None if there is none that can be believed.

@@ -19,7 +19,7 @@ from pytest_exprun.executors import Executor
 from pytest_exprun.fingerprint import Fingerprinter
 from pytest_exprun.key import Key
 from pytest_exprun.model import FIRST_LOOK, Arm, Budget, Experiment, RunSpec, Variant, Verdict
-from pytest_exprun.rules import judge_non_inferior
+from pytest_exprun.rules import Judgement, judge_non_inferior
 from pytest_exprun.runs import ArmPlan, Asked, RunObserver, Runs
 from pytest_exprun.settings import Settings
 from pytest_exprun.store import Store
@@ -73,6 +73,8 @@ class Study:
     _rejected: dict[str, str] | ExprunError | None = None
     _looked_ahead: bool = False
     _announced: set[str] = field(default_factory=set)
+    _arms: dict[tuple[Variant, str, tuple[int, ...], str], Arm] = field(default_factory=dict)
+    _judged: dict[tuple[str, tuple[int, ...]], Judgement] = field(default_factory=dict)
     _keys: dict[tuple[Variant, Budget, tuple[str, ...]], Key] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -125,9 +127,7 @@ class Study:
     def needs(self, experiment: Experiment) -> tuple[int, ...]:
         """Return the seeds that an experiment needs after its first look; the errors are those of `compare`."""
         baseline = self.arm(experiment.control, experiment.baseline_seeds, experiment)
-        return decide(
-            experiment, baseline, self.arm(experiment.variant, experiment.seeds[:FIRST_LOOK], experiment)
-        ).needs
+        return self._decide(experiment, baseline, experiment.seeds[:FIRST_LOOK]).needs
 
     def _compare(self, experiment: Experiment) -> Comparison:
         if experiment.variant.identity == experiment.control.identity:
@@ -136,18 +136,23 @@ class Study:
             )
         baseline = self.arm(experiment.control, experiment.baseline_seeds, experiment)
         arm = self._until_decided(experiment, baseline)
-        return compare(experiment, baseline.runs, arm.runs)
+        return compare(experiment, baseline, arm)
 
     def _until_decided(self, experiment: Experiment, baseline: Arm) -> Arm:
         """Train the experiment's seeds until its rule has its verdict."""
         seeds = experiment.seeds[:FIRST_LOOK]
         while True:
-            arm = self.arm(experiment.variant, seeds, experiment)
-            judgement = decide(experiment, baseline, arm)
+            judgement = self._decide(experiment, baseline, seeds)
             if judgement.verdict is not None:
-                return arm
+                return self.arm(experiment.variant, seeds, experiment)
             assert judgement.needs, "a rule that has no verdict must say which seeds it needs"
             seeds = (*seeds, *judgement.needs)
+
+    def _decide(self, experiment: Experiment, baseline: Arm, seeds: tuple[int, ...]) -> Judgement:
+        asked = experiment.comparison_id, seeds
+        if asked not in self._judged:
+            self._judged[asked] = decide(experiment, baseline, self.arm(experiment.variant, seeds, experiment))
+        return self._judged[asked]
 
     def gate(self, comparison: Comparison, gate: str) -> GateResult:
         """Judge a comparison by a declared gate; `non_inferior` may train the seeds of its own second look."""
@@ -187,7 +192,13 @@ class Study:
             ExprunError: as `Runs.get`; for a baseline or control also one that nothing can be judged against.
         """
         asked = self._asked(variant, experiment)
-        arm = Arm(variant, self.runs.get(asked, seeds, lambda: self._check_flags(experiment)))
+        known = variant, asked.key.digest, tuple(seeds), experiment.metric
+        if known not in self._arms:
+            runs = self.runs.get(asked, seeds, lambda: self._check_flags(experiment))
+            self._arms[known] = self._checked(Arm(variant, runs), asked, experiment)
+        return self._arms[known]
+
+    def _checked(self, arm: Arm, asked: Asked, experiment: Experiment) -> Arm:
         if asked.role != "exp":
             self._check_baseline(arm, experiment)
             if asked.key.digest not in self._announced:
@@ -238,17 +249,6 @@ class Study:
         if experiment.comparison_id in self._rejected:
             raise TrainerError(self._rejected[experiment.comparison_id])
 
-    def plan(self, variant: Variant, seeds: Sequence[int], experiment: Experiment, *, optional: int = 0) -> ArmPlan:
-        """Say what an arm needs, without training or importing anything."""
-        return self.runs.plan(self._asked(variant, experiment), seeds, optional=optional)
-
-    def plans(self) -> list[ArmPlan]:
-        """Return one plan an arm of everything selected, controls first."""
-        arms: dict[str, ArmPlan] = {}
-        for experiment in self.declared:
-            key = self._asked(experiment.control, experiment).key
-            if key.digest not in arms:
-                arms[key.digest] = self.plan(experiment.control, experiment.baseline_seeds, experiment)
     def _ask_trainer(self, declared: Sequence[Experiment]) -> dict[str, str]:
         """Return why experiments cannot run, by comparison; says so at once."""
         specs = [RunSpec(each.variant, each.seeds[0], each.budget, each.common_args) for each in declared]
@@ -260,6 +260,17 @@ class Study:
             self.observer.say(f"error ahead: {text}")
         return rejected
 
+    def plan(self, variant: Variant, seeds: Sequence[int], experiment: Experiment, *, optional: int = 0) -> ArmPlan:
+        """Say what an arm needs, without training or importing anything."""
+        return self.runs.plan(self._asked(variant, experiment), seeds, optional=optional)
+
+    def plans(self) -> list[ArmPlan]:
+        """Return one plan an arm of everything selected, controls first."""
+        arms: dict[str, ArmPlan] = {}
+        for experiment in self.declared:
+            key = self._asked(experiment.control, experiment).key
+            if key.digest not in arms:
+                arms[key.digest] = self.plan(experiment.control, experiment.baseline_seeds, experiment)
         for experiment in self.declared:
             key = self._asked(experiment.variant, experiment).key
             if key.digest not in arms:

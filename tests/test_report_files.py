@@ -147,7 +147,7 @@ def test_a_report_that_changed_is_read_again(tmp_path):
     """What is remembered of a file holds for that file only, whoever writes it."""
     files.write_experiment(comparison(), tmp_path, PLAIN)
     assert files.read_reports(tmp_path).comparisons["experiment_rope_1M"].verdict == "WINNER"
-    of_another_session = files.json_text(comparison(LOSER).to_json())
+    of_another_session = files.json_text(comparison(LOSER))
     (tmp_path / "experiment_rope_1M.json").write_text(of_another_session)
     assert files.read_reports(tmp_path).comparisons["experiment_rope_1M"].verdict == "LOSER"
 

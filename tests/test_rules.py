@@ -19,6 +19,7 @@ from pytest_exprun.rules import (
     Judgement,
     false_winners_per_null,
     judge,
+    judge_by,
     judge_non_inferior,
     p_text,
 )
@@ -267,6 +268,14 @@ class TestLooks:
         for values in ([-1.5, -1.6, -1.7, -3.0, -3.2], [0.3, 0.1, -0.2, 0.0, 0.4], [-1, NAN, 3, 4, 5]):
             first, whole = judged(values[:3], rule="tested"), judged(values, rule="tested")
             assert first == whole if first.verdict else first.needs == SEEDS[3:]
+
+    @pytest.mark.parametrize(
+        "values", [NOISY, (0.0, 9.0, 1.0, 2.0, 0.5), (NAN, 0.1, 0.2), (2.5, 2.4, 2.6), (1.0, -1.0, 1.0)]
+    )
+    def test_rules_judged_together_judge_as_alone(self, values):
+        """They share the looks and nothing else."""
+        together = judge_by(RULES, by_seed(UNIT), by_seed(values), min_effect=1.0, futility=0.1)
+        assert together == [judged(values, rule=rule, min_effect=1.0, futility=0.1) for rule in RULES]
 
 
 class TestOrderOfChecks:

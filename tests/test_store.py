@@ -59,6 +59,15 @@ class TestSaveAndLoad:
         store.save(make_run(), ROPE.slug, KEY)
         assert store.load(ROPE.slug, KEY, 42) == make_run()
 
+    def test_a_record_laid_out_otherwise_is_read(self, store):
+        """The layout of the JSON is free: earlier versions wrote a line for each value."""
+        path = store.path(ROPE.slug, KEY, 42)
+        path.parent.mkdir(parents=True)
+        body = json.dumps(forged(), indent=1).encode()
+        digest = hashlib.sha256(body).hexdigest().encode()
+        path.write_bytes(b'{"sha256": "' + digest + b'",\n"record": ' + body + b"}\n")
+        assert store.load(ROPE.slug, KEY, 42) == make_run()
+
     def test_a_diverged_run_comes_back(self, store):
         """None stands for a value that is not finite; the file holds no NaN."""
         run = make_run(status="diverged", metrics={"val_loss": None})
@@ -753,7 +762,7 @@ def test_orphans_are_removed_after_a_day(store):
     for path in (old, young):
         path.write_text("", encoding="utf-8")
     os.utime(old, (time.time() - 90_000,) * 2)
-    store.check_writable()
+    Store(store.root).check_writable()
     assert not old.exists()
     assert young.exists()
 

@@ -26,7 +26,7 @@ def baseline_report(
     judged: Sequence[Comparison] = (),
 ) -> str:
     """Return the report of a baseline or control arm; `judged` are all comparisons on it that are known."""
-    arm = Arm(arm.variant, *with_one_clock(arm.runs))
+    (arm,) = with_one_clock(arm)
     budget = arm.runs[0].spec.budget
     sections = (
         [f"# Baseline Variance Report: {_title(budget)}"],

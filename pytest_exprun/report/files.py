@@ -10,7 +10,7 @@ import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pytest_exprun.comparison import Comparison
 from pytest_exprun.errors import ExprunError
@@ -39,7 +39,7 @@ def write_experiment(comparison: Comparison, directory: Path, settings: Settings
     stem = experiment_stem(comparison.declaration)
     pictures = drawings(comparison) if settings.plots == "auto" else []
     data = directory / f"{stem}.json"
-    publish(data, json_text(comparison.to_json()))
+    publish(data, json_text(comparison))
     _read[data] = _state(data), comparison
     for drawing in pictures:
         path = directory / drawing.picture.file
@@ -143,21 +143,28 @@ def _state(path: Path) -> State:
     return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
-def json_text(data: Mapping[str, Any]) -> str:
-    """Return JSON with a line for each entry of the outer two levels, so one for each run: diffs show what changed."""
-    entries = [f"{json.dumps(name)}: {_nested(value)}" for name, value in data.items()]
-    return "{\n" + ",\n".join(entries) + "\n}\n"
+def json_text(comparison: Comparison) -> str:
+    """Return a comparison's JSON with a line for each entry of the outer two levels, so one for each run: diffs show what changed."""
+    entries = {name: _nested(value) for name, value in comparison.conclusions().items()}
+    entries["baseline"], entries["experiment"] = (
+        _block(arm.json_lines, "[]") for arm in (comparison.baseline, comparison.experiment)
+    )
+    return "{\n" + ",\n".join(f"{_one_line(name)}: {text}" for name, text in entries.items()) + "\n}\n"
 
 
 def _nested(value: object) -> str:
     if isinstance(value, list) and value:
-        return "[\n " + ",\n ".join(map(_one_line, value)) + "\n]"
+        return _block(map(_one_line, value), "[]")
     if isinstance(value, dict) and value:
-        return "{\n " + ",\n ".join(f"{json.dumps(key)}: {_one_line(one)}" for key, one in value.items()) + "\n}"
+        return _block((f"{_one_line(key)}: {_one_line(one)}" for key, one in value.items()), "{}")
     return _one_line(value)
 
 
-_one_line = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
+def _block(lines: Iterable[str], brackets: str) -> str:
+    return f"{brackets[0]}\n " + ",\n ".join(lines) + f"\n{brackets[1]}"
+
+
+_one_line = json.JSONEncoder(allow_nan=False).encode
 
 
 def publish(path: Path, content: str) -> bool:

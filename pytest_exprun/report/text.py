@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from pytest_exprun import stats
 from pytest_exprun.model import Summary
@@ -33,7 +34,13 @@ def markdown(text: object) -> str:
 
     Underscores inside a word are left alone: `val_loss` is no emphasis, and reports are read as plain text too.
     """
-    line = re.sub(r"([\\`*\[\]|~$])|(?<![^\W_])_|_(?![^\W_])", lambda found: "\\" + found[0], plain(text))
+    return _escaped(plain(text))
+
+
+@lru_cache(maxsize=1024)
+def _escaped(line: str) -> str:
+    """Escape one line; names of metrics and machines come again in every report."""
+    line = re.sub(r"([\\`*\[\]|~$])|(?<![^\W_])_|_(?![^\W_])", lambda found: "\\" + found[0], line)
     line = re.sub(r"&(?=[#\w])", "&amp;", line)
     line = re.sub(r"<(?!\s)", "&lt;", line)
     # Bare addresses become links in GitHub's dialect, and a leading list, heading or rule mark would start a block,

@@ -2,13 +2,13 @@
 
     python tests/benchmarks/scale.py [EXPERIMENTS]        (NO_FSYNC=1: without waiting for the disk)
 
-Prints CPU seconds and peak memory of the first session (all runs performed) and of the second (all runs stored). No training, no cluster.
+Prints CPU seconds and peak memory of the first session (all runs performed) and of the second (all runs stored), and beside them those of
+a session of as many empty tests: on a busy machine the ratio says more than the seconds. No training, no cluster.
 """
 
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,8 +16,12 @@ import time
 from pathlib import Path
 
 SIMULATED = """
+import os
 import random
 from pytest_exprun.model import CurvePoint, RunResult
+
+if os.environ.get("NO_FSYNC"):
+    os.fsync = lambda descriptor: None
 
 
 class Simulated:
@@ -55,20 +59,33 @@ from pytest_exprun import experiment
 def test_idea(comparison, number): ...
 """
 
+EMPTY = """
+import pytest
 
-def session(folder: Path) -> str:
+
+@pytest.mark.parametrize("number", range({count}))
+def test_empty(number): ...
+"""
+
+
+def session(folder: Path, tests: str = "experiments") -> str:
     """Run pytest once; return its figures."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    command = [sys.executable, "-m", "pytest", "experiments", "-p", "pytest_exprun.plugin"]
-    done = subprocess.run(  # ourselves
-        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)}, capture_output=True, text=True, check=False
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    if "error" in done.stdout:
-        print(next(line for line in done.stdout.splitlines() if line.startswith("ERROR")))
-    last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr[-300:]
-    return f"{cpu:.1f} CPU s, {time.perf_counter() - started:.1f} s, peak {after.ru_maxrss / 1024:.0f} MB   {last}"
+    started = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as output:
+        done = subprocess.Popen(  # ourselves
+            [sys.executable, "-m", "pytest", tests],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(folder)},
+            stdout=output,
+        )
+        _, _, used = os.wait4(done.pid, 0)
+        output.seek(0)
+        lines = output.read().strip().splitlines()
+    seconds = time.perf_counter() - started
+    for error in [line for line in lines if line.startswith("ERROR")][:1]:
+        print(error)
+    last = lines[-1] if lines else "no output"
+    return f"{used.ru_utime + used.ru_stime:.1f} CPU s, {seconds:.1f} s, peak {used.ru_maxrss / 1024:.0f} MB   {last}"
 
 
 def main() -> None:
@@ -83,13 +100,10 @@ def main() -> None:
         (folder / "experiments" / "test_ideas.py").write_text(TEST.format(count=count), encoding="utf-8")
         print(f"all performed: {session(folder)}", flush=True)
         print(f"{len(list(folder.glob('.exprun/*/*/seed-*.json')))} records")
-        print(f"all stored:    {session(folder)}")
-        print("collect only: ", end=" ", flush=True)
-        collect = [sys.executable, "-m", "pytest", "experiments", "--co", "-q"]
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(collect, cwd=folder, capture_output=True, check=False)  # ourselves
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        print(f"{after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:.1f} CPU s")
+        print(f"all stored:    {session(folder)}", flush=True)
+        (folder / "empty").mkdir()
+        (folder / "empty" / "test_empty.py").write_text(EMPTY.format(count=count), encoding="utf-8")
+        print(f"empty tests:   {session(folder, 'empty')}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,42 @@
+"""What a session says of the work ahead."""
+
+from __future__ import annotations
+
+from pytest_exprun.model import Variant
+from pytest_exprun.session import Outlook
+from tests.report_toys import comparison, run
+
+BASELINE, ROPE, SWIGLU = (Variant(flags) for flags in ((), ("--rope",), ("--swiglu",)))
+
+
+def outlook():
+    """Return one of a baseline's five seeds and two experiments of 3 to 5."""
+    names = (repr(variant.identity) for variant in (BASELINE, ROPE, SWIGLU))
+    return Outlook(dict(zip(names, ((5, 0), (3, 2), (3, 2)), strict=True)), jobs=2)
+
+
+def test_the_outlook_counts_what_is_left_run_by_run():
+    """Needed runs first, then optional ones; an arm that nobody planned for changes nothing; a verdict takes the optional ones away."""
+    ahead = outlook()
+    assert ahead.left == (11, 15)
+    for _ in range(4):
+        ahead.finished(run(ROPE, 42, 1.9))
+    assert ahead.left == (8, 11)
+    ahead.finished(run(Variant(("--unplanned",)), 42, 1.9))
+    assert ahead.left == (8, 11)
+    assert ahead.done == 5
+    ahead.decided(comparison())
+    assert ahead.left == (8, 10)
+    assert ahead.left == (
+        sum(needed for needed, _ in ahead.missing.values()),
+        sum(needed + optional for needed, optional in ahead.missing.values()),
+    )
+
+
+def test_the_seconds_of_a_run_are_shared_among_jobs():
+    """Unknown before the first run; then the mean of all so far, each job's share of it."""
+    ahead = outlook()
+    assert ahead.seconds_a_run is None
+    for seconds in (30.0, 50.0):
+        ahead.finished(run(ROPE, 42, 1.9, provenance={"wall_time": seconds}))
+    assert ahead.seconds_a_run == 20.0

@@ -20,6 +20,7 @@ from pytest_exprun.errors import TrainerError
 from pytest_exprun.metrics_files import LIGHTNING, Stamps, read_written, stamps
 from pytest_exprun.model import CurvePoint, RunResult, RunSpec, option_name
 from pytest_exprun.output_metrics import OutputMetrics, UnreadableOutput
+from pytest_exprun.outside import LEFT
 from pytest_exprun.programs import Program
 from pytest_exprun.results import Metrics, Notes, check_tokens, sort_returned, status_of
 from pytest_exprun.run_log import RunLog
@@ -109,7 +110,7 @@ class CommandTrainer:
         provenance |= {"cpu_time": ended.cpu_seconds, "threads": None, "torch": None, "gpu": None}
         provenance["command"] = self._as_typed(spec)
         if ended.left_behind:
-            notes["processes_left_behind"] = ended.left_behind
+            provenance[LEFT] = ended.left_behind
         return RunResult(spec, status_of(metrics), metrics, notes, tuple(heard.curve), provenance)
 
     def _supervised(

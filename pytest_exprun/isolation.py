@@ -249,13 +249,15 @@ def _kind_of(descriptor: int) -> str:
 
 
 def children() -> Iterator[tuple[int, str]]:
-    """Yield the living child processes with their names. Linux tells; elsewhere none is found."""
+    """Yield the living child processes with their names, Python's own helper left out. Linux tells; elsewhere none is found."""
     for listing in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):
             for pid in listing.read_text().split():
                 name = Path(f"/proc/{pid}/comm").read_text().strip()
                 state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-                if state != "Z":
+                # It watches over shared memory, and ends by itself when this process does.
+                is_helper = b"multiprocessing.resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+                if state != "Z" and not is_helper:
                     yield int(pid), name
 
 

@@ -21,6 +21,8 @@ from pytest_exprun.settings import Settings
 
 WROTE, REWROTE, OUTPUTS = "wrote_outside", "rewrote_outside", "only_wrote_outside"
 """Names in a run's provenance: files that it wrote outside its folder, those of them that it had read before, those that it never read."""
+LEFT = "processes_left_behind"
+"""In a run's provenance: how many processes of its were ended after it."""
 MOST_NAMED, MOST_SHOWN = 50, 3
 WEIGHTS = frozenset({".bin", ".ckpt", ".h5", ".keras", ".npz", ".onnx", ".pt", ".pth", ".safetensors"})
 READ_UNHEARD = (".h5", ".keras", ".onnx", ".safetensors")
@@ -89,7 +91,7 @@ def _everybodys_places() -> list[str]:
 
 @dataclass
 class Outside:
-    """What the runs of one session did outside their folders, told once for each place.
+    """What the runs of one session left behind outside their folders, told once for each place.
 
     Attributes:
         settings: of the session.
@@ -110,6 +112,11 @@ class Outside:
             yield (
                 f"{run} wrote outside its own folder: {_listed(new)}. Other runs can read that, and nobody removes it: write below the "
                 "output_dir that each run is given (temporary folders, hidden folders and caches are free)"
+            )
+        if (left := result.provenance.get(LEFT, 0)) and self._new(LEFT, [LEFT]):
+            yield (
+                f"{run} left {left} process{'es' if left > 1 else ''} running, now ended: "
+                "let the trainer wait for what it starts, or end it"
             )
         inherited = [path.relative_to(root).as_posix() for path in OPENED.inherited(root) if self._is_of_runs(path)]
         if new := self._new(REWROTE, [*result.provenance.get(REWROTE, []), *inherited]):

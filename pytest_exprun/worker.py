@@ -26,6 +26,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,10 @@ from typing import Any
 from pytest_exprun import trainers
 from pytest_exprun.errors import ExprunError
 from pytest_exprun.executors import described
+from pytest_exprun.isolation import children
 from pytest_exprun.model import CurvePoint, RunSpec
 from pytest_exprun.opened import OPENED
-from pytest_exprun.outside import with_writes
+from pytest_exprun.outside import LEFT, with_writes
 from pytest_exprun.settings import Settings
 
 Emit = Callable[[Mapping[str, Any]], None]
@@ -98,6 +100,8 @@ def perform(job: Mapping[str, Any], emit: Emit) -> None:
     with OPENED.recording() as files:
         result = trainer.run(specs[0], output_dir, heard)
     result = with_writes(result, files, settings, output_dir)
+    if left := len(list(children())):
+        result = replace(result, provenance={**result.provenance, LEFT: left})
     base = root.resolve()
     emit(
         {

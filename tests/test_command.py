@@ -281,7 +281,7 @@ def test_processes_left_behind_are_ended(lab, tmp_path, flag):
     """A child that outlives the command and holds its output open neither hangs the run nor lives on, in a session of its own or not."""
     trainer, out = lab(LEAVES)
     result = trainer.run(spec(flag), out, ignore)
-    assert result.notes == {"processes_left_behind": 1}
+    assert result.provenance["processes_left_behind"] == 1
     assert not alive(int((tmp_path / "child").read_text()))
 
 

@@ -95,8 +95,8 @@ class TestTwoProcesses(ExecutorContract):
         assert LIMIT < log.stat().st_size <= LIMIT + TAIL + 100
 
     def test_children_of_a_run_end_with_it(self, lab):
-        """What a run leaves running is ended."""
-        lab.run("--how=child", seeds=(42,))
+        """What a run leaves running is ended, and the record says so."""
+        assert lab.run("--how=child", seeds=(42,))[42].provenance["processes_left_behind"] == 1
         wait_until(lambda: not left_by_wild(lab))
 
     def test_closing_ends_what_runs(self, lab):

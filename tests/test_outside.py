@@ -206,6 +206,19 @@ def test_data_of_before_the_session_are_no_leak(told, tmp_path):
     assert told(42, lambda root: (root / "data.txt").read_text())[1:] == []
 
 
+def test_processes_that_were_left_are_told_once(tmp_path):
+    """How many, and what to do."""
+    outside = Outside(Settings.read({"trainer": "x:y"}, tmp_path))
+    spec = RunSpec(Variant(), 42, Budget())
+    result = RunResult(spec, "finished", {"val_loss": 1.0}, provenance={"processes_left_behind": 2})
+    (line,) = outside.notices(result)
+    assert (
+        line
+        == "seed 42 of no flags left 2 processes running, now ended: let the trainer wait for what it starts, or end it"
+    )
+    assert list(outside.notices(result)) == []
+
+
 def test_only_what_a_run_surely_never_read_is_an_output(tmp_path):
     """Neither a file that it read again, nor one that could be read without a sound."""
     out = tmp_path / "checkpoints" / "exp-1"

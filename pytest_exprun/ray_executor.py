@@ -109,22 +109,31 @@ class RayExecutor:
         import ray
 
         if not ray.is_initialized():
-            address = os.environ.get("RAY_ADDRESS") or "local"
-            check_address(address)
+            self._join(ray, os.environ.get("RAY_ADDRESS") or "local")
+        wanted = resources(self._settings.ray_resources)
+        self._check_room(ray, wanted)
+        # Ray would retry a lost task in silence; we do it ourselves, once, and write it down.
+        return ray, ray.remote(num_returns="streaming", max_retries=0, **wanted)(perform)
+
+    def _join(self, ray: Any, address: str) -> None:
+        check_address(address)
+        environment = {"working_dir": str(self._settings.root), "excludes": self._excludes()}
+        # Ray gives the processes of a local cluster 30 seconds to start, which a machine that trains beside may miss once.
+        for another in (address == "local", False):
             try:
                 ray.init(
                     address=address,
-                    runtime_env={"working_dir": str(self._settings.root), "excludes": self._excludes()},
+                    runtime_env=environment,
                     log_to_driver=False,
                     logging_level="ERROR",
                     include_dashboard=False if address == "local" else None,
                 )
             except Exception as error:  # noqa: BLE001  # Ray raises many kinds, bare Exception among them
-                raise SettingsError(f"exprun_executor = ray: {_cannot_join(address, error)}") from None
-        wanted = resources(self._settings.ray_resources)
-        self._check_room(ray, wanted)
-        # Ray would retry a lost task in silence; we do it ourselves, once, and write it down.
-        return ray, ray.remote(num_returns="streaming", max_retries=0, **wanted)(perform)
+                ray.shutdown()
+                if not another:
+                    raise SettingsError(f"exprun_executor = ray: {_cannot_join(address, error)}") from None
+            else:
+                return
 
     def _excludes(self) -> list[str]:
         """What need not travel: what this plugin itself writes, and what is no source."""

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -74,3 +76,46 @@ def test_a_run_whose_process_dies_says_how(tmp_path):
     *events, final = perform(Lab(tmp_path, "ray"), "--how=kill")
     assert "the last words" in "".join(event.get("text", "") for event in events)
     assert final == {"event": "ended", "how": "its process was killed by SIGKILL", "timed_out": False}
+
+
+class NeverReady(ModuleType):
+    """Ray on a machine that is too busy to start a cluster in time."""
+
+    def __init__(self) -> None:
+        super().__init__("ray")
+        self.__spec__ = ModuleSpec("ray", None)
+        self.tries = 0
+
+    def is_initialized(self) -> bool:
+        """Nobody has joined a cluster."""
+        return False
+
+    def init(self, **_: object) -> None:
+        """Fail as Ray does."""
+        self.tries += 1
+        raise Exception("The current node timed out during startup.\nMore.")  # noqa: TRY002  # what Ray raises
+
+    def shutdown(self) -> None:
+        """Nothing is there to end."""
+
+
+@pytest.mark.parametrize(
+    ("address", "tries", "says"),
+    [
+        (None, 2, "a local cluster cannot be started: The current node timed out during startup."),
+        ("auto", 1, "the cluster at RAY_ADDRESS = auto cannot be joined: The current node timed out during startup."),
+    ],
+)
+def test_a_cluster_that_cannot_be_had_is_one_line_and_asked_for_no_more(tmp_path, monkeypatch, address, tries, says):
+    """A local start is tried twice, an address once; the next tests of the session get the same error at once."""
+    monkeypatch.setitem(sys.modules, "ray", never := NeverReady())
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    lab = Lab(tmp_path, "ray")
+    for _ in range(3):
+        with pytest.raises(SettingsError) as error:
+            lab.run(seeds=(42,))
+        assert says in str(error.value)
+        assert "\n" not in str(error.value)
+    assert never.tries == tries

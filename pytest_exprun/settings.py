@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_exprun.errors import SettingsError
-from pytest_exprun.model import SEEDS, STANDARD_TOKENS, Budget, Variant, baseline_seeds
+from pytest_exprun.model import RESERVED, SEEDS, STANDARD_TOKENS, Budget, Variant, baseline_seeds, option_name
 from pytest_exprun.templates import check_command, placeholders
 
 RULES = ("two_sigma", "tested")
@@ -282,6 +282,7 @@ class Settings:
                 ) from None
         settings = cls(root=root, **values)
         settings._check_trainer(values)
+        settings._check_reserved()
         if settings.jobs > 1 and settings.executor == "inprocess":
             raise SettingsError(
                 f"exprun_jobs = {settings.jobs}: executor inprocess trains one run after the other; "
@@ -315,6 +316,16 @@ class Settings:
                 f"exprun_pattern = {self.pattern}: no group for the metric that decides, {self.metric}: "
                 f"write (?P<{self.metric}>...) around its number"
             )
+
+    def _check_reserved(self) -> None:
+        """Refuse what the plugin sets for each run: `--seed=3` for all of them would make one run of five."""
+        for row in ("args", "baseline"):
+            for word in getattr(self, row):
+                if word.startswith("--") and option_name(word) in RESERVED:
+                    raise SettingsError(
+                        f"exprun_{row} = {shlex.join(getattr(self, row))}: {word.partition('=')[0]} is reserved: the plugin sets --seed, "
+                        "--output_dir and the budget itself; take it out (exprun_tokens or exprun_budget sets the budget)"
+                    )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values without `root`, for a process that performs runs elsewhere."""

@@ -81,6 +81,11 @@ OPTIONS = [
     ("--exprun-baseline-seeds=4", "*exprun_baseline_seeds = '4': allowed is a whole number of at least 5*"),
     ("--exprun-args='--a", "*exprun_args = *allowed is*"),
     ("--exprun-store= ", "*exprun_store = '': allowed is a path*"),
+    (
+        "--exprun-args=--size nano --seed=3",
+        "*exprun_args = --size nano --seed=3: --seed is reserved: the plugin sets --seed*",
+    ),
+    ("--exprun-baseline=--train-steps 3", "*exprun_baseline = --train-steps 3: --train-steps is reserved*"),
     ("--exprun-jobs=0", "*exprun_jobs = '0': allowed is a whole number of at least 1*"),
     (
         "--exprun-jobs=2",

@@ -117,23 +117,16 @@ class RayExecutor:
 
     def _join(self, ray: Any, address: str) -> None:
         check_address(address)
-        environment = {"working_dir": str(self._settings.root), "excludes": self._excludes()}
-        # Ray gives the processes of a local cluster 30 seconds to start, which a machine that trains beside may miss once.
-        for another in (address == "local", False):
-            try:
-                ray.init(
-                    address=address,
-                    runtime_env=environment,
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                    include_dashboard=False if address == "local" else None,
-                )
-            except Exception as error:  # noqa: BLE001  # Ray raises many kinds, bare Exception among them
-                ray.shutdown()
-                if not another:
-                    raise SettingsError(f"exprun_executor = ray: {_cannot_join(address, error)}") from None
-            else:
-                return
+        try:
+            ray.init(
+                address=address,
+                runtime_env={"working_dir": str(self._settings.root), "excludes": self._excludes()},
+                log_to_driver=False,
+                logging_level="ERROR",
+                include_dashboard=False if address == "local" else None,
+            )
+        except Exception as error:  # noqa: BLE001  # Ray raises many kinds, bare Exception among them
+            raise SettingsError(f"exprun_executor = ray: {_cannot_join(address, error)}") from None
 
     def _excludes(self) -> list[str]:
         """What need not travel: what this plugin itself writes, and what is no source."""
@@ -268,7 +261,9 @@ def check_address(address: str) -> None:
 
 def _cannot_join(address: str, error: Exception) -> str:
     if address == "local":
-        return f"a local cluster cannot be started: {_first_line(error)}"
+        # Ray gives its own processes 15 to 30 seconds to start, and that cannot be changed.
+        hint = "; the machine may be too busy" if "timed out" in str(error) else ""
+        return f"a local cluster cannot be started: {_first_line(error)}{hint}"
     return (
         f"the cluster at RAY_ADDRESS = {address} cannot be joined: {_first_line(error)}; if it asks for a token, set "
         "RAY_AUTH_MODE = token"
@@ -290,7 +285,8 @@ def resources(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _first_line(error: Exception) -> str:
-    return next((line.strip()[:300] for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    lines = (line.strip().rstrip(".")[:300] for line in str(error).splitlines() if line.strip())
+    return next(lines, type(error).__name__)
 
 
 def _lost(error: Exception) -> str:

@@ -95,19 +95,22 @@ class NeverReady(ModuleType):
         self.tries += 1
         raise Exception("The current node timed out during startup.\nMore.")  # noqa: TRY002  # what Ray raises
 
-    def shutdown(self) -> None:
-        """Nothing is there to end."""
-
 
 @pytest.mark.parametrize(
-    ("address", "tries", "says"),
+    ("address", "says"),
     [
-        (None, 2, "a local cluster cannot be started: The current node timed out during startup."),
-        ("auto", 1, "the cluster at RAY_ADDRESS = auto cannot be joined: The current node timed out during startup."),
+        (
+            None,
+            "a local cluster cannot be started: The current node timed out during startup; the machine may be too busy",
+        ),
+        (
+            "auto",
+            "the cluster at RAY_ADDRESS = auto cannot be joined: The current node timed out during startup; if it asks",
+        ),
     ],
 )
-def test_a_cluster_that_cannot_be_had_is_one_line_and_asked_for_no_more(tmp_path, monkeypatch, address, tries, says):
-    """A local start is tried twice, an address once; the next tests of the session get the same error at once."""
+def test_a_cluster_that_cannot_be_had_is_one_line_and_tried_once(tmp_path, monkeypatch, address, says):
+    """To try takes a minute: the next tests of the session get the same error at once."""
     monkeypatch.setitem(sys.modules, "ray", never := NeverReady())
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     if address:
@@ -118,4 +121,4 @@ def test_a_cluster_that_cannot_be_had_is_one_line_and_asked_for_no_more(tmp_path
             lab.run(seeds=(42,))
         assert says in str(error.value)
         assert "\n" not in str(error.value)
-    assert never.tries == tries
+    assert never.tries == 1

@@ -144,8 +144,11 @@ LEAKS = {
 REPORTED = {
     "open file": ("kept = open(__file__)", "open "),
     "open pipe": ("kept = os.pipe()", "open pipe"),
-    "running thread": ("t = threading.Thread(target=time.sleep, args=(1,), name='leaky'); t.start()", "thread 'leaky'"),
-    "child process": ("kept = subprocess.Popen(['sleep', '1'])", "child process"),
+    "running thread": (
+        "e = threading.Event(); t = threading.Thread(target=e.wait, name='leaky'); t.start()",
+        "thread 'leaky'",
+    ),
+    "child process": ("kept = subprocess.Popen(['sleep', '600'])", "child process"),
 }
 
 
@@ -213,17 +216,20 @@ class TestLeaks:
         left = dict(space)
         with preserved_process_state() as report:
             run(leak, left)
-        assert any(words in text for text in report.leaks), report.leaks
         for made in (left.get("kept"), left.get("t")):
             if isinstance(made, tuple):
                 for descriptor in made:
                     os.close(descriptor)
             elif isinstance(made, subprocess.Popen):
+                made.kill()
                 made.wait()
             elif isinstance(made, threading.Thread):
+                left["e"].set()
                 made.join()
             elif made is not None:
                 made.close()
+        assert any(words in text for text in report.leaks), report.leaks
+        assert report.children == ([left["kept"].pid] if kind == "child process" else [])
 
     def test_what_is_closed_again_is_not_named(self):
         """A run that tidies up after itself is reported clean, also where only a reference cycle held a file."""

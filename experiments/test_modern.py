@@ -26,12 +26,14 @@ def test_modern_without_ngram_embed():
 @pytest.mark.parametrize(
     "flag", ["post_norm", "parallel_block", "no_weight_tying", "n_kv_heads=1", "softcap=15", "value_embed", "ema"]
 )
-@experiment("--{flag}", baseline="--recipe=modern")
+@experiment(
+    "--{flag}", baseline="--recipe=modern", rule="tested"
+)  # so many looks at one control: a winner must be significant
 def test_modern_with(comparison, flag):
     """Prediction: NEUTRAL or LOSER, each. What won beside the other parts is in the recipe."""
     assert comparison.verdict is not Verdict.WINNER  # what wins belongs into the recipe
 
 
-@experiment("--swiglu", "--no_relu2", baseline="--recipe=modern")
+@experiment("--swiglu", "--no_relu2", baseline="--recipe=modern", rule="tested")
 def test_modern_with_swiglu():
     """Prediction: NEUTRAL. Squared ReLU and SwiGLU are the two good perceptrons of today."""

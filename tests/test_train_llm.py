@@ -261,6 +261,24 @@ def test_every_flag_changes_the_first_steps(flag):
     assert all(map(math.isfinite, losses))
 
 
+MODERN_FLAGS = [
+    *("--no_rope", "--no_qk_norm", "--no_key_shift", "--no_rmsnorm", "--no_relu2", "--no_muon", "--ngram_embed=0"),
+    *("--value_embed", "--post_norm", "--parallel_block", "--no_final_norm", "--no_weight_tying", "--softcap=5"),
+    *("--ema=0.9", "--dropout=0.1", "--n_kv_heads=1", "--swiglu --no_relu2"),
+]
+
+
+@pytest.mark.parametrize("flags", MODERN_FLAGS)
+def test_every_flag_works_beside_the_modern_recipe(flags):
+    """At the protocol's shape, where widths are no round numbers, the first steps of every variant differ from the recipe's."""
+    losses = []
+    for extra in ([], flags.split()):
+        config = train_llm.configure(["--recipe=modern", "--batch_size=2", "--train_tokens=768", *extra])
+        losses.append(train_llm.train(train_llm.GPT(config), short_corpus("synthetic"), config)["train_loss"])
+    assert losses[0] != losses[1] or "--ema=0.9" in flags
+    assert all(map(math.isfinite, losses))
+
+
 def test_n_kv_heads_shares_keys_and_values():
     """Fewer key and value heads mean fewer parameters, and the heads must divide."""
     assert len(train_llm.GPT(train_llm.configure(["--n_kv_heads", "1"])).blocks[0].qkv) == 256

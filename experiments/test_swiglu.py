@@ -3,7 +3,6 @@
 from pytest_exprun import experiment
 
 
-# The data said otherwise (docs/research): a negative result, kept as one.
-@experiment("--swiglu", gate="loser")
+@experiment("--swiglu")
 def test_swiglu():
     """Prediction: NEUTRAL. Gating helps large models; a width of 344 instead of 512 costs a small one about as much."""

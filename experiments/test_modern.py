@@ -11,7 +11,10 @@ def test_modern(comparison):
     assert comparison.verdict is Verdict.WINNER
 
 
-@pytest.mark.parametrize("part", ["rope", "qk_norm", "rmsnorm", "relu2", "muon", "key_shift"])
+# `-k rope` asks for rope alone.
+@pytest.mark.parametrize(
+    "part", [pytest.param("rope", id="rotary"), "qk_norm", "rmsnorm", "relu2", "muon", "key_shift"]
+)
 @experiment("--no_{part}", baseline="--recipe=modern")
 def test_modern_without(comparison, part):
     """Prediction: LOSER, an ablation each, and the most without Muon; RMSNorm is there for speed and may be NEUTRAL."""

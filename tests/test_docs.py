@@ -334,6 +334,13 @@ def test_no_path_of_anybodys_machine(page):
     assert not re.search(r"(?<![\w.])/(?:work|root|home|tmp|Users|mnt)/", page.read_text(encoding="utf-8"))
 
 
+def test_the_first_command_selects_one_experiment(pytester):
+    """`pytest experiments/ -k rope`, which the README starts with, means rope alone: no other name may contain it."""
+    arguments = ("--rootdir", ROOT, "-c", ROOT / "pyproject.toml", ROOT / "experiments", "-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess(*arguments, "-k", "rope", "--collect-only", "-q")
+    assert [line.rpartition("/")[2] for line in result.outlines if "::" in line] == ["test_rope.py::test_rope"]
+
+
 if __name__ == "__main__":
     for page in (REFERENCE, GUIDE):
         page.write_text(generated(page), encoding="utf-8")

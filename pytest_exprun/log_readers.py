@@ -156,6 +156,9 @@ def _huggingface(line: str) -> Reading | None:
     entries = _entries(line[start.start() : end + 1])
     if entries is None:
         collected.unclear(line[start.start() :])
+        # Where a closing quote is lost, a name may have taken in what follows it.
+        words = re.findall(r"\w+", line[start.start() :])
+        collected.unreadable |= {word[:length] for word in words for length, _ in enumerate(word, 1)}
     for name, value in entries or ():
         collected.pair(name, value)
     for name in list(collected.unreadable):

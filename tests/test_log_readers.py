@@ -7,7 +7,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_exprun.log_readers import FORMATS, number, plain_text
@@ -344,6 +344,7 @@ NASTY = (*" ,.:|-+eE019_%xX/'\"{}()[]=;\t\bnaif", ARABIC_THREE, MINUS, NO_BREAK_
     how=st.sampled_from(["insert", "replace", "delete", "cut"]),
     auto=st.booleans(),
 )
+@example(name="huggingface", values=["1.25", "5.1e-05"], where=0.203125, what="e", how="replace", auto=False)
 @settings(max_examples=400, deadline=None)
 def test_a_damaged_last_line_is_never_misread(name, values, where, what, how, auto):  # noqa: PLR0917  # given by name
     """One character inserted, replaced or deleted, or the rest cut off: the second reading agrees, or the log is refused."""

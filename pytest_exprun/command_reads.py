@@ -31,11 +31,11 @@ def listening(environment: Mapping[str, str], root: Path, heard: OpenedFiles = O
         heard.add(base, found["r"], found["l"], found["w"], found["again"])
 
 
-def _sorted_out(notes: Iterable[str]) -> dict[str, dict[str, None]]:
-    """Return what was read (r) before it was written, if it was, listed (l), written (w), and read after that (again)."""
-    found: dict[str, dict[str, None]] = {"r": {}, "l": {}, "w": {}, "again": {}}
+def _sorted_out(notes: Iterable[str]) -> dict[str, dict[str, float]]:
+    """Return what was read (r) before it was written, if it was, listed (l), written (w), and read after that (again), and when first."""
+    found: dict[str, dict[str, float]] = {"r": {}, "l": {}, "w": {}, "again": {}}
     for line in notes:
-        kind, name = line[:1], line[1:]
+        kind, (moment, _, name) = line[:1], line[1:].partition(" ")
         if kind in found:
-            found["again" if kind == "r" and name in found["w"] else kind][name] = None
+            found["again" if kind == "r" and name in found["w"] else kind].setdefault(name, float(moment))
     return found

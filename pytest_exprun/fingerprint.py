@@ -150,7 +150,7 @@ class Fingerprinter:
             path
             for watched in self._watched.values()
             for path in watched.paths
-            if not watched.label.startswith(_OPENED)
+            if not watched.label.startswith((_OPENED, _LISTED))
         }
         found = {}
         for path in (*files.files(self.root), *files.folders(self.root)):

@@ -7,10 +7,11 @@ one, without this package. Whatever goes wrong here must not touch the script.
 import contextlib
 import os
 import sys
+import time
 
-_CHANGES = {"os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1}
+CHANGES = {"os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1}
 # Audit event -> which of its arguments is the path.
-_HEARD = {"open": 0, "os.listdir": 0, "os.scandir": 0, **_CHANGES}
+HEARD = {"open": 0, "os.listdir": 0, "os.scandir": 0, **CHANGES}
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -25,18 +26,18 @@ def kinds_of_open(mode: object, flags: object) -> str:
 
 
 def _listen(notes: str, root: str) -> None:
-    """Append a line to the file `notes` for every path that is written (w), or below `root` read (r) or listed (l), once each."""
+    """Append a line to the file `notes` for every path that is written (w), or below `root` read (r) or listed (l): when it first was."""
     descriptor = os.open(notes, os.O_WRONLY | os.O_APPEND)
     seen = set()
 
     def hear(event: str, arguments: tuple) -> None:  # type: ignore[type-arg]  # old Pythons know no `tuple[...]`
-        if event not in _HEARD:
+        if event not in HEARD:
             return
         with contextlib.suppress(Exception):
-            name = os.path.abspath(os.fsdecode(arguments[_HEARD[event]]))  # noqa: PTH100  # called for every open: it must be quick
+            name = os.path.abspath(os.fsdecode(arguments[HEARD[event]]))  # noqa: PTH100  # called for every open: it must be quick
             if event == "open":
                 kinds = kinds_of_open(arguments[1], arguments[2])
-            elif event in _CHANGES:
+            elif event in CHANGES:
                 kinds = "w"
             elif sys._getframe(1).f_code.co_filename.startswith("<frozen importlib"):  # noqa: SLF001  # it lists every folder
                 return
@@ -45,7 +46,7 @@ def _listen(notes: str, root: str) -> None:
             for kind in kinds:
                 if (kind == "w" or name.startswith(root)) and (kind, name) not in seen and "\n" not in name:
                     seen.add((kind, name))
-                    os.write(descriptor, f"{kind}{name}\n".encode("utf-8", "surrogateescape"))
+                    os.write(descriptor, f"{kind}{time.time()} {name}\n".encode("utf-8", "surrogateescape"))
 
     sys.addaudithook(hear)
 

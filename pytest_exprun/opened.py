@@ -14,24 +14,21 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_exprun.listener import kinds_of_open
+from pytest_exprun.listener import CHANGES, HEARD, kinds_of_open
 
 _LAG_SECONDS = 0.02
-_CHANGES = {"os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1}
-# Audit event -> which of its arguments is the path.
-_HEARD = {"open": 0, "os.listdir": 0, "os.scandir": 0, **_CHANGES}
 
 
 @dataclass
 class Heard:
-    """What one block of `recording` read before it wrote it, what it wrote, and what it read of that; absolute paths as text."""
+    """What one block of `recording` read before it wrote it, and when first, what it wrote, and what it read of that; absolute paths."""
 
     began: float = field(default_factory=time.time)
-    read: dict[str, None] = field(default_factory=dict)
+    read: dict[str, float] = field(default_factory=dict)
     written: dict[str, None] = field(default_factory=dict)
     reread: dict[str, None] = field(default_factory=dict)
 
@@ -39,8 +36,10 @@ class Heard:
         """Take in one access to a file."""
         if written:
             self.written[name] = None
+        elif name in self.written:
+            self.reread[name] = None
         else:
-            (self.reread if name in self.written else self.read)[name] = None
+            self.read.setdefault(name, time.time())
 
 
 class OpenedFiles:
@@ -72,7 +71,7 @@ class OpenedFiles:
         finally:
             with self._lock:
                 self._recordings = tuple(each for each in self._recordings if each is not heard)
-                self._inherited.update(heard.read)
+                self._inherited.update(dict.fromkeys(heard.read))
 
     def files(self, root: Path) -> list[Path]:
         """Existing files below `root` that were only read, without hidden ones; a compiled module as its source.
@@ -80,8 +79,8 @@ class OpenedFiles:
         A file that runs also write (a table of results, a cache) says nothing about what they depend on. One that was only opened for
         writing, as `numpy.memmap` opens data by default, does.
         """
-        chosen = {_source_of(Path(name)) for name in list(self._files) if not self._has_changed(name)}
-        return sorted(path for path in chosen if _is_visible_below(path, root) and path.is_file())
+        chosen = {source_of(Path(name)) for name in list(self._files) if not self._has_changed(name)}
+        return sorted(path for path in chosen if is_visible_below(path, root) and path.is_file())
 
     def _has_changed(self, name: str) -> bool:
         since = self._written.get(name)
@@ -89,35 +88,35 @@ class OpenedFiles:
 
     def folders(self, root: Path) -> list[Path]:
         """Folders below `root` that were listed, and in which no run made an entry: a new file there may change a run."""
-        folders = (path for path in map(Path, list(self._folders)) if _is_visible_below(path / "x", root))
+        folders = (path for path in map(Path, list(self._folders)) if is_visible_below(path / "x", root))
         return sorted(path for path in folders if path.is_dir() and not self.is_written(path))
 
     def inherited(self, root: Path) -> list[Path]:
         """Existing files below `root`, as `files` has them, that a run read before it wrote them itself, if it ever did."""
-        chosen = (path for path in map(Path, list(self._inherited)) if _is_visible_below(path, root))
+        chosen = (path for path in map(Path, list(self._inherited)) if is_visible_below(path, root))
         return sorted(path for path in chosen if path.is_file())
 
     def add(
         self,
         root: Path,
-        files: Iterable[str],
+        files: Mapping[str, float],
         folders: Iterable[str],
         written: Iterable[str] = (),
         reread: Iterable[str] = (),
     ) -> None:
-        """Take in what a run read (before it wrote it), listed, wrote, and read of that, in another process, named from the root."""
+        """Take in, named from the root, what another process read (before it wrote it) and when first, listed, wrote, and read of that."""
         base = root.resolve()
-        read = dict.fromkeys(str(base / name) for name in files)
+        read = {str(base / name): moment for name, moment in files.items()}
         wrote = [str(base / name) for name in written]
         self._written.update(dict.fromkeys(wrote, 0.0))
-        self._files.update(read)
+        self._files.update(dict.fromkeys(read))
         self._folders.update(dict.fromkeys(str(base / name) for name in folders))
         for heard in self._recordings:
             heard.read.update(read)
             heard.written.update(dict.fromkeys(wrote))
             heard.reread.update(dict.fromkeys(str(base / name) for name in reread))
         if not self._recordings:
-            self._inherited.update(read)
+            self._inherited.update(dict.fromkeys(read))
 
     def is_read(self, path: Path) -> bool:
         """Whether a run has read this file before it wrote it, if it ever did."""
@@ -128,14 +127,14 @@ class OpenedFiles:
         return any(str(path) in (name, os.path.dirname(name)) for name in list(self._written))  # noqa: PTH120  # texts
 
     def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
-        if not self._recordings or event not in _HEARD:
+        if not self._recordings or event not in HEARD:
             return
-        name = _absolute(arguments[_HEARD[event]])
+        name = _absolute(arguments[HEARD[event]])
         if name is None:
             return
         if event == "open":
             self._note_file(name, arguments)
-        elif event in _CHANGES:
+        elif event in CHANGES:
             self._note(name, written=True)
         elif not sys._getframe(1).f_code.co_filename.startswith("<frozen importlib"):  # noqa: SLF001  # the import system lists every folder
             self._folders[name] = None
@@ -154,13 +153,18 @@ class OpenedFiles:
 
 
 def changed_since(name: str, moment: float) -> bool:
-    """Whether a file is there and has changed since a moment, in seconds of `time.time`."""
+    """Whether a file is there and may have changed since a moment, in seconds of `time.time`."""
+    changed = changed_at(name)
+    return changed is not None and changed >= moment - _LAG_SECONDS
+
+
+def changed_at(name: str) -> float | None:
+    """When a file last changed, None if there is none: by the file system's clock, which lags some milliseconds behind `time.time`."""
     try:
         found = os.stat(name)  # noqa: PTH116  # a text
     except OSError:
-        return False
-    # File systems stamp by a clock that lags some milliseconds behind.
-    return stat.S_ISREG(found.st_mode) and max(found.st_mtime, found.st_ctime) >= moment - _LAG_SECONDS
+        return None
+    return max(found.st_mtime, found.st_ctime) if stat.S_ISREG(found.st_mode) else None
 
 
 def _absolute(path: object) -> str | None:
@@ -173,14 +177,15 @@ def _absolute(path: object) -> str | None:
         return None  # the working directory is gone
 
 
-def _source_of(path: Path) -> Path:
+def source_of(path: Path) -> Path:
+    """Return the source of a compiled module, any other path as it is."""
     if path.suffix == ".pyc":
         with contextlib.suppress(ValueError, NotImplementedError):
             return Path(importlib.util.source_from_cache(str(path)))
     return path
 
 
-def _is_visible_below(path: Path, root: Path) -> bool:
+def is_visible_below(path: Path, root: Path) -> bool:
     """Below the root, in no hidden folder, cache or installed package: `.git` changes with every commit and no result.
 
     A hidden file counts: `.env` is read by trainers.

@@ -16,30 +16,52 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_exprun.model import RunResult
-from pytest_exprun.opened import OPENED, Heard, changed_since
+from pytest_exprun.opened import OPENED, Heard, changed_at, changed_since, is_visible_below, source_of
 from pytest_exprun.settings import Settings
 
 WROTE, REWROTE, OUTPUTS = "wrote_outside", "rewrote_outside", "only_wrote_outside"
 """Names in a run's provenance: files that it wrote outside its folder, those of them that it had read before, those that it never read."""
+CHANGED = "changed_after_read"
+"""In a run's provenance: files below the root that changed after it had read them, and that nobody heard it write."""
 LEFT = "processes_left_behind"
 """In a run's provenance: how many processes of its were ended after it."""
 MOST_NAMED, MOST_SHOWN = 50, 3
 WEIGHTS = frozenset({".bin", ".ckpt", ".h5", ".keras", ".npz", ".onnx", ".pt", ".pth", ".safetensors"})
-READ_UNHEARD = (".h5", ".keras", ".onnx", ".safetensors")
-"""Weights that are read by C++ or Rust too: nobody can say that a run never read them. `torch.load` opens its file in Python."""
+READ_UNHEARD = (".bin", ".h5", ".keras", ".onnx", ".safetensors")
+"""What is read by C++ or Rust too: nobody can say that a run never read them. `torch.load` opens its file in Python."""
 _CACHE_VARIABLE = re.compile(r"CACHE|_HOME$|CONFIGDIR$|^TMPDIR$|^TEMP$|^TMP$")
 _CACHES = frozenset({"__pycache__", "site-packages"})
 
 
 def with_writes(result: RunResult, heard: Heard, settings: Settings, output_dir: Path) -> RunResult:
-    """Return a run's result with the files in its provenance that it wrote outside its folder, if there are any."""
+    """Return a run's result with the files in its provenance that it wrote outside its folder, or that changed under it, if any."""
     found = wrote_outside(heard, settings, output_dir)
     before = {os.path.relpath(os.path.realpath(name), os.path.realpath(settings.root)) for name in heard.read}
     after = {os.path.relpath(os.path.realpath(name), os.path.realpath(settings.root)) for name in heard.reread}
     again = [name for name in found if name in before]
     never = [name for name in found if name not in before | after and not name.endswith(READ_UNHEARD)]
-    told = {WROTE: found[:MOST_NAMED], REWROTE: again[:MOST_NAMED], OUTPUTS: never[:MOST_NAMED]}
-    return replace(result, provenance={**result.provenance, **{key: names for key, names in told.items() if names}})
+    changed = _changed_after_read(heard, settings)
+    told = {WROTE: found, REWROTE: again, OUTPUTS: never, CHANGED: changed}
+    named = {key: names[:MOST_NAMED] for key, names in told.items() if names}
+    return replace(result, provenance={**result.provenance, **named})
+
+
+def changed_while_read(result: RunResult, root: Path) -> list[str]:
+    """Name the files that changed after a run had read them, from the root, but for those that runs are known to write."""
+    names: list[str] = result.provenance.get(CHANGED, [])
+    return [name for name in names if not OPENED.is_written(root.resolve() / name)]
+
+
+def _changed_after_read(heard: Heard, settings: Settings) -> list[str]:
+    root = settings.root.resolve()
+    own = [settings.path(name).resolve() for name in ("store", "checkpoint_dir", "report_dir")]
+    found = []
+    for name, read_at in heard.read.items():
+        path = source_of(Path(name))
+        changed = changed_at(str(path)) if name not in heard.written and is_visible_below(path, root) else None
+        if changed is not None and changed > read_at and not any(path.is_relative_to(each) for each in own):
+            found.append(path.relative_to(root).as_posix())
+    return sorted(found)
 
 
 def wrote_outside(heard: Heard, settings: Settings, output_dir: Path) -> list[str]:
@@ -60,7 +82,8 @@ def wrote_outside(heard: Heard, settings: Settings, output_dir: Path) -> list[st
 
 
 def _saved(heard: Heard, settings: Settings) -> Iterator[str]:
-    """New weights that made no event."""
+    """New weights that made no event. What was there before the run read it first, or changed only later, may be anybody's."""
+    read = {os.path.realpath(name): moment for name, moment in heard.read.items()}
     folders = {str(settings.root.resolve()), str(settings.path("checkpoint_dir").resolve())}
     folders |= {os.path.dirname(name) for name in heard.written} | set(heard.written)  # noqa: PTH120  # texts
     for folder in folders:
@@ -68,7 +91,10 @@ def _saved(heard: Heard, settings: Settings) -> Iterator[str]:
             names = os.listdir(folder)  # noqa: PTH208  # texts
         except OSError:
             continue  # a file, or gone
-        yield from (os.path.join(folder, name) for name in names if os.path.splitext(name)[1] in WEIGHTS)  # noqa: PTH118, PTH122
+        for path in (os.path.join(folder, name) for name in names if os.path.splitext(name)[1] in WEIGHTS):  # noqa: PTH118, PTH122
+            read_at = read.get(os.path.realpath(path))
+            if read_at is None or heard.began < (changed_at(path) or 0.0) <= read_at:
+                yield path
 
 
 def _is_below(name: str, folder: str) -> bool:
@@ -106,7 +132,7 @@ class Outside:
         """Take in a finished run, wherever it was performed, and say what the user must know of its files and was not told before."""
         root = self.settings.root.resolve()
         wrote = result.provenance.get(WROTE, [])
-        OPENED.add(root, (), (), wrote)
+        OPENED.add(root, {}, (), wrote)
         run = f"seed {result.spec.seed} of {result.spec.variant}"
         if new := self._new(WROTE, wrote):
             yield (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -148,7 +149,7 @@ class Processes:
             attempt.log.close(keep=False)
             if attempt.child.lingered:
                 self._surroundings.notice(f"{attempt.task}: its process did not end after the run and was killed")
-            OPENED.add(self._settings.root, final["files"], final["folders"])
+            OPENED.add(self._settings.root, dict.fromkeys(final["files"], time.time()), final["folders"])
             result = RunResult.from_json(final["result"])
             provenance["concurrency"] = 1 + attempt.beside + self._surroundings.beside
             return replace(result, provenance={**result.provenance, **provenance})

@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import os
 import socket
+import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -226,7 +227,7 @@ class RayExecutor:
             provenance["earlier_attempts"] = each.earlier
         if final["event"] == "result":
             each.log.close(keep=False)
-            OPENED.add(self._settings.root, final["files"], final["folders"])
+            OPENED.add(self._settings.root, dict.fromkeys(final["files"], time.time()), final["folders"])
             result = RunResult.from_json(final["result"])
             # Nobody here knows what else ran on that machine; a whole GPU is at least not shared.
             provenance["concurrency"] = 1 if resources(self._settings.ray_resources).get("num_gpus", 0) >= 1 else 2

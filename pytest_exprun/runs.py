@@ -18,7 +18,7 @@ from pytest_exprun.fingerprint import Fingerprinter
 from pytest_exprun.key import Key
 from pytest_exprun.locks import claimed, exclusive
 from pytest_exprun.model import Budget, CurvePoint, RunResult, RunSpec, Variant
-from pytest_exprun.outside import OUTPUTS, Outside
+from pytest_exprun.outside import OUTPUTS, Outside, changed_while_read
 from pytest_exprun.settings import Settings
 from pytest_exprun.store import TEMPORARY, NotReproducible, Store
 from pytest_exprun.trainers import require_metric
@@ -309,11 +309,11 @@ class Runs:
         for text in self._outside.notices(result):
             self.observer.notice(text)
         self.fingerprinter.learn_outputs(result.provenance.get(OUTPUTS, ()))
-        changed = self.fingerprinter.sources_changed()
+        changed = self.fingerprinter.sources_changed() or changed_while_read(result, self.fingerprinter.root)
         if changed:
             raise TrainerError(
                 f"{', '.join(changed)} changed while seed {seed} of {asked.variant} trained: the run is not stored, "
-                "because nobody can say which code it ran. Start the session again"
+                "because nobody can say what it ran with. Start the session again; what the run itself writes belongs below its output_dir"
             )
         try:
             self.store.save(result, asked.variant.slug, asked.key, self.fingerprinter.opened())

@@ -495,6 +495,19 @@ class TestOpened:
         project.write(**{"plugins/b.py": ""})
         assert project.fingerprinter().content_of("names in plugins") != found["names in plugins"]
 
+    def test_every_run_of_a_session_is_stored_with_all_that_it_read(self, project):
+        """What was measured for the first run's record is no part of the key, so the second run's names it too."""
+        project.write(**{"data/x.txt": "1"})
+        fingerprinter = project.fingerprinter()
+        fingerprinter.key(PLAIN, Budget())
+        files = OpenedFiles()
+        with files.recording():
+            for path in (project.root / "data").iterdir():
+                path.read_text(encoding="utf-8")
+        first = fingerprinter.opened(files)
+        assert list(first) == ["file data/x.txt", "names in data"]
+        assert fingerprinter.opened(files) == first
+
     def test_a_file_that_is_gone(self, project):
         """Its content is `absent`, which no digest equals."""
         assert project.fingerprinter().content_of("file gone.txt") == "absent"

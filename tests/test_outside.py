@@ -288,3 +288,59 @@ def test_a_trainer_that_carries_state_from_seed_to_seed_is_named(pytester, way):
         == 2
     )
     assert len(lines) == 4  # each is said when it happens and once more in the summary
+
+
+CHANGED = """
+import os, subprocess, sys, time
+def main(argv):
+    seed = int(argv[argv.index("--seed") + 1])
+    base = float(open("".join(["da", "ta.bin"])).read())
+    if seed == 137 or os.path.exists("".join(["at", "_once"])):
+        time.sleep(0.05)
+        subprocess.run(["sh", "-c", "echo 3.5 > data.bi" + "n"], check=True)
+    print(f"Step 1 | val_loss: {base + seed / 1000}")
+    return {"val_loss": base + seed / 1000}
+"""
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["the first run", "the second"])
+@pytest.mark.parametrize("way", WAYS)
+def test_data_that_change_under_a_run_are_an_error(pytester, way, at_once):
+    """Nobody can say what it ran with, so it is not stored: neither as a run of the old data nor, worse, as one of the new."""
+    (pytester.path / "leaks.py").write_text(CHANGED + (SCRIPT if way == "command" else ""), encoding="utf-8")
+    (pytester.path / "data.bin").write_text("2.5", encoding="utf-8")
+    if at_once:
+        (pytester.path / "at_once").touch()
+    pytester.makeini(f"[pytest]\n{WAYS[way]}\nexprun_plots = off\n")
+    pytester.makepyfile(test_it="def test_it(baseline): ...")
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(errors=1)
+    seed = 42 if at_once else 137
+    result.stdout.fnmatch_lines(
+        [
+            f"*data.bin changed while seed {seed} of no flags trained: the run is not stored, because nobody can say what*"
+        ]
+    )
+    stored = [path.name for path in (pytester.path / ".exprun").glob("baseline/*/seed-*.json")]
+    assert stored == ([] if at_once else ["seed-42.json"])
+
+
+def test_data_made_just_before_a_run_are_its_input(tmp_path):
+    """By their time stamp they could be its work; but they were there when it read them."""
+    (tmp_path / "data.bin").write_bytes(b"x")
+    files = OpenedFiles()
+    with files.recording() as heard:
+        (tmp_path / "data.bin").read_bytes()
+    settings = Settings.read({"trainer": "x:y"}, tmp_path)
+    assert wrote_outside(heard, settings, tmp_path / "checkpoints" / "exp-1") == []
+    assert files.files(tmp_path) == [tmp_path / "data.bin"]
+
+
+def test_weights_that_a_run_saves_unheard_and_loads_are_its_own(written):
+    """Another process stands for torch.save; what is read after it is no input and no leak."""
+
+    def save_and_load(root, _):
+        subprocess.run(["cp", root / "old.txt", root / "best.pt"], check=True)
+        (root / "best.pt").read_bytes()
+
+    assert written(save_and_load) == ["best.pt"]

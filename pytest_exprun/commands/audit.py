@@ -14,6 +14,7 @@ from pytest_exprun.errors import MissingRunError, RefusedError, TrainerError
 from pytest_exprun.executors import Task, failure
 from pytest_exprun.inventory import Standing, standing_runs, stored_arms
 from pytest_exprun.model import RunResult, Summary
+from pytest_exprun.outside import changed_while_read
 from pytest_exprun.records import difference
 from pytest_exprun.report.text import duration, plain
 from pytest_exprun.session import Session
@@ -72,7 +73,7 @@ def _trained(study: Study, stored: RunResult, session: Session) -> RunResult:
     why = failure(again)
     if why is not None:
         raise TrainerError(why)
-    changed = study.fingerprinter.sources_changed()
+    changed = study.fingerprinter.sources_changed() or changed_while_read(again, study.fingerprinter.root)
     if changed:
         raise TrainerError(f"{', '.join(changed)} changed while the audited run trained; start the audit again")
     return again

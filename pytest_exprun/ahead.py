@@ -44,9 +44,8 @@ def _train(study: Study, wanted: Sequence[tuple[Variant, Sequence[int], Experime
             try:
                 asked, missing = study.missing(variant, seeds, experiment)
             except ExprunError:
-                broken.add(
-                    experiment.comparison_id
-                )  # controls come first: without one nothing else of it need be trained
+                # Controls come first: without one nothing else of the comparison need be trained.
+                broken.add(experiment.comparison_id)
                 continue
             together += [(asked, seed) for seed in missing]
             arm.update(seeds)

@@ -23,6 +23,7 @@ _PREFIX = re.compile(
 )
 _NAME = r"[A-Za-z_]\w*"
 _WORDS = rf"{_NAME}(?: {_NAME}){{0,3}}"
+_LONGEST_NAME = 100
 # A piece without a name may belong to the number before it: `val_loss:1 2`, `val_loss:1 e-5`.
 _TAIL_OF_NUMBER = re.compile(r"\s*(?:[^A-Za-z_\s]|[eE][+-]?\d)", re.ASCII)
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -156,9 +157,9 @@ def _huggingface(line: str) -> Reading | None:
     entries = _entries(line[start.start() : end + 1])
     if entries is None:
         collected.unclear(line[start.start() :])
-        # Where a closing quote is lost, a name may have taken in what follows it.
-        words = re.findall(r"\w+", line[start.start() :])
-        collected.unreadable |= {word[:length] for word in words for length, _ in enumerate(word, 1)}
+        # Where a closing quote is lost, a name may have taken in what follows it: any beginning of a word may be one.
+        for word in set(re.findall(r"\w+", line[start.start() :])):
+            collected.unreadable.update(word[:end] for end in range(1, min(len(word), _LONGEST_NAME) + 1))
     for name, value in entries or ():
         collected.pair(name, value)
     for name in list(collected.unreadable):

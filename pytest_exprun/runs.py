@@ -48,7 +48,7 @@ class Asked:
 class ArmPlan:
     """What an arm needs: `stored` and `missing` seeds, why stored runs of another key do not stand, seconds a run took so far.
 
-    `optional` of the missing seeds are trained only if the rule asks for them.
+    `optional` of the missing seeds are trained only if the rule asks for them, or if the first one shows that a change of the code matters.
     """
 
     variant: Variant
@@ -336,6 +336,9 @@ class Runs:
         ]
         missing = tuple(seed for seed, run in stored.items() if run is None)
         others = self.store.neighbours(slug, asked.key) if missing and len(missing) == len(stored) else []
+        if self.settings.mode == "plan" and self.settings.stale == "verify":
+            provable = any(key.may_be_equal(asked.key) for key in others)
+            optional = len(missing) - 1 if provable else optional
         return ArmPlan(
             variant=asked.variant,
             role=asked.role,

@@ -6,6 +6,7 @@ test that needs it at once instead of training again.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -232,9 +233,10 @@ class Study:
                 "Nothing can be judged against it; make the baseline stable first"
             )
         if len(set(values.values())) == 1:
+            cause = "its seed, or prints too few digits" if self.settings.command else "--seed"
             raise TrainerError(
                 f"all {len(values)} seeds of {arm.variant} gave {experiment.metric} = {next(iter(values.values()))!r}: "
-                f"{self.settings.trained_by} seems to ignore --seed, so its noise is unknown and no verdict is possible"
+                f"{self.settings.trained_by} seems to ignore {cause}, so its noise is unknown and no verdict is possible"
             )
 
     def _check_flags(self, experiment: Experiment) -> None:
@@ -274,6 +276,20 @@ class Study:
         for experiment in self.declared:
             key = self._asked(experiment.variant, experiment).key
             if key.digest not in arms:
-                optional = len(experiment.seeds) - len(experiment.seeds[:FIRST_LOOK])
-                arms[key.digest] = self.plan(experiment.variant, experiment.seeds, experiment, optional=optional)
+                seeds = self._seeds_in_view(experiment)
+                optional = len(seeds[FIRST_LOOK:])
+                arms[key.digest] = self.plan(experiment.variant, seeds, experiment, optional=optional)
         return list(arms.values())
+
+    def _seeds_in_view(self, experiment: Experiment) -> tuple[int, ...]:
+        """Return the seeds that an experiment may come to need: all of them, unless a plan finds that what is stored has decided it."""
+        if self.settings.mode != "plan" or experiment.gate == "non_inferior":
+            return experiment.seeds
+        control, seeds = (experiment.control, experiment.baseline_seeds), experiment.seeds[:FIRST_LOOK]
+        with contextlib.suppress(ExprunError):
+            while not any(self.plan(*arm, experiment).missing for arm in (control, (experiment.variant, seeds))):
+                judgement = self._decide(experiment, self.arm(*control, experiment), seeds)
+                if judgement.verdict is not None:
+                    return seeds
+                seeds = (*seeds, *judgement.needs)
+        return experiment.seeds

@@ -415,7 +415,24 @@ def test_plan_mode_counts_stored_runs(toy_project):
     toy_project.write(ROPE)
     toy_project.run()
     result = toy_project.run("--exprun-mode=plan")
-    result.stdout.fnmatch_lines(["baseline (no flags)*stored 42, 137, 256, 512, 1024; missing none*to train 0"])
+    result.stdout.fnmatch_lines(
+        [
+            "baseline (no flags)*stored 42, 137, 256, 512, 1024; missing none; to train 0",
+            "exp (--rope)*stored 42, 137, 256; missing none; to train 0",
+        ]
+    )
+    assert len(toy_project.runs) == 8
+
+
+def test_plan_mode_knows_that_one_seed_may_prove_the_others(toy_project):
+    """After a change of the source that may be harmless, one run an arm is enough, or all are needed."""
+    toy_project.write(ROPE)
+    toy_project.run()
+    source = toy_project.pytester.path / "toy.py"
+    source.write_text(source.read_text().replace('"""Pretend to train."""', '"""Pretend."""; unused = 1'))
+    result = toy_project.run("--exprun-mode=plan")
+    result.stdout.fnmatch_lines(["baseline (no flags)*source toy.py*to train 1 to 5*", "exp (--rope)*to train 1 to 5*"])
+    assert len(toy_project.runs) == 8
 
 
 def test_frozen_mode_judges_stored_runs_and_refuses_missing_ones(toy_project):

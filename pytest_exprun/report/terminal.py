@@ -105,7 +105,7 @@ def _outlook(outlook: Outlook) -> str:
 def _time_left(least: float, most: float) -> str:
     if most < 90:  # noqa: PLR2004  # below a minute and a half, seconds say more
         return f"{_range(round(least), round(most))} s"
-    return f"{_range(max(1, round(least / 60)), round(most / 60))} min"
+    return f"{_range(round(least / 60), round(most / 60))} min"
 
 
 def _range(least: int, most: int) -> str:

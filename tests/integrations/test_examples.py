@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
     ("name", "needs", "verdicts"),
     [
         ("sklearn", ["sklearn"], ["hidden", "WINNER"]),
-        ("torchrun", ["torch"], ["momentum", "LOSER"]),
+        ("torchrun", ["torch"], ["momentum", "WINNER"]),
         ("huggingface", ["torch", "transformers", "accelerate"], ["rate", "WINNER"]),
     ],
 )

@@ -160,7 +160,9 @@ def decide(declaration: Experiment, baseline: Arm, experiment: Arm) -> Judgement
     return _judgements((declaration.rule,), declaration, baseline, experiment)[0]
 
 
-def _judgements(rules: Sequence[str], declaration: Experiment, baseline: Arm, experiment: Arm) -> list[Judgement]:
+def _judgements(
+    rules: Sequence[str], declaration: Experiment, baseline: Arm, experiment: Arm, looks: int = 2
+) -> list[Judgement]:
     return judge_by(
         rules,
         baseline.values(declaration.metric),
@@ -169,13 +171,20 @@ def _judgements(rules: Sequence[str], declaration: Experiment, baseline: Arm, ex
         min_effect=declaration.min_effect,
         futility=declaration.futility,
         plan=declaration.seeds,
+        looks=looks,
     )
 
 
 def compare(
-    declaration: Experiment, baseline: Arm | Sequence[RunResult], experiment: Arm | Sequence[RunResult]
+    declaration: Experiment,
+    baseline: Arm | Sequence[RunResult],
+    experiment: Arm | Sequence[RunResult],
+    *,
+    looks: int = 2,
 ) -> Comparison:
     """Compare an experiment's runs with its control's. The experiment's runs must be enough for its rule.
+
+    The looks are those of `judge`: two as they are trained, or one at runs that were all there at once.
 
     Raises:
         RefusedError: the numbers do not allow a verdict.
@@ -184,7 +193,7 @@ def compare(
     arms = _arm(declaration.control, baseline), _arm(declaration.variant, experiment)
     check_same_measurement(*(arm.runs for arm in arms))
     baseline_arm, given = with_one_clock(*arms)
-    judgement, two_sigma = _judgements((declaration.rule, "two_sigma"), declaration, baseline_arm, given)
+    judgement, two_sigma = _judgements((declaration.rule, "two_sigma"), declaration, baseline_arm, given, looks)
     # A decision at the first look stands on its seeds alone, even where more are stored.
     decided = tuple(run for run in given if run.spec.seed in judgement.seeds)
     experiment_arm = given if len(decided) == len(given) else Arm(declaration.variant, decided)

@@ -9,13 +9,10 @@ from collections.abc import Mapping, Sequence
 
 from pytest_exprun.commands.console import Console
 from pytest_exprun.commands.evidence import evidence_lines, labelled
-
-# The looks of `compare` are those of training; numbers that lie there all at once are one look.
-from pytest_exprun.comparison import Comparison, _effects, _evidence
+from pytest_exprun.comparison import Comparison, compare
 from pytest_exprun.errors import RefusedError
 from pytest_exprun.measurements import Measurements, read_measurements
 from pytest_exprun.model import Arm, Experiment, RunResult, RunSpec, Variant, Verdict, lower_is_better
-from pytest_exprun.rules import Judgement, judge
 from pytest_exprun.settings import Settings
 
 LOSER_STATUS = 1
@@ -79,18 +76,8 @@ def judged(
         rule=settings.rule,
         min_effect=settings.min_effect,
     )
-    judgement = _one_look(declaration, arms, settings.rule)
-    # two_sigma compares means over all seeds: where only some are common, pairs would show another difference than the verdict's.
-    paired = judgement.test == "paired" and (settings.rule == "tested" or arms[0].seeds == arms[1].seeds)
-    return Comparison(
-        declaration=declaration,
-        baseline=arms[0],
-        experiment=arms[1],
-        judgement=judgement,
-        two_sigma=_one_look(declaration, arms, "two_sigma"),
-        effects=_effects(declaration, *arms, paired=paired),
-        evidence=_evidence(metric, *arms, paired=paired),
-    )
+    # The looks of a session are those of training; numbers that lie there all at once are one look.
+    return compare(declaration, *arms, looks=1)
 
 
 def _directions(settings: Settings, direction: bool | None) -> tuple[tuple[str, bool], ...]:
@@ -103,18 +90,6 @@ def _directions(settings: Settings, direction: bool | None) -> tuple[tuple[str, 
             f"nobody says whether more {metric} is better: add --higher-is-better or --lower-is-better, or name the metric with --metric"
         )
     return tuple(sorted(declared.items()))
-
-
-def _one_look(declaration: Experiment, arms: Sequence[Arm], rule: str) -> Judgement:
-    baseline, experiment = (arm.values(declaration.metric) for arm in arms)
-    return judge(
-        baseline,
-        experiment,
-        rule=rule,
-        lower_is_better=declaration.lower_is_better,
-        min_effect=declaration.min_effect,
-        looks=1,
-    )
 
 
 def _common_seeds(baseline: Measurements, experiment: Measurements) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_exprun.model import Budget, CurvePoint, RunSpec, Variant
-from pytest_exprun.report.terminal import assertion_lines, live_line, run_line, summary_lines
+from pytest_exprun.report.terminal import assertion_lines, live_line, name_width, run_line, summary_lines
 from tests.report_toys import HOSTILE, LOSER, NEUTRAL, UNSURE, comparison, run
 
 WIDE = """\
@@ -157,6 +157,14 @@ def test_a_finished_run_is_one_line():
     result = run(Variant(("--rope",)), 137, 1.70612)
     line = run_line(result, "exp", "val_loss", Outlook())
     assert line == "rope         seed 137    val_loss 1.7061   31.5 s   3/8 runs, about 2 min left"
+
+
+def test_the_lines_of_a_session_are_aligned():
+    """As wide as the longest name of what is declared, within bounds."""
+    names = [(), ("--schedule=constant",), ("--" + "very_long_" * 4,)]
+    assert [name_width(map(Variant, names[: n + 1])) for n in range(3)] == [12, 17, 22]
+    short, long = (run_line(run(Variant(flags), 42, 1.9), "exp", "val_loss", width=22) for flags in names[1:])
+    assert short.index("seed") == long.index("seed")
 
 
 def test_a_range_of_runs_left():

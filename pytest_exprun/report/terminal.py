@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pytest_exprun.comparison import Comparison
-from pytest_exprun.model import Budget, CurvePoint, Effect, RunResult, RunSpec, Summary, Verdict
+from pytest_exprun.model import Budget, CurvePoint, Effect, RunResult, RunSpec, Summary, Variant, Verdict
 from pytest_exprun.report.certainty import confirmation, is_doubtful
 from pytest_exprun.report.family import Family, families
 from pytest_exprun.report.markdown import summary
@@ -30,7 +30,7 @@ Line = tuple[dict[str, bool], str]
 NOT_COMPARABLE = "*"
 _HEADER = ("name", "verdict", "baseline", "experiment", "sigma", "p", "n", "wall %", "Holm p")
 _GAP = 2
-_NAME_WIDTH = 22
+_NAME_WIDTHS = 12, 22
 _MARKUP = {Verdict.WINNER: {"green": True}, Verdict.NEUTRAL: {}, Verdict.LOSER: {"red": True}}
 
 
@@ -59,7 +59,7 @@ class Written(Protocol):
 
 def live_line(spec: RunSpec, point: CurvePoint, metric: str = "val_loss") -> str:
     """Return the line that is overwritten while a run trains."""
-    parts = [f"{_label(spec)}  seed {spec.seed}", f"step {point.step}"]
+    parts = [f"{_label(spec.variant)}  seed {spec.seed}", f"step {point.step}"]
     tokens, value = point.values.get("tokens"), point.values.get(metric)
     if tokens is not None and spec.budget.unit == "tokens":
         parts.append(f"{min(100, 100 * tokens / spec.budget.amount):.0f} %")
@@ -68,13 +68,25 @@ def live_line(spec: RunSpec, point: CurvePoint, metric: str = "val_loss") -> str
     return "  ".join(parts)
 
 
+def name_width(variants: Iterable[Variant]) -> int:
+    """Return the width of the names in the lines of a session's runs."""
+    least, most = _NAME_WIDTHS
+    return min(most, max([least, *(len(plain(each.slug)) for each in variants)]))
+
+
 def run_line(
-    result: RunResult, role: str, metric: str, outlook: Outlook | None = None, old: RunResult | None = None
+    result: RunResult,
+    role: str,
+    metric: str,
+    outlook: Outlook | None = None,
+    old: RunResult | None = None,
+    *,
+    width: int = _NAME_WIDTHS[0],
 ) -> str:
     """Return a finished run's one line: `rope        seed 137  val_loss 1.7061  34.1 s   3/8 runs, about 2 min left`."""
-    name = "baseline" if role == "baseline" else _label(result.spec)
+    name = "baseline" if role == "baseline" else _label(result.spec.variant)
     seconds = result.metrics.get("wall_time") or result.provenance.get("wall_time")
-    parts = [f"{name:<12} seed {result.spec.seed:<5}", f"{plain(metric)} {_value(result, metric)}"]
+    parts = [f"{name:<{width}} seed {result.spec.seed:<5}", f"{plain(metric)} {_value(result, metric)}"]
     parts.append(f"{duration(seconds):>7}")
     if outlook is not None:
         parts.append(f" {_outlook(outlook)}")
@@ -83,9 +95,9 @@ def run_line(
     return "  ".join(parts)
 
 
-def _label(spec: RunSpec) -> str:
-    name = plain(spec.variant.slug)
-    return name if len(name) <= _NAME_WIDTH else f"{name[: _NAME_WIDTH - 2]}.."
+def _label(variant: Variant) -> str:
+    name, most = plain(variant.slug), _NAME_WIDTHS[1]
+    return name if len(name) <= most else f"{name[: most - 2]}.."
 
 
 def _value(result: RunResult, metric: str) -> str:

@@ -6,11 +6,11 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pytest_exprun import listener
-from pytest_exprun.opened import OPENED, OpenedFiles
+from pytest_exprun.opened import OPENED, OpenedFiles, parse
 
 
 @contextlib.contextmanager
@@ -27,15 +27,14 @@ def listening(environment: Mapping[str, str], root: Path, heard: OpenedFiles = O
         path = os.pathsep.join([folder, *filter(None, [environment.get("PYTHONPATH")])])
         own = {"PYTHONPATH": path, "EXPRUN_READS": str(notes), "EXPRUN_ROOT": str(base) + os.sep}
         yield {**environment, **own}
-        found = _sorted_out(notes.read_bytes().decode("utf-8", "surrogateescape").splitlines())
+        found = _sorted_out(notes.read_bytes())
         heard.add(base, found["r"], found["l"], found["w"], found["again"])
 
 
-def _sorted_out(notes: Iterable[str]) -> dict[str, dict[str, float]]:
+def _sorted_out(notes: bytes) -> dict[str, dict[str, float]]:
     """Return what was read (r) before it was written, if it was, listed (l), written (w), and read after that (again), and when first."""
     found: dict[str, dict[str, float]] = {"r": {}, "l": {}, "w": {}, "again": {}}
-    for line in notes:
-        kind, (moment, _, name) = line[:1], line[1:].partition(" ")
+    for kind, moment, name in parse(notes):
         if kind in found:
-            found["again" if kind == "r" and name in found["w"] else kind].setdefault(name, float(moment))
+            found["again" if kind == "r" and name in found["w"] else kind].setdefault(name, moment)
     return found

@@ -199,6 +199,7 @@ def _start_like_a_fresh_process() -> None:
 def preserved_process_state() -> Iterator[Report]:
     """Run a block as in a fresh process and leave this one as it was found. The report is complete when the block has ended."""
     report = Report()
+    OPENED.listen()  # what it needs is no resource of the block
     before = capture()
     resources = _resources()
     watcher = _Watcher()

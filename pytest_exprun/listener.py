@@ -9,9 +9,9 @@ import os
 import sys
 import time
 
-CHANGES = {"os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1}
 # Audit event -> which of its arguments is the path.
-HEARD = {"open": 0, "os.listdir": 0, "os.scandir": 0, **CHANGES}
+CHANGES = {"os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1}
+HEARD = {"open": 0, "os.listdir": 0, "os.scandir": 0, "sqlite3.connect": 0, **CHANGES}
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -25,6 +25,23 @@ def kinds_of_open(mode: object, flags: object) -> str:
     return "rw" if flags & os.O_RDWR and not flags & (os.O_TRUNC | os.O_EXCL) else "w"
 
 
+def kinds_of_event(event: str, arguments: tuple) -> str:  # type: ignore[type-arg]  # old Pythons know no `tuple[...]`
+    """Return what an event means for its path: read (r), written (w), both, or listed (l); nothing if the import system lists it."""
+    if event == "open":
+        return kinds_of_open(arguments[1], arguments[2])
+    if event == "sqlite3.connect":
+        return "rw"
+    if event in CHANGES:
+        return "w"
+    # Above this function and the hook that called it. The import system lists every folder.
+    return "" if sys._getframe(2).f_code.co_filename.startswith("<frozen importlib") else "l"  # noqa: SLF001
+
+
+def note(kind: str, name: str) -> bytes:
+    """Return a line for the notes: a path was read, written or listed now. Names with a line end are left out."""
+    return b"" if "\n" in name else f"{kind}{time.time()} {name}\n".encode("utf-8", "surrogateescape")
+
+
 def _listen(notes: str, root: str) -> None:
     """Append a line to the file `notes` for every path that is written (w), or below `root` read (r) or listed (l): when it first was."""
     descriptor = os.open(notes, os.O_WRONLY | os.O_APPEND)
@@ -35,18 +52,10 @@ def _listen(notes: str, root: str) -> None:
             return
         with contextlib.suppress(Exception):
             name = os.path.abspath(os.fsdecode(arguments[HEARD[event]]))  # noqa: PTH100  # called for every open: it must be quick
-            if event == "open":
-                kinds = kinds_of_open(arguments[1], arguments[2])
-            elif event in CHANGES:
-                kinds = "w"
-            elif sys._getframe(1).f_code.co_filename.startswith("<frozen importlib"):  # noqa: SLF001  # it lists every folder
-                return
-            else:
-                kinds = "l"
-            for kind in kinds:
-                if (kind == "w" or name.startswith(root)) and (kind, name) not in seen and "\n" not in name:
+            for kind in kinds_of_event(event, arguments):
+                if (kind == "w" or name.startswith(root)) and (kind, name) not in seen:
                     seen.add((kind, name))
-                    os.write(descriptor, f"{kind}{time.time()} {name}\n".encode("utf-8", "surrogateescape"))
+                    os.write(descriptor, note(kind, name))
 
     sys.addaudithook(hear)
 

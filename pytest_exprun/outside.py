@@ -132,7 +132,7 @@ class Outside:
         """Take in a finished run, wherever it was performed, and say what the user must know of its files and was not told before."""
         root = self.settings.root.resolve()
         wrote = result.provenance.get(WROTE, [])
-        OPENED.add(root, {}, (), wrote)
+        OPENED.add(root, {}, (), dict.fromkeys(wrote, 0.0))
         run = f"seed {result.spec.seed} of {result.spec.variant}"
         if new := self._new(WROTE, wrote):
             yield (

@@ -233,10 +233,14 @@ class Study:
                 "Nothing can be judged against it; make the baseline stable first"
             )
         if len(set(values.values())) == 1:
-            cause = "its seed, or prints too few digits" if self.settings.command else "--seed"
+            cause = (
+                "seems to ignore its seed, or prints too few digits"
+                if self.settings.command
+                else "seems to ignore --seed"
+            )
             raise TrainerError(
                 f"all {len(values)} seeds of {arm.variant} gave {experiment.metric} = {next(iter(values.values()))!r}: "
-                f"{self.settings.trained_by} seems to ignore {cause}, so its noise is unknown and no verdict is possible"
+                f"{self.settings.trained_by} {cause}, so its noise is unknown and no verdict is possible"
             )
 
     def _check_flags(self, experiment: Experiment) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.listener import kinds_of_open
-from pytest_exprun.opened import OpenedFiles
+from pytest_exprun.listener import kinds_of_open, note
+from pytest_exprun.opened import OpenedFiles, parse
 
 
 @pytest.fixture
@@ -37,7 +37,16 @@ def in_a_thread(root):
     thread.join()
 
 
+def in_a_forked_process(root):
+    """Read a file as a data-loader worker does."""
+    if os.fork() == 0:
+        (root / "a.txt").read_bytes()
+        os._exit(0)
+    os.wait()
+
+
 READS = {
+    "forked": in_a_forked_process,
     "open": lambda root: open(root / "a.txt", encoding="utf-8").close(),  # noqa: PTH123  # what trainers write
     "os.open": lambda root: os.close(os.open(root / "a.txt", os.O_RDONLY)),
     "read_bytes": lambda root: (root / "a.txt").read_bytes(),
@@ -174,6 +183,12 @@ def test_an_import_is_heard_as_its_source(tmp_path, monkeypatch):
         del sys.modules["heard_module"]
         found.append([path.name for path in (*files.files(tmp_path), *files.folders(tmp_path))])
     assert found == [["heard_module.py"], ["heard_module.py"]]
+
+
+def test_a_note_that_was_cut_off_says_nothing():
+    """A process that is killed while it notes something leaves a beginning; names may hold anything but line ends."""
+    notes = note("r", "/a b\r\x85.txt") + note("w", "/c\nd") + b"r12" + b"\n" + b"l1."
+    assert [(kind, name) for kind, _, name in parse(notes) if name] == [("r", "/a b\r\x85.txt")]
 
 
 def test_odd_arguments_are_no_error(tmp_path, monkeypatch):

@@ -113,15 +113,20 @@ class Session:
 
     def run_finished(self, result: RunResult, role: str, old: RunResult | None) -> None:
         """Print the run's one line with the outlook."""
-        from pytest_exprun.report.terminal import name_width, run_line
+        from pytest_exprun.report.terminal import run_line
 
         if self._outlook is not None:
             self._outlook.finished(result)
         # Beside other workers of the session nobody knows what is left for this one.
         outlook = None if self.beside else self._outlook
-        width = name_width(each.variant for each in self.study.declared)
-        self.say(run_line(result, role, self.settings.metric, outlook, old, width=width))
+        self.say(run_line(result, role, self.settings.metric, outlook, old, width=self._name_width))
         self.run_hook(result)
+
+    @cached_property
+    def _name_width(self) -> int:
+        from pytest_exprun.report.terminal import name_width
+
+        return name_width(each.variant for each in self.study.declared)
 
     def arm_complete(self, arm: Arm, role: str) -> None:  # noqa: ARG002  # the protocol's signature
         """Write the baseline's report."""

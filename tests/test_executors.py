@@ -169,16 +169,15 @@ lab.run("--how=sleep", seeds=(42,))
 """
 
 
+def in_own_process(source, folder):
+    """Run a script that may end its process."""
+    command = [sys.executable, "-c", source, str(folder)]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+
+
 def test_in_process_a_silent_run_ends_the_session(tmp_path):
     """Past the grace period the stacks of all threads are shown and the process ends: never a silent hang."""
-    done = subprocess.run(
-        [sys.executable, "-c", HANGS, str(tmp_path)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = in_own_process(HANGS, tmp_path)
     assert done.returncode == 1
     assert "Timeout (0:00:01)!" in done.stderr
     assert "in happen" in done.stderr
@@ -211,14 +210,7 @@ def main(argv):
 """
     (tmp_path / "leaves.py").write_text(body, encoding="utf-8")
     hangs = HANGS.replace('timeout="0.5"', 'timeout="1.5", trainer="leaves:main"').replace('"--how=sleep", ', "")
-    done = subprocess.run(
-        [sys.executable, "-c", hangs, str(tmp_path)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = in_own_process(hangs, tmp_path)
     assert "in main" in done.stderr
     wait_until(lambda: not processes_in(tmp_path))
 

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_exprun.opened import OpenedFiles
 from pytest_exprun.outputs import Outputs
+from tests.ways import WAYS, make_project
 
 
 def test_what_was_learned_is_known_to_the_next_session(tmp_path):
@@ -57,21 +58,13 @@ def main(argv):
     print(f"Step 1 | val_loss: {loss}")
     return {"val_loss": loss}
 """
-WAYS = {
-    "inprocess": "exprun_trainer = saves:main",
-    "processes": "exprun_trainer = saves:main\nexprun_executor = processes",
-    "command": "exprun_command = python saves.py {seed} {output_dir} {flags}\nexprun_budget = 2 steps",
-}
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_trainer_that_saves_its_model_by_name_keeps_its_stored_runs(pytester, way):
     """The file is there in the second session and named by the source, yet nothing is trained again."""
-    calls = "\nmain(['--seed', sys.argv[1]])\n" if way == "command" else ""
-    (pytester.path / "saves.py").write_text(SAVES + calls, encoding="utf-8")
-    pytester.makeini(f"[pytest]\n{WAYS[way]}\nexprun_plots = off\n")
-    pytester.makepyfile(test_it="def test_it(baseline): ...")
+    make_project(pytester, way, SAVES)
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
     assert json.loads((pytester.path / ".exprun" / "outputs.json").read_text()) == ["model.pt", "table.csv"]
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
@@ -81,9 +74,7 @@ def test_a_trainer_that_saves_its_model_by_name_keeps_its_stored_runs(pytester, 
 
 def test_an_output_that_was_there_before_the_first_session_costs_one_training(pytester):
     """Nobody could know then that it is none of the inputs: the runs are no errors, are trained once more, and stand from then on."""
-    (pytester.path / "saves.py").write_text(SAVES, encoding="utf-8")
-    pytester.makeini(f"[pytest]\n{WAYS['inprocess']}\nexprun_plots = off\n")
-    pytester.makepyfile(test_it="def test_it(baseline): ...")
+    make_project(pytester, "inprocess", SAVES)
     (pytester.path / "table.csv").write_text("", encoding="utf-8")
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
     again = pytester.runpytest_subprocess()

@@ -14,6 +14,7 @@ from pytest_exprun.model import Budget, RunResult, RunSpec, Variant
 from pytest_exprun.opened import OpenedFiles
 from pytest_exprun.outside import MOST_NAMED, OUTPUTS, REWROTE, WROTE, Outside, with_writes, wrote_outside
 from pytest_exprun.settings import Settings
+from tests.ways import WAYS, make_project
 
 
 @pytest.fixture
@@ -264,21 +265,13 @@ def main(argv):
     print(f"Step 1 | val_loss: {loss}")
     return {"val_loss": loss}
 """
-SCRIPT = "\nimport sys\nmain(['--seed', sys.argv[1]])\n"
-WAYS = {
-    "inprocess": "exprun_trainer = leaks:main",
-    "processes": "exprun_trainer = leaks:main\nexprun_executor = processes",
-    "command": "exprun_command = python leaks.py {seed} {output_dir} {flags}\nexprun_budget = 2 steps",
-}
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_trainer_that_carries_state_from_seed_to_seed_is_named(pytester, way):
     """One line says that it wrote outside its folder, one that runs read it: under each executor, and for a command."""
-    (pytester.path / "leaks.py").write_text(LEAKS + (SCRIPT if way == "command" else ""), encoding="utf-8")
-    pytester.makeini(f"[pytest]\n{WAYS[way]}\nexprun_plots = off\n")
-    pytester.makepyfile(test_it="def test_it(baseline): ...")
+    make_project(pytester, way, LEAKS)
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=1)
     lines = [line for line in result.outlines if line.startswith("note: ")]
@@ -307,12 +300,10 @@ def main(argv):
 @pytest.mark.parametrize("way", WAYS)
 def test_data_that_change_under_a_run_are_an_error(pytester, way, at_once):
     """Nobody can say what it ran with, so it is not stored: neither as a run of the old data nor, worse, as one of the new."""
-    (pytester.path / "leaks.py").write_text(CHANGED + (SCRIPT if way == "command" else ""), encoding="utf-8")
+    make_project(pytester, way, CHANGED)
     (pytester.path / "data.bin").write_text("2.5", encoding="utf-8")
     if at_once:
         (pytester.path / "at_once").touch()
-    pytester.makeini(f"[pytest]\n{WAYS[way]}\nexprun_plots = off\n")
-    pytester.makepyfile(test_it="def test_it(baseline): ...")
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(errors=1)
     seed = 42 if at_once else 137

@@ -6,9 +6,11 @@ import sqlite3
 
 import pytest
 
+from tests.ways import WAYS, make_project
+
 # Each way reads its own file, whose path no static reading of the source can know.
 READS = """
-import fileinput, glob, linecache, mmap, multiprocessing, os, pathlib, runpy, shutil, sqlite3, sys, tempfile
+import fileinput, glob, linecache, mmap, multiprocessing, os, pathlib, runpy, shutil, sqlite3, tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -83,7 +85,7 @@ def from_a_database(path):
     return found
 
 
-WAYS = {
+READERS = {
     "open": read,
     "read_text": lambda path: float(pathlib.Path(path).read_text()),
     "by_descriptor": by_descriptor,
@@ -113,21 +115,15 @@ WAYS = {
 def main(argv):
     seed = int(argv[argv.index("--seed") + 1])
     linecache.clearcache()
-    loss = seed / 1000 + sum(way(os.path.join(HERE, "data", name, NAME)) for name, way in WAYS.items())
+    loss = seed / 1000 + sum(way(os.path.join(HERE, "data", name, NAME)) for name, way in READERS.items())
     print(f"Step 1 | val_loss: {loss}")
     return {"val_loss": loss}
 """
-SCRIPT = "\nif __name__ == '__main__':\n    main(['--seed', sys.argv[1]])\n"
 NAMES = [
     line.strip().split('"')[1]
-    for line in READS.partition("WAYS = {")[2].partition("}\n")[0].splitlines()
+    for line in READS.partition("READERS = {")[2].partition("}\n")[0].splitlines()
     if '":' in line
 ]
-EXECUTORS = {
-    "inprocess": "exprun_trainer = reads:main",
-    "processes": "exprun_trainer = reads:main\nexprun_executor = processes",
-    "command": "exprun_command = python reads.py {seed} {output_dir} {flags}\nexprun_budget = 2 steps",
-}
 
 
 def put(root, name, value):
@@ -144,15 +140,13 @@ def put(root, name, value):
         path.write_text(f"x = {value}" if name == "run" else str(value), encoding="utf-8")
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
-def test_no_stored_run_stands_when_its_data_change(pytester, executor):
+@pytest.mark.parametrize("way", WAYS)
+def test_no_stored_run_stands_when_its_data_change(pytester, way):
     """However they were read, and wherever the run was performed; put back, they stand again."""
     for name in NAMES:
         put(pytester.path, name, 1.5)
     (pytester.path / "link").symlink_to("data/a_link/number.txt")
-    (pytester.path / "reads.py").write_text(READS + SCRIPT, encoding="utf-8")
-    pytester.makeini(f"[pytest]\n{EXECUTORS[executor]}\nexprun_plots = off\n")
-    pytester.makepyfile(test_it="def test_it(baseline): ...")
+    make_project(pytester, way, READS)
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
     unnoticed = []
     for name in NAMES:

@@ -268,14 +268,15 @@ class Stopwatch:
 def train(model: GPT, corpus: Corpus, config: argparse.Namespace) -> dict[str, Any]:
     """Train on the token budget, printing progress; return the metrics of the run.
 
-    About twenty lines carry the mean training loss since the line before, every fifth of them the validation loss too: it is
-    always that of the whole sample, and would cost more than it tells at every line.
+    About twenty lines carry the mean training loss since the line before, every fifth of them the validation loss too: it is always
+    that of the whole sample, and would cost more than it tells at every line. In a run of fewer than 200 steps only the last does.
     """
     optimizer, watch = Optimizer(model, config), Stopwatch(config.device)
     run = torch.compile(model) if config.compile else model
     batch_tokens = config.batch_size * config.context
     steps = math.ceil(config.train_tokens / batch_tokens)
     line_every = max(1, steps // 20)
+    judge_every = 5 * line_every if steps >= 200 else steps  # noqa: PLR2004  # one evaluation takes as long as some 80 steps
     stream = enumerate(batches(corpus, config), 1)
     metrics: dict[str, Any] = {"val_loss": math.nan, "train_loss": 0.0, "grad_norm": 0.0, "train_tokens": 0}
     step, scale, norm = 0, 0.0, torch.zeros(())
@@ -292,7 +293,7 @@ def train(model: GPT, corpus: Corpus, config: argparse.Namespace) -> dict[str, A
         metrics |= {"train_loss": float(summed) / tokens, "grad_norm": float(norm)}
         metrics["train_tokens"] += tokens
         shown = ["train_loss", "grad_norm"]
-        if step == steps or step % (5 * line_every) == 0:
+        if step == steps or step % judge_every == 0:
             shown.insert(0, "val_loss")
             with optimizer.averaged():
                 metrics["val_loss"] = evaluate(model, corpus, config)

@@ -9,6 +9,7 @@ import pytest
 from pytest_exprun.cli import main
 from pytest_exprun.project import find_project
 from pytest_exprun.script_options import read_script
+from pytest_exprun.templates import fill
 
 ARGPARSE = """
 import argparse, torch
@@ -168,6 +169,18 @@ def test_one_script_among_many_is_named(folder):
         (folder / name).write_text(ARGPARSE)
     assert main(["init", "train_b.py"]) == 0
     assert settings_of(folder).command[1] == "train_b.py"
+
+
+@pytest.mark.parametrize("name", ["my train ß.py", "it's {mine} # 1.py", "train.py"])
+@pytest.mark.parametrize("configuration", ["pytest.ini", "pyproject.toml"])
+def test_any_name_of_a_script_is_one_word(folder, name, configuration):
+    """Blanks, quotes and braces in a name come back as they were."""
+    (folder / name).write_text(ARGPARSE)
+    (folder / configuration).write_text("[tool.pytest.ini_options]\n" if "toml" in configuration else "[pytest]\n")
+    assert main(["init", name]) == 0
+    settings = settings_of(folder)
+    assert fill(settings.command[1], {}) == name
+    assert settings.command[2] == "--seed={seed}"
 
 
 def test_options_of_dataclasses_and_click_are_seen(tmp_path):

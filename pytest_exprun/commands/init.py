@@ -117,7 +117,7 @@ def _keys(
         return {"exprun_trainer": f"{path.stem}:main"}, []
     notes: list[str] = []
     environment: list[str] = []
-    words = ["python", path.as_posix()]
+    words = ["python", _word(path.as_posix())]
     seed, output = script.takes(*SEED), script.takes(*OUTPUT)
     words += [f"--{seed.name}={{seed}}"] if seed else []
     if seed is None:
@@ -128,7 +128,7 @@ def _keys(
         environment.append("OUTPUT_DIR={output_dir}")
         notes.append(f'{path} has no option for its output folder: let it write to os.environ["OUTPUT_DIR"]')
     length, keys = _budget(path, script, budget)
-    command = shlex.join([*words, *length, "{flags}"]).replace("'", "")
+    command = " ".join([*words, *length, "{flags}"])
     keys = {"exprun_command": command, **({"exprun_env": " ".join(environment)} if environment else {}), **keys}
     metric = _metric(script)
     if metric is None:
@@ -136,6 +136,11 @@ def _keys(
     elif metric != "val_loss":
         keys["exprun_metric"] = metric
     return keys, notes
+
+
+def _word(text: str) -> str:
+    """Return a text as one word of a command: its blanks quoted, its braces no placeholders."""
+    return shlex.quote(text.replace("{", "{{").replace("}", "}}"))
 
 
 def _seed_note(path: Path, script: Script) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_exprun import stats
 from pytest_exprun.conditions import why_times_differ_in_kind, with_one_clock
 from pytest_exprun.errors import RefusedError, TrainerError
 from pytest_exprun.model import Arm, Effect, Experiment, RunResult, RunSpec, Variant, Verdict, lower_is_better
+from pytest_exprun.records import difference
 from pytest_exprun.rules import Judgement, judge_by
 
 MIN_PAIRS_FOR_CORRELATION = 3
@@ -97,7 +98,7 @@ class Comparison:
         Paired where all experiment seeds have a baseline partner, else Welch.
         """
         baseline, experiment = self._finite()
-        if self.evidence.test == "paired":
+        if self.evidence.test == "paired" and self.judgement.kind != "identical":
             return stats.tost_paired(*_paired_values(self.baseline, self.experiment, self.metric), margin) <= ALPHA
         return stats.tost_welch(baseline, experiment, margin) <= ALPHA
 
@@ -117,9 +118,22 @@ class Comparison:
             raise RefusedError(f"{self.name}: {self.reason}; a diverged arm is never shown to be harmless")
         return values[0], values[1]
 
+    @property
+    def has_no_effect(self) -> bool:
+        """Whether the common seeds agree in everything that no clock measured: a flag that is not wired, or one that must not matter."""
+        return self.judgement.kind == "identical" and _differing(self.baseline, self.experiment) is None
+
+    @property
+    def compared_baseline(self) -> Arm:
+        """The baseline's runs that the verdict is about: all of them, but for arms equal at their common seeds just those."""
+        if self.judgement.kind != "identical":
+            return self.baseline
+        common = tuple(run for run in self.baseline if run.spec.seed in self.experiment.seeds)
+        return Arm(self.baseline.variant, common)
+
     def headline(self) -> str:
         """One line with the verdict and its numbers."""
-        means = f"{_mean(self.baseline, self.metric)} -> {_mean(self.experiment, self.metric)}"
+        means = f"{_mean(self.compared_baseline, self.metric)} -> {_mean(self.experiment, self.metric)}"
         return f"{self.verdict} {self.name}: {self.metric} {means}, {self.reason}"
 
     def __repr__(self) -> str:
@@ -197,17 +211,46 @@ def compare(
     # A decision at the first look stands on its seeds alone, even where more are stored.
     decided = tuple(run for run in given if run.spec.seed in judgement.seeds)
     experiment_arm = given if len(decided) == len(given) else Arm(declaration.variant, decided)
+    if judgement.kind == "identical":
+        judgement, two_sigma = (_of_equal_seeds(one, baseline_arm, experiment_arm) for one in (judgement, two_sigma))
     # two_sigma compares means over all seeds: where the baseline has more of them, pairs would show another difference than the verdict's.
     paired = judgement.test == "paired" and (declaration.rule == "tested" or baseline_arm.seeds == experiment_arm.seeds)
+    evidence = _evidence(declaration.metric, baseline_arm, experiment_arm, paired=paired)
     return Comparison(
         declaration=declaration,
         baseline=baseline_arm,
         experiment=experiment_arm,
         judgement=judgement,
         two_sigma=two_sigma,
-        effects=_effects(declaration, baseline_arm, experiment_arm, paired=paired),
-        evidence=_evidence(declaration.metric, baseline_arm, experiment_arm, paired=paired),
+        effects=_effects(declaration, baseline_arm, experiment_arm, paired=paired)
+        | _no_effect(judgement, declaration.metric),
+        evidence=replace(evidence, mde_sigmas=None) if judgement.kind == "identical" else evidence,
     )
+
+
+def _of_equal_seeds(judgement: Judgement, baseline: Arm, experiment: Arm) -> Judgement:
+    """Leave out what would only compare three seeds with five: at the common seeds there is no difference, and nothing to test."""
+    differs = _differing(baseline, experiment)
+    reason = judgement.reason
+    if differs is not None:
+        reason = f"the metric is too coarse to show a change: it equals the baseline's at all common seeds, yet the runs differ ({differs})"
+    return replace(judgement, improvement=0.0, sigmas=0.0, p_value=None, confirmed=None, reason=reason)
+
+
+def _no_effect(judgement: Judgement, metric: str) -> dict[str, Effect]:
+    """Return the judged metric's effect where the common seeds are equal; nothing for any other comparison."""
+    if judgement.kind != "identical":
+        return {}
+    return {metric: Effect(metric, delta=0.0, raw_percent=0.0, improvement=0.0, sigmas=0.0)}
+
+
+def _differing(baseline: Arm, experiment: Arm) -> str | None:
+    """Say where a seed's two runs differ in anything that no clock measured; None if they differ nowhere."""
+    controls = {run.spec.seed: run for run in baseline}
+    for run in experiment:
+        if run.spec.seed in controls and (differs := difference(controls[run.spec.seed], run)):
+            return f"seed {run.spec.seed}: {differs}"
+    return None
 
 
 def _arm(variant: Variant, runs: Arm | Sequence[RunResult]) -> Arm:

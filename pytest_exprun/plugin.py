@@ -206,7 +206,7 @@ def _comparison(item: pytest.Item) -> Comparison:
     if COMPARISON not in item.stash:
         with _as_plain_failure():
             found = item.config.stash[SESSION].study.compare(declared)
-        if found.judgement.kind == "identical" and declared.gate != "identical":
+        if found.has_no_effect and declared.gate != "identical":
             pytest.fail(
                 f"{found.name}: {' '.join(declared.change)} had no effect, every seed gave the control's {found.metric} to the last bit: "
                 'is the flag wired? A change that must not matter is declared with gate="identical"',

@@ -112,6 +112,17 @@ def test_a_diverged_seed_has_no_p_and_is_explained():
     assert ".00028" in lines
 
 
+def test_a_flag_without_effect_is_no_verdict():
+    """Its row claims nothing, and it is not counted among the judged."""
+    inert = comparison((2.00, 2.01, 2.02), name="noop", flags=("--noop",), points=0)
+    lines = text(summary_lines([inert, comparison(points=0)], width=120))
+    row = next(line for line in lines.splitlines() if line.startswith("noop"))
+    assert row.split()[1:3] == ["no", "effect"]
+    assert row.split()[3:6] == row.split()[6:9]
+    assert row.split()[9:11] == ["0.0", "-"]
+    assert "this baseline has judged 1 experiment:" in lines
+
+
 def test_walls_that_cannot_be_compared_are_marked():
     """The percentage has a star, the star its reason."""
     lines = text(summary_lines([comparison(provenance={"cpu": "Other CPU"})]))

@@ -10,7 +10,7 @@ from pytest_exprun.report.names import baseline_stem
 from pytest_exprun.report.text import code, cohens_d, level, markdown, number, p_sentence, percent, places, signed
 
 _KINDS = {
-    "identical": "Every seed gave the baseline's value to the last bit: the change did nothing to this metric.",
+    "identical": "Every common seed gave the baseline's value to the last bit: the change did nothing that this metric shows.",
     "real but small": "The seeds agree that there is a difference, and that it is smaller than the bar.",
     "suggestive": "At least one baseline standard deviation, so worth more seeds; not enough to claim anything.",
     "equivalent": "An effect of two baseline standard deviations in either direction is ruled out (90 % interval).",
@@ -28,6 +28,8 @@ def certainty(comparison: Comparison) -> list[str]:
 def confirmation(comparison: Comparison) -> str:
     """Return whether the test bears the verdict out, in plain text: `confirmed, p = .0042`, `not confirmed, p = .11`."""
     judgement = comparison.judgement
+    if judgement.kind == "identical":
+        return "no test: every common seed gave the baseline's value"
     if judgement.p_value is None:
         return "no test: a seed diverged"
     p = p_sentence(judgement.p_value, judgement.alpha)
@@ -51,17 +53,21 @@ def _items(comparison: Comparison) -> Iterator[tuple[str, str]]:
     if comparison.judgement.kind is not None:
         yield "Kind", f"{markdown(comparison.judgement.kind)}. {_KINDS[comparison.judgement.kind]}"
     yield "Difference", _difference(comparison)
-    yield "Interval", _interval(comparison)
+    is_identical = comparison.judgement.kind == "identical"
+    if not is_identical:
+        yield "Interval", _interval(comparison)
     if comparison.verdict is Verdict.WINNER:
         yield (
             "Winner's curse",
             "The difference is probably an overestimate: it was picked for being large. Expect less when it is repeated.",
         )
-    yield "Effect size", _effect_size(comparison)
+    if not is_identical:
+        yield "Effect size", _effect_size(comparison)
     yield "Noise", _noise(comparison)
     yield "Pairing", _pairing(comparison)
     yield "Seeds", _seeds(comparison)
-    yield "Sensitivity", _sensitivity(comparison)
+    if not is_identical:
+        yield "Sensitivity", _sensitivity(comparison)
     if comparison.two_sigma.verdict is not comparison.verdict:
         yield (
             "Protocol's own rule",
@@ -76,6 +82,8 @@ def _places(comparison: Comparison) -> int:
 
 def _test(comparison: Comparison) -> str:
     judgement = comparison.judgement
+    if judgement.kind == "identical":
+        return "None: over the common seeds there is no difference to test."
     if judgement.p_value is None:
         return "None: a seed diverged, so there is no p. The figures below are over the finite seeds only."
     text = confirmation(comparison)

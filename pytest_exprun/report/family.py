@@ -41,7 +41,7 @@ class Family:
 
     @property
     def holm(self) -> tuple[float | None, ...]:
-        """Holm's adjusted q of each comparison; None where the comparison has no p (a diverged seed).
+        """Holm's adjusted q of each comparison; None where the comparison has no p (a diverged seed, no effect).
 
         q = min(1, 4p) goes in, with p the one-sided p of the look that ended the comparison: doubled for the two directions, and doubled
         again for the two looks. A comparison without p counts as q = 1, so the family is never made smaller by a failure.
@@ -53,13 +53,18 @@ class Family:
     @property
     def judged(self) -> int:
         """How many experiments the baseline has judged, this session's included."""
-        return len(self.comparisons) + len(self.earlier)
+        return len(self._effective)
 
     @property
     def false_winners(self) -> float:
         """How many WINNERs to expect if none of them had any effect."""
-        declared = [comparison.declaration for comparison in (*self.comparisons, *self.earlier)]
+        declared = [comparison.declaration for comparison in self._effective]
         return sum(false_winners_per_null(one.rule, one.min_effect) for one in declared)
+
+    @property
+    def _effective(self) -> list[Comparison]:
+        """All comparisons but those of flags without any effect: nothing was judged there, and no chance had a say."""
+        return [each for each in (*self.comparisons, *self.earlier) if not each.has_no_effect]
 
     def outlook(self) -> str:
         """Return the sentence on how many false winners to expect."""

@@ -194,7 +194,7 @@ def _aligned(row: Sequence[str], widths: Sequence[int], texts: int = 2) -> str:
 
 
 def _row(comparison: Comparison, q: float | None, *, full: bool) -> Sequence[str]:
-    judgement, baseline = comparison.judgement, comparison.baseline[comparison.metric]
+    judgement, baseline = comparison.judgement, comparison.compared_baseline[comparison.metric]
     s_b = comparison.evidence.s_b
     decimals = places([baseline]) if full else places([Summary(1, s_b, None, s_b, s_b)]) - 2
     means = (
@@ -202,7 +202,7 @@ def _row(comparison: Comparison, q: float | None, *, full: bool) -> Sequence[str
     )
     return (
         plain(comparison.name),
-        comparison.verdict.value,
+        "no effect" if comparison.has_no_effect else comparison.verdict.value,
         *means,
         signed(judgement.sigmas, 1),
         p_value(judgement.p_value, judgement.alpha) + ("?" if is_doubtful(comparison) else ""),

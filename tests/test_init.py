@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -207,3 +208,11 @@ def test_a_newcomer_gets_to_a_plan(pytester, monkeypatch):
     result = pytester.runpytest_inprocess("experiments/", "--exprun-mode=plan", "-p", "no:cacheprovider")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["baseline (no flags) at 1M tokens: stored none; missing 42, 137, 256, 512, 1024; *"])
+
+
+def test_the_page_of_commands_describes_init():
+    """The table has it, and its section has every argument and a session."""
+    page = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+    section = page.partition("\n## exprun init\n")[2].partition("\n## ")[0]
+    assert "| [`exprun init`](#exprun-init) |" in page
+    assert all(each in section for each in ("`SCRIPT`", "`--budget`", "`--command`", "$ exprun init\n"))

@@ -14,6 +14,8 @@ from pytest_exprun.sources import parse
 _PARSER_METHODS = frozenset(
     {"add_argument", "parse_args", "set_defaults", "add_argument_group", "add_mutually_exclusive_group", "print_help"}
 )
+BUDGETS = ("train_tokens", "train_steps", "train_seconds")
+"""The parameters by which a function is told how long to train."""
 _SEEDING = frozenset(
     {"manual_seed", "manual_seed_all", "seed", "set_seed", "seed_everything", "default_rng", "PRNGKey"}
 )
@@ -37,12 +39,14 @@ class Script:
         complete: no other option can exist, as far as the source tells.
         seedings: line and text of calls that set a random seed to a number written there.
         has_main: it has `main(argv)` that returns something.
+        functions: the parameters of top-level functions that take a seed and a budget by name, in a file without argparse.
     """
 
     options: dict[str, Option] = field(default_factory=dict)
     complete: bool = False
     seedings: list[tuple[int, str]] = field(default_factory=list)
     has_main: bool = False
+    functions: dict[str, dict[str, Option]] = field(default_factory=dict)
     text: str = ""
 
     def takes(self, *names: str) -> Option | None:
@@ -68,6 +72,10 @@ def read_script(path: Path) -> Script | None:
     if re.search(r"exec\(open\(|globals\(\)\[", script.text):  # a configurator: every module variable is an option
         _add(script, _assignments(tree.body))
     script.has_main = any(isinstance(node, ast.FunctionDef) and _is_main(node) for node in tree.body)
+    if "argparse" not in script.text:
+        script.functions = {
+            node.name: _parameters(node) for node in tree.body if isinstance(node, ast.FunctionDef) and _trains(node)
+        }
     script.complete = bool(script.options) and _is_complete(tree)
     return script
 
@@ -124,6 +132,33 @@ def _is_main(function: ast.FunctionDef) -> bool:
     arguments = [each.arg for each in function.args.args]
     returns = any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(function))
     return function.name == "main" and arguments[:1] == ["argv"] and returns
+
+
+def _trains(function: ast.FunctionDef) -> bool:
+    """Whether it takes a seed and a budget by name, needs nothing else, and returns something."""
+    spec, own = function.args, {"seed", "output_dir", *BUDGETS}
+    names = [each.arg for each in (*spec.args, *spec.kwonlyargs)]
+    needed = {each.arg for each in spec.args[: len(spec.args) - len(spec.defaults)]}
+    needed |= {each.arg for each, value in zip(spec.kwonlyargs, spec.kw_defaults, strict=True) if value is None}
+    returns = any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(function))
+    return (
+        "seed" in names
+        and bool(set(names) & set(BUDGETS))
+        and needed <= own
+        and returns
+        and not function.decorator_list
+    )
+
+
+def _parameters(function: ast.FunctionDef) -> dict[str, Option]:
+    """Return the parameters with their defaults."""
+    spec = function.args
+    defaults = [*[None] * (len(spec.args) - len(spec.defaults)), *spec.defaults, *spec.kw_defaults]
+    values = [None if each is None else _constant(each) for each in defaults]
+    return {
+        each.arg: Option(each.arg, value, value is False)
+        for each, value in zip((*spec.args, *spec.kwonlyargs), values, strict=True)
+    }
 
 
 def _is_complete(tree: ast.Module) -> bool:

@@ -82,6 +82,20 @@ def test_a_function_that_keeps_the_contract_is_called(folder):
     assert settings_of(folder).command == ()
 
 
+@pytest.mark.parametrize(
+    ("parameters", "budget"),
+    [("train_tokens", "1000000 tokens"), ("train_steps=70", "70 steps"), ("*, train_seconds", "300 seconds")],
+)
+def test_a_function_with_a_seed_is_called_by_keywords(folder, parameters, budget):
+    """The trainer is the function; its budget is in the unit of its parameter, its own parameters are the flags."""
+    (folder / "mylab.py").write_text(f"def train_model(seed, {parameters}, lr=0.25):\n    return 1.0\n")
+    assert main(["init"]) == 0
+    settings = settings_of(folder)
+    assert (settings.trainer, settings.command) == ("mylab:train_model", ())
+    assert f"{settings.budget.amount} {settings.budget.unit}" == budget
+    assert "--lr=0.5" in (folder / "experiments" / "test_lr.py").read_text()
+
+
 def test_a_script_without_any_option(folder, capsys):
     """Seed and folder go through the environment; how long it trains must be said."""
     (folder / "train.py").write_text("import torch\nloss.backward()\n")

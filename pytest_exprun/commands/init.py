@@ -13,7 +13,7 @@ from pathlib import Path
 from pytest_exprun.commands.console import Console
 from pytest_exprun.errors import SettingsError
 from pytest_exprun.project import find_project
-from pytest_exprun.script_options import Option, Script, read_script
+from pytest_exprun.script_options import BUDGETS, Option, Script, read_script
 from pytest_exprun.settings import Settings
 
 SEED = ("seed", "random_seed", "manual_seed", "rng_seed", "global_seed")
@@ -96,7 +96,7 @@ def _script(folder: Path, given: str | None) -> Path:
     likely = named or [
         path
         for path, script in scripts.items()
-        if script.takes(*SEED) or script.seedings or "backward()" in script.text
+        if script.takes(*SEED) or script.seedings or script.functions or "backward()" in script.text
     ]
     if len(likely) != 1:
         found = ", ".join(path.name for path in likely or scripts) or "none"
@@ -115,6 +115,8 @@ def _keys(
         return {"exprun_command": command, **({"exprun_budget": budget} if budget else {})}, []
     if script.has_main and len(path.parts) == 1 and path.stem.isidentifier():
         return {"exprun_trainer": f"{path.stem}:main"}, []
+    if len(script.functions) == 1 and len(path.parts) == 1 and path.stem.isidentifier():
+        return _function_keys(path, script, budget), []
     notes: list[str] = []
     environment: list[str] = []
     words = ["python", _word(path.as_posix())]
@@ -136,6 +138,20 @@ def _keys(
     elif metric != "val_loss":
         keys["exprun_metric"] = metric
     return keys, notes
+
+
+def _function_keys(path: Path, script: Script, budget: str | None) -> dict[str, str]:
+    """Return the ini keys of a function that is called by keywords, and leave its parameters as the options."""
+    ((name, script.options),) = script.functions.items()
+    told = next(each for each in BUDGETS if each in script.options)
+    unit, default = told.removeprefix("train_"), script.options[told].default
+    amount = default if isinstance(default, int) and default > 0 else {"steps": 1000, "seconds": 300}.get(unit)
+    keys = {"exprun_trainer": f"{path.stem}:{name}"}
+    if budget and f"train_{budget.rpartition(' ')[2]}" not in script.options:
+        raise SettingsError(
+            f"{path}: {name} has no parameter train_{budget.rpartition(' ')[2]} for a budget of {budget}"
+        )
+    return {**keys, **({"exprun_budget": budget or f"{amount} {unit}"} if budget or unit != "tokens" else {})}
 
 
 def _word(text: str) -> str:

@@ -39,6 +39,7 @@ class Script:
         complete: no other option can exist, as far as the source tells.
         seedings: line and text of calls that set a random seed to a number written there.
         has_main: it has `main(argv)` that returns something.
+        is_idle: run as a script, it does nothing but define.
         functions: the parameters of top-level functions that take a seed and a budget by name, in a file without argparse.
     """
 
@@ -46,6 +47,7 @@ class Script:
     complete: bool = False
     seedings: list[tuple[int, str]] = field(default_factory=list)
     has_main: bool = False
+    is_idle: bool = False
     functions: dict[str, dict[str, Option]] = field(default_factory=dict)
     text: str = ""
 
@@ -72,6 +74,7 @@ def read_script(path: Path) -> Script | None:
     if re.search(r"exec\(open\(|globals\(\)\[", script.text):  # a configurator: every module variable is an option
         _add(script, _assignments(tree.body))
     script.has_main = any(isinstance(node, ast.FunctionDef) and _is_main(node) for node in tree.body)
+    script.is_idle = all(map(_only_defines, tree.body))
     if "argparse" not in script.text:
         script.functions = {
             node.name: _parameters(node) for node in tree.body if isinstance(node, ast.FunctionDef) and _trains(node)
@@ -132,6 +135,14 @@ def _is_main(function: ast.FunctionDef) -> bool:
     arguments = [each.arg for each in function.args.args]
     returns = any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(function))
     return function.name == "main" and arguments[:1] == ["argv"] and returns
+
+
+def _only_defines(statement: ast.stmt) -> bool:
+    """Whether a statement at module level calls nothing."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
+        return True
+    plain = isinstance(statement, ast.Assign | ast.AnnAssign | ast.Expr)
+    return plain and not any(isinstance(node, ast.Call) for node in ast.walk(statement))
 
 
 def _trains(function: ast.FunctionDef) -> bool:

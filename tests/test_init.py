@@ -96,6 +96,14 @@ def test_a_function_with_a_seed_is_called_by_keywords(folder, parameters, budget
     assert "--lr=0.5" in (folder / "experiments" / "test_lr.py").read_text()
 
 
+def test_a_file_that_trains_nothing_gets_no_command(folder, capsys):
+    """A function without a budget is refused with what it lacks; nothing is written."""
+    (folder / "mylab.py").write_text("import math\n\ndef train_model(seed, lr=0.25):\n    return 1.0\n")
+    assert main(["init", "mylab.py", "--budget", "9 steps"]) == 2
+    assert "it trains nothing. Give one the parameters seed and train_tokens" in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir()] == ["mylab.py"]
+
+
 def test_a_script_without_any_option(folder, capsys):
     """Seed and folder go through the environment; how long it trains must be said."""
     (folder / "train.py").write_text("import torch\nloss.backward()\n")

@@ -117,6 +117,11 @@ def _keys(
         return {"exprun_trainer": f"{path.stem}:main"}, []
     if len(script.functions) == 1 and len(path.parts) == 1 and path.stem.isidentifier():
         return _function_keys(path, script, budget), []
+    if script.is_idle and script.text.strip():
+        raise SettingsError(
+            f"{path} only defines functions: run as a command it trains nothing. Give one the parameters seed and "
+            f"{', '.join(BUDGETS[:-1])} or {BUDGETS[-1]}, every other one a default, and let it return its metrics"
+        )
     notes: list[str] = []
     environment: list[str] = []
     words = ["python", _word(path.as_posix())]

@@ -324,8 +324,8 @@ def _evidence(metric: str, baseline: Arm, experiment: Arm, *, paired: bool) -> E
     left, right = _paired_values(baseline, experiment, metric)
     rho = _attempt(stats.seed_correlation, left, right) if len(left) >= MIN_PAIRS_FOR_CORRELATION else None
     finite = sum(math.isfinite(value) for value in e.values())
-    if paired and rho is not None:
-        mde = _attempt(stats.minimum_detectable_effect_paired, len(left), min(max(rho, 0.0), 0.99))
+    if paired:
+        mde = _paired_sensitivity(left, right, summary.std)
     else:
         mde = _attempt(stats.minimum_detectable_effect, len(b), finite) if finite else None
     return Evidence(
@@ -339,6 +339,18 @@ def _evidence(metric: str, baseline: Arm, experiment: Arm, *, paired: bool) -> E
         mde_sigmas=mde,
         pairs=tuple(_pair(seed, b.get(seed), e.get(seed)) for seed in dict.fromkeys([*b, *e])),
     )
+
+
+def _paired_sensitivity(baseline: Sequence[float], experiment: Sequence[float], s_b: float) -> float | None:
+    """Return the smallest effect that the pairs can show, in baseline sigmas, by the measured spread of their differences.
+
+    A correlation would do only if both arms were equally noisy: at rho = .5 a difference then has the spread of one arm, the unit here.
+    """
+    differences = [after - before for before, after in zip(baseline, experiment, strict=True)]
+    if len(differences) < 2 or not s_b:  # noqa: PLR2004
+        return None
+    spread = stats.describe(differences).std
+    return stats.minimum_detectable_effect_paired(len(differences), 0.5) * spread / s_b if spread else None
 
 
 def _pair(

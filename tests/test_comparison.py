@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import statistics
 
 import pytest
+from scipy import stats as scipy_stats
 
 from pytest_exprun.comparison import Comparison, compare
 from pytest_exprun.errors import RefusedError, TrainerError
@@ -188,3 +191,16 @@ def test_a_metric_too_coarse_to_show_a_change_is_no_missing_effect():
     assert "seed 137: acc 0.5 and 0.6" in coarse.reason
     slower = compare(experiment, arm(BASE, step_time=1.0), arm(BASE[:3], ("--x",), step_time=2.0))
     assert slower.has_no_effect
+
+
+def test_paired_sensitivity_knows_that_the_experiment_is_noisier():
+    """The noncentral t distribution with the measured spread of the differences gives power .8 at the reported effect."""
+    losses = (1.90, 2.20, 1.85, 2.10, 1.95)
+    found = compare(Experiment("x", Variant(("--x",)), rule="tested"), arm(BASE), arm(losses, ("--x",)))
+    assert found.evidence.test == "paired"
+    spread = statistics.stdev(after - before for before, after in zip(BASE, losses, strict=True))
+    noncentrality = found.evidence.mde_sigmas * found.evidence.s_b / (spread / math.sqrt(5))
+    critical = scipy_stats.t.ppf(0.975, 4)
+    power = scipy_stats.nct.sf(critical, 4, noncentrality) + scipy_stats.nct.cdf(-critical, 4, noncentrality)
+    assert power == pytest.approx(0.8, abs=1e-6)
+    assert found.evidence.mde_sigmas > 10

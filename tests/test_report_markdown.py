@@ -154,7 +154,9 @@ def test_everything_the_protocol_wants_beside_a_verdict_is_there():
     assert found["Difference"].startswith("`val_loss` changed by -0.0900 (-4.5 %), which is 5.69 baseline")
     # -.09 +- t(.975, 5.88) * .0091287 with t = 2.4587
     assert "between -0.1124 and -0.0676 (Welch, two-sided), which does not contain 0" in found["Interval"]
-    assert found["Effect size"].startswith("Cohen's d = -6.80 (Large), corrected for few seeds Hedges' g = -5.53.")
+    assert found["Effect size"].startswith(
+        "Cohen's d = -6.80 (Large), by the pooled spread and corrected for few seeds Hedges' g = -5.53."
+    )
     # .60 and 2.87 times s_b: PROTOCOL's range at five seeds
     assert "between 0.0095 and 0.0454 (95 %)" in found["Noise"]
     assert found["Seeds"] == "5 of the baseline, 3 of the experiment. The verdict fell at the first look."

@@ -124,7 +124,7 @@ def _effect_size(comparison: Comparison) -> str:
     if effect.cohens_d is None or effect.effect_class is None:
         return "Undefined for these seeds."
     return (
-        f"Cohen's d = {cohens_d(effect.cohens_d)} ({effect.effect_class}), corrected for few seeds Hedges' g = "
+        f"Cohen's d = {cohens_d(effect.cohens_d)} ({effect.effect_class}), by the pooled spread and corrected for few seeds Hedges' g = "
         f"{signed(effect.hedges_g, 2)}. A quarter of changes without any effect are called Large too, so the word proves nothing."
     )
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from pytest_exprun.errors import SettingsError, TrainerError
 from pytest_exprun.imports import Closure, import_closure, locate
 from pytest_exprun.inputs import Watched, file_digest, files_below
+from pytest_exprun.isolation import TOKEN_FILE
 from pytest_exprun.key import SCHEMA, Key
 from pytest_exprun.model import Budget, Variant
 from pytest_exprun.opened import OPENED, OpenedFiles
@@ -146,21 +147,28 @@ class Fingerprinter:
         A file that changes between two runs of a session shows in `sources_changed` after the second.
         """
         known = {*self._closure.files, *(path for path, _ in self._sources.values())}
-        known |= {
-            path
-            for watched in self._watched.values()
-            for path in watched.paths
-            if not watched.label.startswith((_OPENED, _LISTED))
-        }
+        # Exactly what was hashed: a declared folder leaves out hidden files and what lies behind links to folders.
+        for watched in self._watched.values():
+            if not watched.label.startswith((_OPENED, _LISTED)):
+                known.update(watched.files)
         found = {}
         for path in (*files.files(self.root), *files.folders(self.root)):
-            if path == self.root or any(
-                path == each or path.is_relative_to(each) for each in (*known, *self._own_folders)
-            ):
+            if path == self.root or path in known or self._is_own(path):
                 continue
             label = f"{_LISTED if path.is_dir() else _OPENED}{path.relative_to(self.root).as_posix()}"
             found[label] = self.content_of(label)
         return found
+
+    def _is_own(self, path: Path) -> bool:
+        """Whether this plugin wrote it, or a run in its own folder; anything else in the checkpoint folder may be an input."""
+        if any(
+            path.is_relative_to(each)
+            for each in (self.root / self.settings.store, self.root / self.settings.report_dir)
+        ):
+            return True
+        checkpoints = self.root / self.settings.checkpoint_dir
+        below = path.relative_to(checkpoints).parts if path.is_relative_to(checkpoints) else None
+        return below is not None and (not below or (checkpoints / below[0] / TOKEN_FILE).exists())
 
     def content_of(self, label: str) -> str:
         """Return the digest of what a label of `opened` names, as it is on disk; `absent` if it is gone. Read once a session."""
@@ -218,9 +226,9 @@ class Fingerprinter:
     @cached_property
     def _used(self) -> Reach:
         """Names that the closure mentions."""
-        function = self.settings.trainer.partition(":")[2]
+        called = self._program.called if self._program else [self.settings.trainer.partition(":")[2], "build_parser"]
         trees = [tree for tree in self._closure.files.values() if tree is not None]
-        return Reach() if self._closure.opaque else reach(trees, [function, "build_parser"])
+        return Reach() if self._closure.opaque else reach(trees, called)
 
     def _hash_source(self, path: Path) -> str:
         try:

@@ -38,6 +38,8 @@ _OPAQUE_MODULES = frozenset({"cffi", "ctypes", "pyximport", "runpy", "subprocess
 _BUILTIN_ONLY = frozenset({"exec", "eval", "compile"})
 _IMPORT_CALLS = frozenset({"import_module", "__import__"})
 _ENVIRONMENT_CALLS = frozenset({"getenv", "get", "pop", "setdefault"})
+_ENVIRONMENT = frozenset({"environ", "environb", "getenv"})
+_IN_CAPITALS = re.compile(r"[A-Z][A-Z0-9]*_?[A-Z0-9_]+", re.ASCII)
 _HELP_KEYWORDS = frozenset({"description", "epilog", "usage", "help"})
 _LONGEST_NAME = 255
 _FILE_LIKE = re.compile(r"[\w.~/\\ -]*[./\\][\w. -]+")
@@ -51,6 +53,8 @@ class Facts:
 
     imports: set[tuple[int, str, tuple[str, ...]]] = field(default_factory=set)
     environment: set[str] = field(default_factory=set)
+    asks_environment: bool = False
+    in_capitals: set[str] = field(default_factory=set)
     file_names: set[str] = field(default_factory=set)
     opaque: bool = False
     knows_its_place: bool = False
@@ -67,7 +71,8 @@ class Closure:
         opaque: files whose package must be taken as a whole.
         placed: files that read `__file__`, and so may read what lies beside them.
         packages: top-level names of third-party imports.
-        environment: names of environment variables that the source reads.
+        environment: names of environment variables that the source reads: those it asks for, and as soon as any file asks at all every
+            string in capitals, which may reach the question through a constant, a parameter or a loop.
         file_names: string literals that could name a file.
         reads_docstrings: some file reads `__doc__`, so docstrings are part of the program.
     """
@@ -171,16 +176,19 @@ def _read_node(node: ast.AST, facts: Facts) -> None:
     elif isinstance(node, ast.Call):
         _read_call(node, facts)
     elif isinstance(node, ast.Name):
+        facts.asks_environment |= node.id in _ENVIRONMENT
         facts.opaque |= node.id in _OPAQUE_NAMES
         facts.knows_its_place |= node.id == "__file__"
         facts.reads_docstrings |= node.id == "__doc__"
     elif isinstance(node, ast.Attribute):
+        facts.asks_environment |= node.attr in _ENVIRONMENT
         facts.reads_docstrings |= node.attr == "__doc__"
     elif isinstance(node, ast.Subscript) and _last_name(node.value) == "environ":
         literal = _literal([node.slice])
         facts.environment.update([literal] if literal else [])
     elif isinstance(node, ast.Constant) and isinstance(node.value, str):
         facts.file_names.update([node.value] if _may_name_a_file(node.value) else [])
+        facts.in_capitals.update([node.value] if _IN_CAPITALS.fullmatch(node.value) else [])
 
 
 def read_facts(tree: ast.Module) -> Facts:
@@ -215,6 +223,8 @@ class _Walk:
     closure: Closure = field(default_factory=Closure)
     pending: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    asks_environment: bool = False
+    in_capitals: set[str] = field(default_factory=set)
 
     def run(self, *modules: str) -> Closure:
         self.pending.extend(modules)
@@ -223,6 +233,8 @@ class _Walk:
             if name not in self.seen:
                 self.seen.add(name)
                 self._visit(name)
+        if self.asks_environment:
+            self.closure.environment |= self.in_capitals
         return self.closure
 
     def _visit(self, name: str) -> None:
@@ -259,6 +271,8 @@ class _Walk:
         if facts.knows_its_place:
             self.closure.placed.add(path)
         self.closure.environment |= facts.environment
+        self.asks_environment |= facts.asks_environment
+        self.in_capitals |= facts.in_capitals
         self.closure.file_names |= {(path, name) for name in facts.file_names}
         self.closure.reads_docstrings |= facts.reads_docstrings
 

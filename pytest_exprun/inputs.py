@@ -31,12 +31,14 @@ class Watched:
         paths: files, or folders for all files below them.
         skip: folders that are left out.
         names_only: the names in a folder count, not what the files hold.
+        files: those whose content was read, or stood for by its time stamps, at the last measurement.
     """
 
     label: str
     paths: tuple[Path, ...]
     skip: frozenset[Path] = frozenset()
     names_only: bool = False
+    files: tuple[Path, ...] = ()
     _stamp: Stamp = ()
     _read_at: float = 0.0
     _digest: str = ""
@@ -56,6 +58,7 @@ class Watched:
             files = [
                 file for path in self.paths for file in (files_below(path, self.skip) if path.is_dir() else [path])
             ]
+            self.files = tuple(files)
             stamp = tuple(map(_stamp_of, files))
             if not (self._digest and stamp == self._stamp and _settled(stamp, self._read_at)):
                 self._stamp, self._read_at = stamp, time.time()

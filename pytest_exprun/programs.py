@@ -32,6 +32,7 @@ _LAUNCHERS = frozenset(
 """Modules that run a script or module named after them."""
 _PYTHON = re.compile(r"python(?:\d+(?:\.\d+)*)?")
 _MODULE_OPTIONS = ("-m", "--module")
+_SHELL_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
 _SCRIPT_WORD = re.compile(r"[\w./-]+\.py\b")
 
 
@@ -94,8 +95,18 @@ class Program:
         for option, name in zip(self.command, self.command[1:], strict=False):
             if option in _MODULE_OPTIONS and name not in _LAUNCHERS:
                 return name
-        found = importlib.metadata.entry_points(group="console_scripts", name=Path(self.command[0]).name)
+        found = self._installed
         return next((each.module for each in found), None) if not _is_launcher(found) else None
+
+    @property
+    def called(self) -> list[str]:
+        """Names of functions that it may call: those of an installed script, and every word, which a command-line library may look up."""
+        words = re.findall(r"\w+", " ".join(self.command).replace("-", "_"))
+        return ["main", *words, *(part for each in self._installed for part in each.attr.split("."))]
+
+    @property
+    def _installed(self) -> importlib.metadata.EntryPoints:
+        return importlib.metadata.entry_points(group="console_scripts", name=Path(self.command[0]).name)
 
     @property
     def search(self) -> list[str]:
@@ -114,7 +125,10 @@ class Program:
         scripts, module = self.scripts, self.module
         if scripts:
             closure = script_closure(scripts, [], self.search)
-            closure.opaque |= {path for path in scripts if path.suffix != ".py"}
+            for path in scripts:
+                if path.suffix != ".py":
+                    closure.opaque.add(path)
+                    closure.environment |= set(_SHELL_VARIABLE.findall(path.read_text("utf-8", "replace")))
         elif module is not None:
             closure = script_closure([], self._with_main(module), self.search)
         elif declared:

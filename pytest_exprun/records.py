@@ -59,12 +59,16 @@ class Record:
 
 @dataclass(frozen=True)
 class Attestation:
-    """Runs stored under the key `stands` stand for `key` too: one seed was trained again under `key` and came out bit for bit equal."""
+    """Runs stored under the key `stands` stand for `key` too: one seed was trained again under `key` and came out bit for bit equal.
+
+    So they do while the files that it read then (`opened`, as in a record) are the same: the stored runs may not have read them.
+    """
 
     key: Key
     stands: Key
     seed: int
     attested_at: str = ""
+    opened: Mapping[str, str] = field(default_factory=dict)
 
 
 def _not_measured(values: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -118,6 +122,7 @@ def encode_attestation(attestation: Attestation) -> bytes:
             "key": dict(attestation.key.components),
             "stands": dict(attestation.stands.components),
             "seed": attestation.seed,
+            "opened": dict(attestation.opened),
         },
         f"attestation by seed {attestation.seed}",
     )
@@ -132,7 +137,8 @@ def decode_attestation(data: bytes) -> Attestation:
     content = _open(data)
     if type(content.get("seed")) is not int or type(content.get("attested_at")) is not str:
         raise DamagedRecord("an attestation without seed or time")
-    return Attestation(_key(content, "key"), _key(content, "stands"), content["seed"], content["attested_at"])
+    key, stands, opened = _key(content, "key"), _key(content, "stands"), _texts(content, "opened")
+    return Attestation(key, stands, content["seed"], content["attested_at"], opened)
 
 
 def _seal(content: dict[str, Any], what: str) -> bytes:

@@ -226,7 +226,7 @@ class Runs:
             self.observer.notice(f"{asked}: the change matters ({differs}): all its seeds are trained anew")
             return
         try:
-            self.store.attest(asked.variant.slug, asked.key, stale, seed)
+            self.store.attest(asked.variant.slug, asked.key, stale, seed, self.fingerprinter.opened())
         except StoreError as error:
             self.observer.notice(str(error))
             return

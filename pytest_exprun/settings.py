@@ -280,7 +280,8 @@ class Settings:
                 raise SettingsError(
                     f"exprun_{row.name} = {text.strip()!r}: {detail}allowed is {row.metadata['allowed']}"
                 ) from None
-        settings = cls(root=root, **values)
+        # Links resolved: what runs open is compared with it.
+        settings = cls(root=root.resolve(), **values)
         settings._check_trainer(values)
         settings._check_reserved()
         if settings.jobs > 1 and settings.executor == "inprocess":

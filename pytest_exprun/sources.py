@@ -32,6 +32,16 @@ _ANNOTATION_PARTS = (
 # Where these are mentioned, a function may be found by a name that stands nowhere in the text.
 _REFLECTION = frozenset(
     {
+        "getattr",
+        # Libraries that look a function up by its name: pydoc, pkgutil, hydra, werkzeug, Django, fire, jsonargparse.
+        "locate",
+        "resolve_name",
+        "instantiate",
+        "import_string",
+        "import_object",
+        "Fire",
+        "CLI",
+        "auto_cli",
         "globals",
         "locals",
         "vars",
@@ -97,12 +107,11 @@ def reach(trees: Iterable[ast.Module], entry_points: Iterable[str]) -> Reach:
             seen.add(name)
             for function in functions.get(name, ()):
                 pending.extend(_mentions(function))
-    everything = bool(seen & _REFLECTION) or "getattr()" in seen
-    return Reach(frozenset(seen), everything=everything, local_names=bool(seen & _READS_LOCALS))
+    return Reach(frozenset(seen), everything=bool(seen & _REFLECTION), local_names=bool(seen & _READS_LOCALS))
 
 
 def _mentions(node: ast.AST) -> Iterator[str]:
-    """Every name in a piece of source. `getattr` with a computed name is told apart as `getattr()`."""
+    """Every name in a piece of source, but for `getattr` where the name that it looks up stands there too."""
     pending = [node]
     while pending:
         node = pending.pop()
@@ -116,14 +125,16 @@ def _mentions(node: ast.AST) -> Iterator[str]:
             yield from node.name.split(".")
         elif isinstance(node, ast.keyword) and node.arg:
             yield node.arg
-        elif isinstance(node, ast.Call) and _is_computed_getattr(node):
-            yield "getattr()"
-        pending.extend(ast.iter_child_nodes(node))
+        if isinstance(node, ast.Call) and _is_plain_getattr(node):
+            pending.extend([*node.args, *node.keywords])
+        else:
+            pending.extend(ast.iter_child_nodes(node))
 
 
-def _is_computed_getattr(node: ast.Call) -> bool:
+def _is_plain_getattr(node: ast.Call) -> bool:
+    """Whether it is `getattr` with a name that stands there."""
     is_getattr = isinstance(node.func, ast.Name) and node.func.id == "getattr"
-    return is_getattr and not (len(node.args) > 1 and isinstance(node.args[1], ast.Constant))
+    return is_getattr and len(node.args) > 1 and isinstance(node.args[1], ast.Constant)
 
 
 def _is_plain(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

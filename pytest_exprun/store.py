@@ -169,7 +169,7 @@ class Store:
         """The lock file of whoever trains this run (`locks.exclusive`)."""
         return self.root / LOCKS / f"{_folder(slug)}--{key.short}--seed-{seed:d}.lock"
 
-    def attest(self, slug: str, key: Key, stands: Key, seed: int) -> Path:
+    def attest(self, slug: str, key: Key, stands: Key, seed: int, opened: Mapping[str, str] | None = None) -> Path:
         """Write down that `seed` was trained again under `key` and equals its record under `stands`, whose other seeds now stand too.
 
         Raises:
@@ -179,7 +179,11 @@ class Store:
         try:
             self.fs.make_folder(path.parent)
             self.fs.make_folder(self.root / TEMPORARY)
-            self.fs.publish(path, encode_attestation(Attestation(key, stands, seed, now())), self.root / TEMPORARY)
+            self.fs.publish(
+                path,
+                encode_attestation(Attestation(key, stands, seed, now(), dict(opened or {}))),
+                self.root / TEMPORARY,
+            )
         except OSError as error:
             self._refuse(f"attestation for {slug} not saved", error)
         return path
@@ -194,7 +198,8 @@ class Store:
         for known in found:
             yield known
             for attestation in self._attestations(self._arm(slug, known)):
-                if attestation.key.components == known.components and attestation.stands not in found:
+                same = attestation.key.components == known.components and not self._changed(attestation.opened)
+                if same and attestation.stands not in found:
                     found.append(attestation.stands)
 
     def to_verify(self, slug: str, stands: Key) -> RunResult | None:
@@ -252,15 +257,19 @@ class Store:
 
     def _inputs_stand(self, record: Record, path: Path, *, quiet: bool = False) -> bool:
         """Whether the files that the run read are still what they were."""
-        if self.content_of is None:
-            return True
-        changed = [label for label, digest in record.opened.items() if self.content_of(label) != digest]
+        changed = self._changed(record.opened)
         if changed and not quiet:
             name = path.relative_to(self.root)
             self.notices.append(
                 f"stored run {name} does not stand: {one_line(', '.join(changed))} changed since its run read it"
             )
         return not changed
+
+    def _changed(self, opened: Mapping[str, str]) -> list[str]:
+        """Name what was read and is no longer what it was."""
+        if self.content_of is None:
+            return []
+        return [label for label, digest in opened.items() if self.content_of(label) != digest]
 
     def _keep_first(self, first: RunResult, second: RunResult, path: Path) -> None:
         differs = difference(first, second)

@@ -25,6 +25,7 @@ from pytest_exprun.errors import TrainerError
 from pytest_exprun.imports import import_closure
 from pytest_exprun.keywords import Keywords, keywords_of
 from pytest_exprun.model import CurvePoint, RunResult, RunSpec
+from pytest_exprun.opened import OPENED
 from pytest_exprun.progress import ProgressTee
 from pytest_exprun.results import Metrics, Notes, check_tokens, real_number, require_metric, sort_returned, status_of
 from pytest_exprun.settings import Settings
@@ -226,6 +227,10 @@ def forget_modules(module_name: str, root: Path) -> None:
     for path, name in import_closure(module_name, [str(root), *sys.path]).names.items():
         if path.suffix == ".py" and name in sys.modules:
             del sys.modules[name]
+    # What runs of an earlier session imported by a computed name is in no closure.
+    heard = set(map(str, OPENED.files(root)))
+    for name in [name for name, module in list(sys.modules.items()) if getattr(module, "__file__", None) in heard]:
+        del sys.modules[name]
 
 
 def describe(error: BaseException) -> str:

@@ -35,6 +35,7 @@ from pytest_exprun import trainers
 from pytest_exprun.errors import ExprunError
 from pytest_exprun.executors import described
 from pytest_exprun.isolation import children
+from pytest_exprun.listener import run_from_source
 from pytest_exprun.model import CurvePoint, RunSpec
 from pytest_exprun.opened import OPENED
 from pytest_exprun.outside import LEFT, with_writes
@@ -86,6 +87,7 @@ def perform(job: Mapping[str, Any], emit: Emit) -> None:
         ExprunError: the run cannot be trusted, or the job cannot be meant.
     """
     root = Path(job["root"])
+    run_from_source(str(root.resolve()) + os.sep)
     settings = Settings.from_json(job["settings"], root)
     trainer = trainers.from_settings(settings)
     specs = [RunSpec.from_json(spec) for spec in job["specs"]]

@@ -154,6 +154,10 @@ def _min_effect(marked: Marked, settings: Settings) -> float:
     value = marked.kwargs.get("min_effect", settings.min_effect)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         raise marked.error(f"min_effect={value!r}: allowed is a number of at least 0, in baseline sigmas")
+    if "min_effect" in marked.kwargs and marked.kwargs.get("rule", settings.rule) == "two_sigma":
+        raise marked.error(
+            f"min_effect={value!r}: rule two_sigma has a fixed bar of 2; allowed with rule='tested' only (or the ini key exprun_rule)"
+        )
     return float(value)
 
 

@@ -198,6 +198,17 @@ def test_flag_without_effect_is_an_error(toy_project):
     result.stdout.fnmatch_lines(["*had no effect*is the flag wired?*"])
 
 
+def test_a_bar_that_the_rule_would_ignore_is_refused(toy_project):
+    """Rule two_sigma has its own bar; `tested` takes another."""
+    toy_project.write('@experiment("--rope", min_effect=1)\ndef test_it(): ...')
+    result = toy_project.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["*min_effect=1: rule two_sigma has a fixed bar of 2; allowed with rule='tested' only*"]
+    )
+    toy_project.run("--exprun-rule=tested").assert_outcomes(passed=1)
+
+
 def test_diverged_experiment_is_a_loser(toy_project):
     """A seed that gives NaN makes the experiment a LOSER after all three seeds, with the seed named."""
     toy_project.write(

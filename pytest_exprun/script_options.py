@@ -74,6 +74,7 @@ def read_script(path: Path) -> Script | None:
     if re.search(r"exec\(open\(|globals\(\)\[", script.text):  # a configurator: every module variable is an option
         _add(script, _assignments(tree.body))
     script.has_main = any(isinstance(node, ast.FunctionDef) and _is_main(node) for node in tree.body)
+    script.seedings += _named_seeds(tree)
     script.is_idle = all(map(_only_defines, tree.body))
     if "argparse" not in script.text:
         script.functions = {
@@ -135,6 +136,16 @@ def _is_main(function: ast.FunctionDef) -> bool:
     arguments = [each.arg for each in function.args.args]
     returns = any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(function))
     return function.name == "main" and arguments[:1] == ["argv"] and returns
+
+
+def _named_seeds(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Return the lines `SEED = 1337` whose name is given to a call that seeds."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
+    given = {ast.unparse(each.args[0]) for each in calls if ast.unparse(each.func).rpartition(".")[2] in _SEEDING}
+    plain = [node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)]
+    for statement in plain:
+        if ast.unparse(statement.targets[0]) in given:
+            yield statement.lineno, ast.unparse(statement)
 
 
 def _only_defines(statement: ast.stmt) -> bool:

@@ -104,6 +104,25 @@ def test_a_file_that_trains_nothing_gets_no_command(folder, capsys):
     assert [path.name for path in folder.iterdir()] == ["mylab.py"]
 
 
+@pytest.mark.parametrize(
+    ("source", "advice"),
+    [
+        (
+            "SEED = 1337\nnp.random.seed(SEED)\n",
+            'line 1: every run has the same seed. Write SEED = int(os.environ["SEED"])',
+        ),
+        ("fit()\n", 'Add a line before anything random: random.seed(int(os.environ["SEED"]))'),
+    ],
+)
+def test_the_advice_on_seeds_is_about_this_script(folder, capsys, source, advice):
+    """The line that holds the number is named; torch is advised only to who imports it."""
+    (folder / "train.py").write_text(source)
+    assert main(["init", "--budget", "9 steps"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert advice in out
+    assert "torch" not in out
+
+
 def test_a_script_without_any_option(folder, capsys):
     """Seed and folder go through the environment; how long it trains must be said."""
     (folder / "train.py").write_text("import torch\nloss.backward()\n")

@@ -165,10 +165,14 @@ def _word(text: str) -> str:
 
 
 def _seed_note(path: Path, script: Script) -> str:
-    line = 'torch.manual_seed(int(os.environ["SEED"]))'
+    library = (
+        "torch.manual_seed" if re.search(r"^\s*(import|from) torch\b", script.text, re.MULTILINE) else "random.seed"
+    )
+    line = f'{library}(int(os.environ["SEED"]))'
     if script.seedings:
         number, text = script.seedings[0]
         own = re.sub(r"\(.*", '(int(os.environ["SEED"]))', text, flags=re.DOTALL)
+        own = re.sub(r"^(\w+ = )\w+$", r'\1int(os.environ["SEED"])', own)
         return f"{path}, line {number}: every run has the same seed. Write {own} in place of {text}"
     return f"{path} has no option for its seed. Add a line before anything random: {line}"
 

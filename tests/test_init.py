@@ -123,6 +123,15 @@ def test_the_advice_on_seeds_is_about_this_script(folder, capsys, source, advice
     assert "torch" not in out
 
 
+@pytest.mark.parametrize(("default", "changed"), [("0.0", "0.1"), ("0.25", "0.5")])
+def test_the_first_experiment_changes_an_ordinary_option(folder, default, changed):
+    """Without a learning rate, the first number with a default that is no seed, budget, folder or log."""
+    options = ARGPARSE.replace('"--lr", type=float, default=3e-4', f'"--dropout", type=float, default={default}')
+    (folder / "train.py").write_text(options.replace("args =", 'parser.add_argument("--wd", default=0.1)\nargs ='))
+    assert main(["init"]) == 0
+    assert f'@experiment("--dropout={changed}")' in (folder / "experiments" / "test_dropout.py").read_text()
+
+
 def test_a_script_without_any_option(folder, capsys):
     """Seed and folder go through the environment; how long it trains must be said."""
     (folder / "train.py").write_text("import torch\nloss.backward()\n")

@@ -44,6 +44,9 @@ _HEADERS = {
     "pyproject.toml": ("[tool.pytest.ini_options]", "[tool.pytest]"),
     "setup.cfg": ("[tool:pytest]",),
 }
+_NOT_ORDINARY = re.compile(
+    r"seed|token|step|iter|epoch|second|time|budget|dir|path|output|device|worker|log|batch|val|eval|port|rank"
+)
 _NO_SCRIPTS = re.compile(r"(test_.*|.*_test|conftest|setup|__init__|noxfile)\.py")
 
 
@@ -219,8 +222,17 @@ def _first_flag(script: Script) -> tuple[str, str]:
     rate = script.takes(*RATE)
     if rate and isinstance(rate.default, int | float) and rate.default > 0:
         return f"--{rate.name}={2 * rate.default:g}", rate.name.replace("-", "_").lower()
+    number = next((each for name, each in script.options.items() if _is_ordinary(name, each)), None)
+    if number:
+        value = 2 * number.default if number.default else 0.1
+        return f"--{number.name}={value:g}", number.name.replace("-", "_").lower()
     switch = next((each for each in script.options.values() if each.is_switch), None)
     return (f"--{switch.name}", switch.name.replace("-", "_").lower()) if switch else ("--your_flag", "your_flag")
+
+
+def _is_ordinary(name: str, option: Option) -> bool:
+    """Whether an option is a fraction that may change what is learned, not how long, where or how it is shown."""
+    return isinstance(option.default, float) and not _NOT_ORDINARY.search(name)
 
 
 def _section(file: Path) -> str | None:

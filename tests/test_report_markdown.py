@@ -241,6 +241,14 @@ def test_the_command_trains_the_run_again():
     assert "baseline_variance_rope_1M.md" in text
 
 
+def test_the_command_keeps_every_blank_of_a_flag():
+    """Two blanks and a line break are part of the value that was trained."""
+    text = experiment_report(comparison(flags=("--x=a  b\nc",)), trainer="train_llm:main")
+    assert r"--seed 42 $'--x=a  b\x0ac' --output_dir" in text
+    recorded = comparison(provenance={"command": "train '--x=a  b\nc'"})
+    assert r"train $'--x=a  b\x0ac'" in experiment_report(recorded).splitlines()
+
+
 def test_a_trainer_that_is_not_called_main_is_called_by_name():
     """`python -m` runs a module's main only."""
     text = experiment_report(comparison(), trainer="pkg.train:fit")

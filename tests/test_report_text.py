@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -116,6 +117,19 @@ def test_a_cell_never_breaks_its_row(foreign):
     row = text.table(("a", "b"), [(text.markdown(foreign), text.code(foreign, cell=True))])[2]
     assert len(re.findall(r"(?<!\\)\|", row)) == 3
     assert "\n" not in row
+
+
+@pytest.mark.parametrize("word", ["a  b", "a\nb", "it's\t\\", "\u202e\xa0é", "--x=1"])
+def test_a_command_in_a_code_block_is_exact(word):
+    """A shell reads back just the argument that the run had."""
+    (_, line, _) = text.code_block([f"printf %s {text.shell_word(word)}"])
+    done = subprocess.run(["bash", "-c", line], capture_output=True, check=True)
+    assert done.stdout.decode() == word
+
+
+def test_blanks_in_code_are_kept():
+    """Two blanks in a flag's value are another value than one."""
+    assert text.code("--x=a  b") == "`--x=a  b`"
 
 
 def test_columns_of_numbers_are_right_aligned():

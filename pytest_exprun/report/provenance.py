@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from pytest_exprun.comparison import Comparison
 from pytest_exprun.model import Arm, RunResult, RunSpec
-from pytest_exprun.report.text import DASH, code, code_block, markdown, number, table
+from pytest_exprun.report.text import DASH, code, code_block, markdown, number, shell_word, table
 
 ENVIRONMENT = ("python", "torch", "numpy", "platform", "cpu", "isa", "gpu", "device", "dtype", "threads", "concurrency")
 """What could change a result or a time. The host's name and the time of day are left in the JSON: they say nothing about a result."""
@@ -58,9 +58,9 @@ def reproduction(comparison: Comparison, trainer: str | None) -> list[str]:
     lines = [
         known if trainer or recorded else "The trainer's arguments for the experiment's first run:",
         "",
-        *code_block([str(recorded) if recorded else command(first.spec, trainer)]),
+        *code_block([_exact(str(recorded)) if recorded else command(first.spec, trainer)]),
     ]
-    nodeids = [shlex.quote(nodeid) for nodeid in comparison.declaration.nodeids[:1]]
+    nodeids = [shell_word(nodeid) for nodeid in comparison.declaration.nodeids[:1]]
     if nodeids:
         budget = comparison.declaration.budget
         scale = f"--exprun-tokens={budget.amount}" if budget.unit == "tokens" else f"--exprun-budget='{budget}'"
@@ -69,9 +69,17 @@ def reproduction(comparison: Comparison, trainer: str | None) -> list[str]:
     return lines
 
 
+def _exact(recorded: str) -> str:
+    """Return a recorded command as one line that a shell reads as the same words."""
+    try:
+        return recorded if recorded.isprintable() else " ".join(map(shell_word, shlex.split(recorded)))
+    except ValueError:
+        return recorded
+
+
 def command(spec: RunSpec, trainer: str | None) -> str:
     """Return a shell command that performs a run as the plugin does: `main` of a module by `python -m`, another function by name."""
-    arguments = shlex.join(spec.argv("checkpoints/again"))
+    arguments = " ".join(map(shell_word, spec.argv("checkpoints/again")))
     if trainer is None:
         return arguments
     module, _, function = trainer.partition(":")

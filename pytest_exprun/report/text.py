@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -23,10 +24,28 @@ def plain(text: object) -> str:
     Line breaks become spaces; every other character that does not print (escapes, NUL, bidirectional and zero-width controls, lone
     surrogates) becomes a visible `\x1b`-like code, so neither a terminal nor an XML parser ever sees it.
     """
-    joined = " ".join(str(text).split())
-    if joined.isprintable():
-        return joined
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in joined)
+    return _visible(" ".join(str(text).split()))
+
+
+def _visible(text: str) -> str:
+    """Return a text with a code for every character that does not print, blanks as they are."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def shell_word(token: str) -> str:
+    """Quote one argument for a shell; one with characters that do not print as `$'..'`, byte by byte, so that it stays exact."""
+    if token.isprintable():
+        return shlex.quote(token)
+    shown = ("\\" + char if char in "\\'" else char if char.isprintable() else _bytes(char) for char in token)
+    return f"$'{''.join(shown)}'"
+
+
+def _bytes(char: str) -> str:
+    """Return a character as its bytes on a command line."""
+    error = "surrogateescape" if "\udc80" <= char <= "\udcff" else "surrogatepass"
+    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", error))
 
 
 def markdown(text: object) -> str:
@@ -53,16 +72,16 @@ def _escaped(line: str) -> str:
 
 def code(text: object, *, cell: bool = False) -> str:
     """Return foreign text as a Markdown code span; in a table cell the pipe needs an escape of its own."""
-    content = plain(text) or " "
+    content = _visible(str(text)) or " "
     fence = "`" * (max((len(run) for run in re.findall("`+", content)), default=0) + 1)
-    pad = " " if content.startswith("`") or content.endswith("`") else ""
+    pad = " " if content[0] in "` " or content[-1] in "` " else ""
     span = f"{fence}{pad}{content}{pad}{fence}"
     return span.replace("|", r"\|") if cell else span
 
 
 def code_block(lines: Iterable[str]) -> list[str]:
     """Return lines as a fenced block whose fence no line can close."""
-    content = [plain(line) for line in lines]
+    content = [_visible(line) for line in lines]
     longest = max((len(run) for line in content for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
     return [f"{fence}sh", *content, fence]

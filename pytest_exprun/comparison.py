@@ -118,22 +118,9 @@ class Comparison:
             raise RefusedError(f"{self.name}: {self.reason}; a diverged arm is never shown to be harmless")
         return values[0], values[1]
 
-    @property
-    def has_no_effect(self) -> bool:
-        """Whether the common seeds agree in everything that no clock measured: a flag that is not wired, or one that must not matter."""
-        return self.judgement.kind == "identical" and _differing(self.baseline, self.experiment) is None
-
-    @property
-    def compared_baseline(self) -> Arm:
-        """The baseline's runs that the verdict is about: all of them, but for arms equal at their common seeds just those."""
-        if self.judgement.kind != "identical":
-            return self.baseline
-        common = tuple(run for run in self.baseline if run.spec.seed in self.experiment.seeds)
-        return Arm(self.baseline.variant, common)
-
     def headline(self) -> str:
         """One line with the verdict and its numbers."""
-        means = f"{_mean(self.compared_baseline, self.metric)} -> {_mean(self.experiment, self.metric)}"
+        means = f"{_mean(compared_baseline(self), self.metric)} -> {_mean(self.experiment, self.metric)}"
         return f"{self.verdict} {self.name}: {self.metric} {means}, {self.reason}"
 
     def __repr__(self) -> str:
@@ -167,6 +154,19 @@ class Comparison:
         declaration = Experiment.from_json(data["declaration"])
         runs = [tuple(RunResult.from_json(run) for run in data[arm]) for arm in ("baseline", "experiment")]
         return compare(declaration, runs[0], runs[1])
+
+
+def has_no_effect(comparison: Comparison) -> bool:
+    """Whether the common seeds agree in everything that no clock measured: a flag that is not wired, or one that must not matter."""
+    return comparison.judgement.kind == "identical" and _differing(comparison.baseline, comparison.experiment) is None
+
+
+def compared_baseline(comparison: Comparison) -> Arm:
+    """Return the baseline's runs that the verdict is about: all of them, but for arms equal at their common seeds just those."""
+    baseline = comparison.baseline
+    if comparison.judgement.kind != "identical":
+        return baseline
+    return Arm(baseline.variant, tuple(run for run in baseline if run.spec.seed in comparison.experiment.seeds))
 
 
 def decide(declaration: Experiment, baseline: Arm, experiment: Arm) -> Judgement:

@@ -204,9 +204,11 @@ def _comparison(item: pytest.Item) -> Comparison:
             pytrace=False,
         )
     if COMPARISON not in item.stash:
+        from pytest_exprun.comparison import has_no_effect
+
         with _as_plain_failure():
             found = item.config.stash[SESSION].study.compare(declared)
-        if found.has_no_effect and declared.gate != "identical":
+        if has_no_effect(found) and declared.gate != "identical":
             pytest.fail(
                 f"{found.name}: {' '.join(declared.change)} had no effect, every seed gave the control's {found.metric} to the last bit: "
                 'is the flag wired? A change that must not matter is declared with gate="identical"',

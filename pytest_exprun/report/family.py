@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pytest_exprun import stats
-from pytest_exprun.comparison import Comparison
+from pytest_exprun.comparison import Comparison, has_no_effect
 from pytest_exprun.model import Arm, Experiment, Verdict
 from pytest_exprun.rules import false_winners_per_null
 
@@ -64,7 +64,7 @@ class Family:
     @property
     def _effective(self) -> list[Comparison]:
         """All comparisons but those of flags without any effect: nothing was judged there, and no chance had a say."""
-        return [each for each in (*self.comparisons, *self.earlier) if not each.has_no_effect]
+        return [each for each in (*self.comparisons, *self.earlier) if not has_no_effect(each)]
 
     def outlook(self) -> str:
         """Return the sentence on how many false winners to expect."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from pytest_exprun.comparison import Comparison
+from pytest_exprun.comparison import Comparison, compared_baseline, has_no_effect
 from pytest_exprun.model import Budget, CurvePoint, Effect, RunResult, RunSpec, Summary, Variant, Verdict
 from pytest_exprun.report.certainty import confirmation, is_doubtful
 from pytest_exprun.report.family import Family, families
@@ -194,7 +194,7 @@ def _aligned(row: Sequence[str], widths: Sequence[int], texts: int = 2) -> str:
 
 
 def _row(comparison: Comparison, q: float | None, *, full: bool) -> Sequence[str]:
-    judgement, baseline = comparison.judgement, comparison.compared_baseline[comparison.metric]
+    judgement, baseline = comparison.judgement, compared_baseline(comparison)[comparison.metric]
     s_b = comparison.evidence.s_b
     decimals = places([baseline]) if full else places([Summary(1, s_b, None, s_b, s_b)]) - 2
     means = (
@@ -202,7 +202,7 @@ def _row(comparison: Comparison, q: float | None, *, full: bool) -> Sequence[str
     )
     return (
         plain(comparison.name),
-        "no effect" if comparison.has_no_effect else comparison.verdict.value,
+        "no effect" if has_no_effect(comparison) else comparison.verdict.value,
         *means,
         signed(judgement.sigmas, 1),
         p_value(judgement.p_value, judgement.alpha) + ("?" if is_doubtful(comparison) else ""),

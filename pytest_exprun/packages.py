@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -20,10 +21,9 @@ def machine() -> str:
 
 
 def _distribution_of(package: str) -> importlib.metadata.Distribution | None:
-    try:
+    # Most are installed under the name that is imported; for the others their own lists of files tell.
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):
         return importlib.metadata.distribution(package)
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        pass
     for candidate in importlib.metadata.distributions():
         if package in (candidate.read_text("top_level.txt") or "").split():
             return candidate

@@ -543,3 +543,23 @@ def _forge(path: Path, change) -> None:
     data = json.loads(json.dumps(record.result.to_json()))
     change(data)
     path.write_bytes(encode(replace(record, result=RunResult.from_json(data))))
+
+
+COARSE = """
+def main(argv):
+    seed, rope = int(argv[argv.index("--seed") + 1]), "--rope" in argv
+    exact = 2 + seed / 1000 - (0.0001 if rope else 0)
+    print(f"Step 1 | train_loss: {exact}" if EXACT else "Step 1 | train_loss: 1.0")
+    return {"val_loss": round(exact, 2)}
+"""
+
+
+@pytest.mark.parametrize(("exact", "outcome"), [(True, {"passed": 1}), (False, {"errors": 1})])
+def test_a_coarse_metric_is_no_flag_without_effect(toy_project, exact, outcome):
+    """Where the progress of the runs differs the flag is wired, and the verdict NEUTRAL; where nothing does it is an error."""
+    source = COARSE.replace("EXACT", str(exact))
+    (toy_project.pytester.path / "coarse.py").write_text(source, encoding="utf-8")
+    toy_project.write('@experiment("--rope")\ndef test_rope(): ...')
+    result = toy_project.run("--exprun-trainer=coarse:main")
+    result.assert_outcomes(**outcome)
+    result.stdout.fnmatch_lines(["*too coarse to show a change*" if exact else "*is the flag wired?*"])

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_exprun.comparison import Comparison
-    from pytest_exprun.errors import ExprunError, NotComparable
-    from pytest_exprun.model import Arm, Effect, RunResult, Summary, Verdict
+    from pytest_exprun.terms.errors import ExprunError, NotComparable
+    from pytest_exprun.terms.model import Arm, Effect, RunResult, Summary, Verdict
+    from pytest_exprun.verdict.comparison import Comparison
 
 __all__ = [
     "Arm",
@@ -29,15 +29,12 @@ __all__ = [
 ]
 
 _HOME = {
-    "Arm": "model",
-    "Comparison": "comparison",
-    "Effect": "model",
-    "ExprunError": "errors",
-    "NotComparable": "errors",
-    "RunResult": "model",
-    "Summary": "model",
-    "Verdict": "model",
+    **dict.fromkeys(("Arm", "Effect", "RunResult", "Summary", "Verdict"), "terms.model"),
+    **dict.fromkeys(("ExprunError", "NotComparable"), "terms.errors"),
+    "Comparison": "verdict.comparison",
 }
+_MODULES = {"stats": "verdict.stats", "rules": "verdict.rules"}
+"""Public modules, by the name under which they are imported from here."""
 
 
 def experiment(*flags: Any, **keywords: Any) -> pytest.MarkDecorator:
@@ -56,8 +53,10 @@ def experiment(*flags: Any, **keywords: Any) -> pytest.MarkDecorator:
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(f"pytest_exprun.{_HOME[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"pytest_exprun.{_MODULES[name]}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_MODULES])

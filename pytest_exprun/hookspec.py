@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_exprun.comparison import Comparison
-    from pytest_exprun.model import RunResult
+    from pytest_exprun.terms.model import RunResult
+    from pytest_exprun.verdict.comparison import Comparison
 
 
 @pytest.hookspec(firstresult=True)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_exprun import hookspec
-from pytest_exprun.errors import ExprunError, SettingsError
-from pytest_exprun.session import Session
-from pytest_exprun.settings import Settings
+from pytest_exprun.study.session import Session
+from pytest_exprun.terms.errors import ExprunError, SettingsError
+from pytest_exprun.terms.settings import Settings
 
 if TYPE_CHECKING:
-    from pytest_exprun.comparison import Comparison
-    from pytest_exprun.model import Arm, Experiment, RunResult  # noqa: F401  # named in the stash keys
+    from pytest_exprun.terms.model import Arm, Experiment, RunResult  # noqa: F401  # named in the stash keys
+    from pytest_exprun.verdict.comparison import Comparison
 
 FIXTURES = ("comparison", "baseline", "experiment")
 MARKER = (
@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     session = Session(settings, writes_reports=not is_worker and settings.mode != "plan")
     config.stash[SESSION] = session
     if is_worker:
-        from pytest_exprun.relay import connect_worker
+        from pytest_exprun.study.relay import connect_worker
 
         connect_worker(session, config.workerinput)  # type: ignore[attr-defined]  # set by xdist
     if settings.timeout:
@@ -99,7 +99,7 @@ def pytest_pycollect_makeitem(collector: pytest.Collector) -> Generator[None, An
 
 
 def _declare(item: pytest.Function, mark: pytest.Mark, collector: pytest.Collector) -> None:
-    from pytest_exprun.declaration import Marked, declare
+    from pytest_exprun.terms.declaration import Marked, declare
 
     session = item.config.stash[SESSION]
     callspec = getattr(item, "callspec", None)
@@ -126,7 +126,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """On a worker of xdist, leave the controller what only the whole session can use."""
     output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
-        from pytest_exprun.relay import KEY, farewell
+        from pytest_exprun.study.relay import KEY, farewell
 
         output[KEY] = farewell(session.config.stash[SESSION])
 
@@ -149,7 +149,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         raise session.Interrupted(
             f"{session.testsfailed} error{'s' if session.testsfailed != 1 else ''} during collection"
         )
-    from pytest_exprun.session import plan_lines
+    from pytest_exprun.study.session import plan_lines
 
     try:
         lines = plan_lines(ours.study.plans(), ours.settings)
@@ -174,7 +174,7 @@ def baseline(request: pytest.FixtureRequest) -> Arm:
     """The control arm of a marked test's comparison; in a test without mark the default baseline."""
     if DECLARED in request.node.stash:
         return _comparison(request.node).baseline
-    from pytest_exprun.model import Experiment
+    from pytest_exprun.terms.model import Experiment
 
     session = request.config.stash[SESSION]
     settings = session.settings
@@ -204,7 +204,7 @@ def _comparison(item: pytest.Item) -> Comparison:
             pytrace=False,
         )
     if COMPARISON not in item.stash:
-        from pytest_exprun.comparison import has_no_effect
+        from pytest_exprun.verdict.comparison import has_no_effect
 
         with _as_plain_failure():
             found = item.config.stash[SESSION].study.compare(declared)
@@ -340,14 +340,14 @@ class Reporter:
             self._write("")
         data: Mapping[str, Any] | None = getattr(report, "exprun", None)
         if data is not None:
-            from pytest_exprun.comparison import Comparison
+            from pytest_exprun.verdict.comparison import Comparison
 
             self._session.receive(Comparison.from_json(data))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Let a worker of xdist speak while it trains."""
-        from pytest_exprun.relay import connect_node
+        from pytest_exprun.study.relay import connect_node
 
         connect_node(node, self._config.pluginmanager.getplugin("dsession"), self._hear)
 
@@ -356,7 +356,7 @@ class Reporter:
         if kind == "run":
             import json
 
-            from pytest_exprun.model import RunResult
+            from pytest_exprun.terms.model import RunResult
 
             self._run_finished(RunResult.from_json(json.loads(text)))
         else:
@@ -365,7 +365,7 @@ class Reporter:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take in what a worker left at its end; one that crashed left nothing."""
-        from pytest_exprun.relay import KEY, take_leave
+        from pytest_exprun.study.relay import KEY, take_leave
 
         left = getattr(node, "workeroutput", {}).get(KEY)
         if left is not None:

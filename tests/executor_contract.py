@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.executors import Surroundings, Task, failure, from_settings
-from pytest_exprun.model import Budget, RunSpec, Variant
-from pytest_exprun.opened import OPENED
-from pytest_exprun.outside import WROTE
-from pytest_exprun.settings import Settings
+from pytest_exprun.running.executors.contract import Surroundings, Task, failure, from_settings
+from pytest_exprun.terms.model import Budget, RunSpec, Variant
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.files.accesses import OPENED
+from pytest_exprun.trust.files.stray_writes import WROTE
 
 WILD = Path(__file__).with_name("wild.py")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from pytest_exprun.comparison import Comparison, compare
-from pytest_exprun.model import SEEDS, Budget, CurvePoint, Experiment, RunResult, RunSpec, Variant
+from pytest_exprun.terms.model import SEEDS, Budget, CurvePoint, Experiment, RunResult, RunSpec, Variant
+from pytest_exprun.verdict.comparison import Comparison, compare
 
 # Mean 2, ddof-1 variance .001 / 4: s_b = .0158114.
 BASELINE = (2.00, 2.01, 2.02, 1.99, 1.98)

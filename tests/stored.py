@@ -3,8 +3,8 @@
 import dataclasses
 import json
 
-from pytest_exprun.key import Key
-from pytest_exprun.model import Budget, CurvePoint, RunResult, RunSpec, Variant
+from pytest_exprun.terms.model import Budget, CurvePoint, RunResult, RunSpec, Variant
+from pytest_exprun.trust.identity.key import Key
 
 ROPE = Variant(("--rope",))
 BASELINE = Variant()

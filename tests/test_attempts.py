@@ -10,12 +10,12 @@ import sys
 
 import pytest
 
-from pytest_exprun.attempts import Attempts
+from pytest_exprun.trust.store.attempts import Attempts
 
 DIES = """
 import os, sys
 from pathlib import Path
-from pytest_exprun.attempts import Attempts
+from pytest_exprun.trust.store.attempts import Attempts
 with Attempts(Path(sys.argv[1]), "session").trying("run") as why:
     print(why, flush=True)
     os._exit(1)

@@ -14,18 +14,18 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun import stats
 from pytest_exprun.cli import build_parser, main
 from pytest_exprun.commands.audit import TOLERANCE
 from pytest_exprun.commands.baseline import declared_baseline
 from pytest_exprun.commands.why import matches
-from pytest_exprun.errors import RefusedError
-from pytest_exprun.model import SEEDS, Variant, baseline_seeds
-from pytest_exprun.project import find_project
-from pytest_exprun.records import decode, encode
-from pytest_exprun.relabeling import chance
-from pytest_exprun.rules import judge
-from pytest_exprun.session import Session
+from pytest_exprun.study.session import Session
+from pytest_exprun.terms.errors import RefusedError
+from pytest_exprun.terms.model import SEEDS, Variant, baseline_seeds
+from pytest_exprun.terms.project import find_project
+from pytest_exprun.trust.store.records import decode, encode
+from pytest_exprun.verdict import stats
+from pytest_exprun.verdict.relabeling import chance
+from pytest_exprun.verdict.rules import judge
 
 BASELINE = (2.00, 2.01, 2.02, 1.99, 1.98)
 SAME = (1.99, 2.003, 2.012, 1.985, 1.97)
@@ -741,7 +741,7 @@ def test_help_fits_and_is_ascii(exprun, command, monkeypatch):
 
 def test_every_setting_of_a_session_is_an_option(exprun):
     """Nothing of the settings' table is forgotten, but for what only a session has a use for."""
-    from pytest_exprun.settings import Settings
+    from pytest_exprun.terms.settings import Settings
 
     with pytest.raises(SystemExit):
         main(["aa", "--help"])

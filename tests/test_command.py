@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.command import SHOWN_BYTES, CommandTrainer
-from pytest_exprun.command_reads import listening
-from pytest_exprun.errors import SettingsError, TrainerError
-from pytest_exprun.fingerprint import Fingerprinter
-from pytest_exprun.model import Budget, RunSpec, Variant
-from pytest_exprun.opened import OpenedFiles
-from pytest_exprun.programs import Program
-from pytest_exprun.run_log import LIMIT, TAIL
-from pytest_exprun.settings import Settings
+from pytest_exprun.running.sandbox.run_log import LIMIT, TAIL
+from pytest_exprun.running.training.command import SHOWN_BYTES, CommandTrainer
+from pytest_exprun.running.training.command_reads import listening
+from pytest_exprun.terms.errors import SettingsError, TrainerError
+from pytest_exprun.terms.model import Budget, RunSpec, Variant
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.files.accesses import OpenedFiles
+from pytest_exprun.trust.identity.command_sources import Program
+from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 
 SCRIPT = """
 import os, signal, subprocess, sys, time
@@ -324,9 +324,9 @@ def test_very_much_output_is_heard_with_bounded_memory_and_log(lab):
 GIGABYTE = """
 import os, resource, sys
 from pathlib import Path
-from pytest_exprun.command import CommandTrainer
-from pytest_exprun.model import Budget, RunSpec, Variant
-from pytest_exprun.settings import Settings
+from pytest_exprun.running.training.command import CommandTrainer
+from pytest_exprun.terms.model import Budget, RunSpec, Variant
+from pytest_exprun.terms.settings import Settings
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # MiB

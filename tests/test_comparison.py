@@ -9,9 +9,9 @@ import statistics
 import pytest
 from scipy import stats as scipy_stats
 
-from pytest_exprun.comparison import Comparison, compare, has_no_effect
-from pytest_exprun.errors import RefusedError, TrainerError
-from pytest_exprun.model import Experiment, RunResult, RunSpec, Variant, Verdict
+from pytest_exprun.terms.errors import RefusedError, TrainerError
+from pytest_exprun.terms.model import Experiment, RunResult, RunSpec, Variant, Verdict
+from pytest_exprun.verdict.comparison import Comparison, compare, has_no_effect
 
 SEEDS = (42, 137, 256, 512, 1024)
 BASE = (2.00, 2.02, 1.98, 2.01, 1.99)

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.errors import SettingsError
-from pytest_exprun.executors import Surroundings, Task, failure, from_settings, out_of_memory
-from pytest_exprun.model import Budget, RunSpec, Variant
-from pytest_exprun.processes import visible_gpus
-from pytest_exprun.records import difference
-from pytest_exprun.run_log import LIMIT, TAIL, RunLog
-from pytest_exprun.settings import Settings
+from pytest_exprun.running.executors.contract import Surroundings, Task, failure, from_settings, out_of_memory
+from pytest_exprun.running.executors.processes import visible_gpus
+from pytest_exprun.running.sandbox.run_log import LIMIT, TAIL, RunLog
+from pytest_exprun.terms.errors import SettingsError
+from pytest_exprun.terms.model import Budget, RunSpec, Variant
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.store.records import difference
 from tests.executor_contract import WILD, ExecutorContract, Lab, is_alive, wait_until
 
 REPOSITORY = Path(__file__).parent.parent
@@ -160,7 +160,7 @@ def test_in_process_a_run_past_its_time_ends_at_the_next_progress_line(tmp_path)
 HANGS = """
 import sys
 from pathlib import Path
-from pytest_exprun import inprocess
+from pytest_exprun.running.executors import inprocess
 from tests.executor_contract import Lab
 inprocess.GRACE_SECONDS = 0.5
 lab = Lab(Path(sys.argv[1]), "inprocess", timeout="0.5")
@@ -284,8 +284,8 @@ def both_ways(tmp_path_factory):
     ("name", "words"),
     [
         ("nowhere_to_be_found:Executor", "No module named 'nowhere_to_be_found'"),
-        ("pytest_exprun.model:Arm", "no executor Arm, a class with the methods run and rejects"),
-        ("pytest_exprun.model:Nobody", "no executor Nobody"),
+        ("pytest_exprun.terms.model:Arm", "no executor Arm, a class with the methods run and rejects"),
+        ("pytest_exprun.terms.model:Nobody", "no executor Nobody"),
     ],
 )
 def test_an_executor_that_does_not_exist_is_one_line(tmp_path, name, words):
@@ -299,7 +299,7 @@ def test_an_executor_that_does_not_exist_is_one_line(tmp_path, name, words):
 
 def test_an_executor_is_found_by_module_and_class(tmp_path):
     """Anything with the two methods will do."""
-    settings = Settings.read({"executor": "pytest_exprun.inprocess:InProcess"}, tmp_path)
+    settings = Settings.read({"executor": "pytest_exprun.running.executors.inprocess:InProcess"}, tmp_path)
     assert type(from_settings(settings, Surroundings(print))).__name__ == "InProcess"
 
 
@@ -337,7 +337,10 @@ def test_a_log_that_cannot_be_written_costs_nothing(tmp_path):
 
 def test_the_worker_needs_no_pytest_and_nothing_heavy():
     """What a cluster's machine imports before the trainer is this package and the standard library."""
-    probe = "import sys, pytest_exprun.worker; print(sorted({'pytest', '_pytest', 'numpy', 'scipy', 'torch'} & set(sys.modules)))"
+    probe = (
+        "import sys, pytest_exprun.running.executors.worker; "
+        "print(sorted({'pytest', '_pytest', 'numpy', 'scipy', 'torch'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
 
@@ -351,7 +354,7 @@ def test_the_worker_works_by_hand(tmp_path):
     settings = Settings.read({"trainer": "wild:main"}, tmp_path)
     job = {"do": "run", "settings": settings.to_json(), "root": str(tmp_path), "specs": [spec.to_json()]}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest_exprun.worker"],
+        [sys.executable, "-m", "pytest_exprun.running.executors.worker"],
         input=json.dumps({**job, "output_dir": str(tmp_path)}),
         capture_output=True,
         text=True,

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.errors import SettingsError, TrainerError
-from pytest_exprun.fingerprint import Fingerprinter, Key
-from pytest_exprun.model import Budget, Variant
-from pytest_exprun.opened import OpenedFiles
-from pytest_exprun.settings import Settings
+from pytest_exprun.terms.errors import SettingsError, TrainerError
+from pytest_exprun.terms.model import Budget, Variant
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.files.accesses import OpenedFiles
+from pytest_exprun.trust.identity.fingerprint import Fingerprinter, Key
 
 ROOT = Path(__file__).parent.parent
 PLAIN = Variant()
@@ -259,8 +259,8 @@ class TestSources:
             }
         )
         code = (
-            "import sys\nfrom pathlib import Path\nfrom pytest_exprun.fingerprint import Fingerprinter\n"
-            "from pytest_exprun.settings import Settings\nfrom pytest_exprun.model import Budget, Variant\n"
+            "import sys\nfrom pathlib import Path\nfrom pytest_exprun.trust.identity.fingerprint import Fingerprinter\n"
+            "from pytest_exprun.terms.settings import Settings\nfrom pytest_exprun.terms.model import Budget, Variant\n"
             "key = Fingerprinter(Settings(trainer='toy:main', root=Path(sys.argv[1]))).key(Variant(), Budget())\n"
             "assert 'source pkg/mod.py' in key.components\n"
             "print(sorted({'toy', 'pkg', 'torch', 'numpy'} & set(sys.modules)))\n"
@@ -385,7 +385,7 @@ class TestInputs:
     @pytest.mark.parametrize("limit", ["MOST_BYTES", "MOST_FILES"])
     def test_very_much_data_counts_by_time_stamps(self, project, monkeypatch, limit):
         """Above a limit, a new size or time is a change, and the component says that it went by those."""
-        monkeypatch.setattr(f"pytest_exprun.inputs.{limit}", 1)
+        monkeypatch.setattr(f"pytest_exprun.trust.identity.contents.{limit}", 1)
         project.write(**{"data/a.txt": "12", "data/b.txt": "1"})
         old = project.key(inputs=("data",))
         assert old.components["input data"].startswith("by time stamps ")
@@ -457,7 +457,7 @@ class TestAfterARun:
         now = time.time()
         monkeypatch.setattr(time, "time", lambda: now + 60)
         later.key(PLAIN, Budget())
-        monkeypatch.setattr("pytest_exprun.inputs.file_digest", lambda path: reads.append(path) or "")
+        monkeypatch.setattr("pytest_exprun.trust.identity.contents.file_digest", lambda path: reads.append(path) or "")
         assert later.sources_changed() == []
         assert reads == []
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pytest_exprun.cli import main
-from pytest_exprun.project import find_project
-from pytest_exprun.script_options import read_script
-from pytest_exprun.templates import fill
+from pytest_exprun.running.training.script_options import read_script
+from pytest_exprun.terms.project import find_project
+from pytest_exprun.terms.templates import fill
 
 ARGPARSE = """
 import argparse, torch

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun import isolation
-from pytest_exprun.errors import StoreError
-from pytest_exprun.isolation import TOKEN_FILE, preserved_process_state, remove_owned, run_directory
+from pytest_exprun.running.sandbox import isolation
+from pytest_exprun.running.sandbox.isolation import TOKEN_FILE, preserved_process_state, remove_owned, run_directory
+from pytest_exprun.terms.errors import StoreError
 
 ROOT = Path(__file__).parent.parent
 
@@ -331,7 +331,7 @@ def trainer_folder(tmp_path):
 SHUFFLED = """
 import json, random, sys
 sys.path.insert(0, sys.argv[1])
-from pytest_exprun.isolation import preserved_process_state
+from pytest_exprun.running.sandbox.isolation import preserved_process_state
 def run(seed, leak):
     with preserved_process_state():
         import leaky_trainer

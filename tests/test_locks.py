@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun import locks
-from pytest_exprun.locks import exclusive
+from pytest_exprun.trust.store import locks
+from pytest_exprun.trust.store.locks import exclusive
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX record locks")
 ROOT = Path(__file__).parent.parent
 HOLD = """
 import os, subprocess, sys, time
 from pathlib import Path
-from pytest_exprun.locks import exclusive
+from pytest_exprun.trust.store.locks import exclusive
 with exclusive(Path(sys.argv[1]), "seed 42 of --rope") as locked:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], close_fds=False) if sys.argv[2] == "child" else None
     print("held" if locked else "open", child.pid if child else 0, flush=True)
@@ -182,8 +182,8 @@ def test_what_a_holder_says_is_inert():
 def test_each_seed_is_trained_once_by_two_sessions(tmp_path):
     """Two processes want the same five runs: five trainings in all, both end with all results."""
     script = (
-        "import sys, time\nfrom pathlib import Path\nfrom pytest_exprun.locks import exclusive\n"
-        "from pytest_exprun.store import Store\nfrom tests.stored import *\n"
+        "import sys, time\nfrom pathlib import Path\nfrom pytest_exprun.trust.store.locks import exclusive\n"
+        "from pytest_exprun.trust.store.store import Store\nfrom tests.stored import *\n"
         "store = Store(Path(sys.argv[1]))\nstore.check_writable()\nkey = make_key()\ntrained = 0\n"
         "for seed in range(5):\n"
         "    with exclusive(store.lock_path('rope', key, seed), f'seed {seed}'):\n"

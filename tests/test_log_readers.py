@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pytest_exprun.log_readers import FORMATS, number, plain_text
-from pytest_exprun.output_metrics import MAX_POINTS, OutputMetrics, UnreadableOutput
-from pytest_exprun.settings import LOG_FORMATS
+from pytest_exprun.running.training.log_readers import FORMATS, number, plain_text
+from pytest_exprun.running.training.output_metrics import MAX_POINTS, OutputMetrics, UnreadableOutput
+from pytest_exprun.terms.settings import LOG_FORMATS
 
 PATTERN = r"val loss (?P<val_loss>[0-9.eE+-]+)"
 

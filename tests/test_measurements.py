@@ -7,8 +7,8 @@ import math
 
 import pytest
 
-from pytest_exprun.errors import RefusedError
-from pytest_exprun.measurements import read_measurements
+from pytest_exprun.commands.measurements import read_measurements
+from pytest_exprun.terms.errors import RefusedError
 
 VALUES = (1.5, -2.0, 3e-4)
 

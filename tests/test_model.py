@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_exprun.errors import NotComparable, RefusedError
-from pytest_exprun.model import (
+from pytest_exprun.terms.errors import NotComparable, RefusedError
+from pytest_exprun.terms.model import (
     RESERVED,
     Arm,
     Budget,

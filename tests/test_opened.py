@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.listener import kinds_of_open, note
-from pytest_exprun.opened import OpenedFiles, parse
+from pytest_exprun.trust.files.accesses import OpenedFiles, parse
+from pytest_exprun.trust.files.audit_hook import kinds_of_open, note
 
 
 @pytest.fixture

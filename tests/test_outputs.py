@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from pytest_exprun.opened import OpenedFiles
-from pytest_exprun.outputs import Outputs
+from pytest_exprun.trust.files.accesses import OpenedFiles
+from pytest_exprun.trust.files.known_outputs import Outputs
 from tests.ways import WAYS, make_project
 
 

@@ -10,10 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.model import Budget, RunResult, RunSpec, Variant
-from pytest_exprun.opened import OpenedFiles
-from pytest_exprun.outside import MOST_NAMED, OUTPUTS, REWROTE, WROTE, Outside, with_writes, wrote_outside
-from pytest_exprun.settings import Settings
+from pytest_exprun.terms.model import Budget, RunResult, RunSpec, Variant
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.files.accesses import OpenedFiles
+from pytest_exprun.trust.files.stray_writes import (
+    MOST_NAMED,
+    OUTPUTS,
+    REWROTE,
+    WROTE,
+    Outside,
+    with_writes,
+    wrote_outside,
+)
 from tests.ways import WAYS, make_project
 
 
@@ -109,7 +117,7 @@ def test_temporary_folders_and_named_caches_are_free(written, tmp_path_factory, 
 def test_outside_the_root_the_whole_path_is_named(written, tmp_path_factory, monkeypatch):
     """A file that lies neither below the root nor in a free place."""
     other = tmp_path_factory.mktemp("elsewhere")
-    monkeypatch.setattr("pytest_exprun.outside._everybodys_places", list)
+    monkeypatch.setattr("pytest_exprun.trust.files.stray_writes._everybodys_places", list)
     assert written(lambda *_: (other / "a.txt").write_text("x")) == [str(other / "a.txt")]
 
 
@@ -143,7 +151,7 @@ def told(tmp_path):
             action(tmp_path)
         result = RunResult(RunSpec(Variant(("--rope",)), seed, Budget()), "finished", {"val_loss": 1.0})
         with monkeypatch.context() as patch:
-            patch.setattr("pytest_exprun.outside.OPENED", files)
+            patch.setattr("pytest_exprun.trust.files.stray_writes.OPENED", files)
             return list(outside.notices(with_writes(result, heard, settings, out)))
 
     return perform

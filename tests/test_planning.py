@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import scipy.stats
 
-from pytest_exprun import stats
-from pytest_exprun.errors import RefusedError
-from pytest_exprun.planning import nct_cdf
+from pytest_exprun.terms.errors import RefusedError
+from pytest_exprun.verdict import stats
+from pytest_exprun.verdict.planning import nct_cdf
 
 PLANNING = json.loads((Path(__file__).parent / "data" / "reference_cases.json").read_text())["planning"]
 

@@ -536,8 +536,8 @@ def test_wall_time_of_unlike_conditions_is_not_compared(toy_project):
 
 def _forge(path: Path, change) -> None:
     """Change a stored run and give it a valid checksum again, as a machine of another kind would have written it."""
-    from pytest_exprun.model import RunResult
-    from pytest_exprun.records import decode, encode
+    from pytest_exprun.terms.model import RunResult
+    from pytest_exprun.trust.store.records import decode, encode
 
     record = decode(path.read_bytes())
     data = json.loads(json.dumps(record.result.to_json()))

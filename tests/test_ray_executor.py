@@ -12,14 +12,14 @@ from types import ModuleType
 
 import pytest
 
-from pytest_exprun.errors import SettingsError
-from pytest_exprun.processes import job
-from pytest_exprun.ray_executor import resources
+from pytest_exprun.running.executors.processes import job
+from pytest_exprun.running.executors.ray import resources
+from pytest_exprun.terms.errors import SettingsError
 from tests.executor_contract import Lab
 
 PERFORM = """
 import json, sys
-from pytest_exprun.ray_executor import perform
+from pytest_exprun.running.executors.ray import perform
 for event in perform(json.loads(sys.argv[1])):
     print(json.dumps(event))
 """

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy.special import stdtr
 
-from pytest_exprun.errors import RefusedError
-from pytest_exprun.model import Verdict
-from pytest_exprun.relabeling import chance, count_splits, relabel
-from pytest_exprun.rules import judge
+from pytest_exprun.terms.errors import RefusedError
+from pytest_exprun.terms.model import Verdict
+from pytest_exprun.verdict.relabeling import chance, count_splits, relabel
+from pytest_exprun.verdict.rules import judge
 
 # Ten draws of a normal distribution, rounded.
 TEN = (2.0022, 2.0092, 1.9894, 2.0107, 2.0033, 1.9971, 1.9908, 1.9808, 1.9947, 1.9648)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.comparison import Comparison
-from pytest_exprun.model import Arm, Budget, Variant, baseline_seeds
 from pytest_exprun.report import files
 from pytest_exprun.report.baseline import baseline_report, without_judged
 from pytest_exprun.report.github import step_summary
 from pytest_exprun.report.junit import properties
-from pytest_exprun.settings import Settings
+from pytest_exprun.terms.model import Arm, Budget, Variant, baseline_seeds
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.verdict.comparison import Comparison
 from tests.report_toys import HOSTILE, LOSER, NEUTRAL, UNSURE, comparison, run, tables
 
 PLAIN = Settings(plots="off")

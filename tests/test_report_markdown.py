@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.model import Budget, Variant
 from pytest_exprun.report.markdown import Picture, experiment_report
+from pytest_exprun.terms.model import Budget, Variant
 from tests.report_toys import HOSTILE, LOSER, NEUTRAL, UNSURE, comparison, tables
 
 HEADINGS = [
@@ -269,7 +269,7 @@ def test_a_gates_outcome_is_told():
 
 def test_the_same_comparison_gives_the_same_bytes():
     """No clock and no order of a set is in a report."""
-    from pytest_exprun.comparison import Comparison
+    from pytest_exprun.verdict.comparison import Comparison
 
     once = comparison(prediction="p")
     assert experiment_report(Comparison.from_json(once.to_json())) == experiment_report(once)

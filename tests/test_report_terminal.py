@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.model import Budget, CurvePoint, RunSpec, Variant
 from pytest_exprun.report.terminal import assertion_lines, live_line, name_width, run_line, summary_lines
+from pytest_exprun.terms.model import Budget, CurvePoint, RunSpec, Variant
 from tests.report_toys import HOSTILE, LOSER, NEUTRAL, UNSURE, comparison, run
 
 WIDE = """\

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_exprun.model import Summary
 from pytest_exprun.report import text
+from pytest_exprun.terms.model import Summary
 from tests.report_toys import HOSTILE
 
 

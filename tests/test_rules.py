@@ -11,10 +11,10 @@ import scipy.stats
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pytest_exprun import stats
-from pytest_exprun.errors import RefusedError
-from pytest_exprun.model import SEEDS, Verdict
-from pytest_exprun.rules import (
+from pytest_exprun.terms.errors import RefusedError
+from pytest_exprun.terms.model import SEEDS, Verdict
+from pytest_exprun.verdict import stats
+from pytest_exprun.verdict.rules import (
     RULES,
     Judgement,
     false_winners_per_null,

@@ -239,7 +239,7 @@ def test_a_full_disk_costs_the_record_and_not_the_result(toy_project, monkeypatc
     """The verdict still falls; the summary says what is not saved, and the session does not exit with 0."""
     import errno
 
-    from pytest_exprun.filesystem import FileSystem
+    from pytest_exprun.trust.store.filesystem import FileSystem
 
     publish = FileSystem.publish
 

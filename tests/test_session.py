@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_exprun.model import Variant
-from pytest_exprun.session import Outlook
+from pytest_exprun.study.session import Outlook
+from pytest_exprun.terms.model import Variant
 from tests.report_toys import comparison, run
 
 BASELINE, ROPE, SWIGLU = (Variant(flags) for flags in ((), ("--rope",), ("--swiglu",)))

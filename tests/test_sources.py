@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_exprun.sources import Reach, parse, reach, source_digest, tree_digest
+from pytest_exprun.trust.identity.sources import Reach, parse, reach, source_digest, tree_digest
 
 SAME = {
     "comments": ("x = 1\n", "# why\nx = 1  # because\n"),

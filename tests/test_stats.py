@@ -10,8 +10,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_exprun import stats
-from pytest_exprun.errors import RefusedError
+from pytest_exprun.terms.errors import RefusedError
+from pytest_exprun.verdict import stats
 
 REFERENCE = json.loads((Path(__file__).parent / "data" / "reference_cases.json").read_text())
 CASES = {case["name"]: case for case in REFERENCE["cases"]}
@@ -117,7 +117,7 @@ def test_small_sample_correction_is_the_exact_one(df):
 
 def test_correction_is_continuous_where_the_series_takes_over():
     """At 1,000 degrees of freedom the gamma functions and the series agree to 1e-11."""
-    from pytest_exprun.stats import _small_sample_correction as correction
+    from pytest_exprun.verdict.stats import _small_sample_correction as correction
 
     jumps = [correction(df + 1) - correction(df) for df in (999, 1000, 1001)]
     assert jumps[1] == pytest.approx((jumps[0] + jumps[2]) / 2, abs=1e-11)

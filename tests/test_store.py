@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pytest_exprun import records
-from pytest_exprun.errors import StoreError
-from pytest_exprun.filesystem import FileSystem
-from pytest_exprun.model import CurvePoint, RunResult, RunSpec, Variant
-from pytest_exprun.records import Attestation, DamagedRecord, Record, decode, encode, encode_attestation
-from pytest_exprun.store import NotReproducible, Store
+from pytest_exprun.terms.errors import StoreError
+from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec, Variant
+from pytest_exprun.trust.store import records
+from pytest_exprun.trust.store.filesystem import FileSystem
+from pytest_exprun.trust.store.records import Attestation, DamagedRecord, Record, decode, encode, encode_attestation
+from pytest_exprun.trust.store.store import NotReproducible, Store
 from tests.stored import BASELINE, ROPE, make_key, make_run
 
 KEY = make_key()
@@ -184,7 +184,7 @@ class TestOneRecordForARun:
     def test_many_processes_save_the_same_run(self, store):
         """Six processes race to save one run: one record, complete, no error, nothing left over."""
         script = (
-            "import sys\nfrom pathlib import Path\nfrom pytest_exprun.store import Store\n"
+            "import sys\nfrom pathlib import Path\nfrom pytest_exprun.trust.store.store import Store\n"
             "from tests.stored import *\n"
             "store = Store(Path(sys.argv[1]))\nstore.check_writable()\nsys.stdin.readline()\n"
             "for seed in range(20):\n    store.save(make_run(seed), 'rope', make_key())\n"

@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from pytest_exprun.command import CommandTrainer
-from pytest_exprun.errors import TrainerError
-from pytest_exprun.keywords import keywords_of
-from pytest_exprun.model import Budget, RunSpec, Variant
-from pytest_exprun.results import check_tokens, real_number, sort_returned
-from pytest_exprun.settings import Settings
-from pytest_exprun.trainers import CallableTrainer, from_settings
+from pytest_exprun.running.training.command import CommandTrainer
+from pytest_exprun.running.training.keywords import keywords_of
+from pytest_exprun.running.training.results import check_tokens, real_number, sort_returned
+from pytest_exprun.running.training.trainers import CallableTrainer, from_settings
+from pytest_exprun.terms.errors import TrainerError
+from pytest_exprun.terms.model import Budget, RunSpec, Variant
+from pytest_exprun.terms.settings import Settings
 
 
 class Colour(enum.Enum):

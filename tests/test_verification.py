@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_exprun.model import CurvePoint
-from pytest_exprun.verification import Differs, Verification
+from pytest_exprun.study.verification import Differs, Verification
+from pytest_exprun.terms.model import CurvePoint
 from tests.stored import make_run
 
 

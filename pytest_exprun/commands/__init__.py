@@ -1,1 +1,1 @@
-"""The subcommands of `exprun`, one module each: `run(settings, arguments, console) -> exit status`."""
+"""What `exprun` can do, a module for each command with a function `run(settings, arguments, console)`."""

@@ -12,14 +12,14 @@ from dataclasses import replace
 from pytest_exprun.commands.baseline import declared_baseline
 from pytest_exprun.commands.console import Console
 from pytest_exprun.commands.evidence import evidence_lines
-from pytest_exprun.comparison import Comparison, compare
-from pytest_exprun.model import SEEDS, Experiment, Verdict, baseline_seeds
-from pytest_exprun.relabeling import Relabelings, chance, relabel
 from pytest_exprun.report.text import percent, plain
-from pytest_exprun.rules import judge
-from pytest_exprun.session import Session
-from pytest_exprun.settings import Settings
-from pytest_exprun.study import Study
+from pytest_exprun.study.session import Session
+from pytest_exprun.study.study import Study
+from pytest_exprun.terms.model import SEEDS, Experiment, Verdict, baseline_seeds
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.verdict.comparison import Comparison, compare
+from pytest_exprun.verdict.relabeling import Relabelings, chance, relabel
+from pytest_exprun.verdict.rules import judge
 
 FAILED_STATUS = 1
 

@@ -10,16 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_exprun.commands.console import Console
-from pytest_exprun.errors import MissingRunError, RefusedError, TrainerError
-from pytest_exprun.executors import Task, failure
-from pytest_exprun.inventory import Standing, standing_runs, stored_arms
-from pytest_exprun.model import RunResult, Summary
-from pytest_exprun.outside import changed_while_read
-from pytest_exprun.records import difference
 from pytest_exprun.report.text import duration, plain
-from pytest_exprun.session import Session
-from pytest_exprun.settings import Settings
-from pytest_exprun.study import Study
+from pytest_exprun.running.executors.contract import Task, failure
+from pytest_exprun.study.session import Session
+from pytest_exprun.study.study import Study
+from pytest_exprun.terms.errors import MissingRunError, RefusedError, TrainerError
+from pytest_exprun.terms.model import RunResult, Summary
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.files.stray_writes import changed_while_read
+from pytest_exprun.trust.store.inventory import Standing, standing_runs, stored_arms
+from pytest_exprun.trust.store.records import difference
 
 DIFFERS_STATUS = 1
 TOLERANCE = 0.5

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_exprun.errors import MissingRunError, RefusedError
-from pytest_exprun.model import Arm, Experiment, lower_is_better
-from pytest_exprun.settings import Settings
-from pytest_exprun.study import Study
+from pytest_exprun.study.study import Study
+from pytest_exprun.terms.errors import MissingRunError, RefusedError
+from pytest_exprun.terms.model import Arm, Experiment, lower_is_better
+from pytest_exprun.terms.settings import Settings
 
 
 def declared_baseline(settings: Settings, seeds: Sequence[int], experiment_seeds: Sequence[int]) -> Experiment:

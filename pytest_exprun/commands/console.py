@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from pytest_exprun.errors import TrainerError
+from pytest_exprun.terms.errors import TrainerError
 
 WIDTH = 80
 _KEPT_LINES = 10

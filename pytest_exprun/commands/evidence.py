@@ -7,10 +7,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from pytest_exprun.commands.console import WIDTH
-from pytest_exprun.comparison import Comparison
-from pytest_exprun.model import Arm, Summary, Verdict
 from pytest_exprun.report.certainty import confirmation, is_doubtful
 from pytest_exprun.report.text import cohens_d, level, number, percent, places, plain, signed
+from pytest_exprun.terms.model import Arm, Summary, Verdict
+from pytest_exprun.verdict.comparison import Comparison
 
 _LABEL = 14
 _MOST_SEEDS = 20

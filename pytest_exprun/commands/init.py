@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_exprun.commands.console import Console
-from pytest_exprun.errors import SettingsError
-from pytest_exprun.project import find_project
-from pytest_exprun.script_options import BUDGETS, Option, Script, read_script
-from pytest_exprun.settings import Settings
+from pytest_exprun.running.training.script_options import BUDGETS, Option, Script, read_script
+from pytest_exprun.terms.errors import SettingsError
+from pytest_exprun.terms.project import find_project
+from pytest_exprun.terms.settings import Settings
 
 SEED = ("seed", "random_seed", "manual_seed", "rng_seed", "global_seed")
 OUTPUT = (

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from pytest_exprun.commands.console import Console
 from pytest_exprun.commands.evidence import evidence_lines, labelled
-from pytest_exprun.comparison import Comparison, compare
-from pytest_exprun.errors import RefusedError
-from pytest_exprun.measurements import Measurements, read_measurements
-from pytest_exprun.model import Arm, Experiment, RunResult, RunSpec, Variant, Verdict, lower_is_better
-from pytest_exprun.settings import Settings
+from pytest_exprun.commands.measurements import Measurements, read_measurements
+from pytest_exprun.terms.errors import RefusedError
+from pytest_exprun.terms.model import Arm, Experiment, RunResult, RunSpec, Variant, Verdict, lower_is_better
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.verdict.comparison import Comparison, compare
 
 LOSER_STATUS = 1
 _BASELINE, _EXPERIMENT = Variant(), Variant(("--experiment",))

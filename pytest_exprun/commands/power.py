@@ -8,17 +8,17 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pytest_exprun import stats
 from pytest_exprun.commands.baseline import stored_baseline
 from pytest_exprun.commands.console import Console
 from pytest_exprun.commands.evidence import table
-from pytest_exprun.inventory import Standing, standing_runs, stored_arms
-from pytest_exprun.model import FIRST_LOOK, SEEDS, Arm, Summary, Variant
 from pytest_exprun.report.text import DASH, number, places, plain
-from pytest_exprun.rules import BAR
-from pytest_exprun.session import Session
-from pytest_exprun.settings import Settings
-from pytest_exprun.study import Study
+from pytest_exprun.study.session import Session
+from pytest_exprun.study.study import Study
+from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Arm, Summary, Variant
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.store.inventory import Standing, standing_runs, stored_arms
+from pytest_exprun.verdict import stats
+from pytest_exprun.verdict.rules import BAR
 
 EFFECTS = (0.5, 1.0, 2.0)
 POWER = 0.8

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from pytest_exprun.commands.console import Console
-from pytest_exprun.errors import RefusedError
-from pytest_exprun.inventory import Standing, StoredArm, stored_arms
-from pytest_exprun.model import Variant
 from pytest_exprun.report.text import plain
-from pytest_exprun.session import Session
-from pytest_exprun.settings import Settings
-from pytest_exprun.study import Study
+from pytest_exprun.study.session import Session
+from pytest_exprun.study.study import Study
+from pytest_exprun.terms.errors import RefusedError
+from pytest_exprun.terms.model import Variant
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.store.inventory import Standing, StoredArm, stored_arms
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SHORT = 12

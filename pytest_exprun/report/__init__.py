@@ -1,1 +1,1 @@
-"""Reports: a comparison in, text or a picture out. Only `files` reads or writes anything."""
+"""A comparison in, text or a picture out: the terminal, Markdown, JSON, JUnit, GitHub. Only `files` reads or writes."""

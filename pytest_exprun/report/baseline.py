@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_exprun import stats
-from pytest_exprun.comparison import Comparison
-from pytest_exprun.conditions import with_one_clock
-from pytest_exprun.model import FIRST_LOOK, SEEDS, Arm, Budget
-from pytest_exprun.report.family import families
 from pytest_exprun.report.markdown import STATISTICS, document, scale_note, statistics_row, summary
 from pytest_exprun.report.names import experiment_stem
 from pytest_exprun.report.provenance import data, environment
 from pytest_exprun.report.text import DASH, code, markdown, number, p_value, places, signed, table
+from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Arm, Budget
+from pytest_exprun.verdict import stats
+from pytest_exprun.verdict.comparison import Comparison
+from pytest_exprun.verdict.conditions import with_one_clock
+from pytest_exprun.verdict.family import families
 
 EXAMPLE_RHOS = (0.0, 0.5, 0.9)
 _JUDGED = "## Experiments judged"

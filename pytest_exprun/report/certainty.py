@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_exprun.comparison import Comparison
-from pytest_exprun.model import Verdict
 from pytest_exprun.report.names import baseline_stem
 from pytest_exprun.report.text import code, cohens_d, level, markdown, number, p_sentence, percent, places, signed
+from pytest_exprun.terms.model import Verdict
+from pytest_exprun.verdict.comparison import Comparison
 
 _KINDS = {
     "identical": "Every common seed gave the baseline's value to the last bit: the change did nothing that this metric shows.",

@@ -12,17 +12,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pytest_exprun.comparison import Comparison
-from pytest_exprun.errors import ExprunError
-from pytest_exprun.model import Arm
 from pytest_exprun.report.baseline import baseline_report, without_judged
-from pytest_exprun.report.family import is_judged_by
 from pytest_exprun.report.github import step_summary
 from pytest_exprun.report.index import MARK, index
 from pytest_exprun.report.markdown import experiment_report
 from pytest_exprun.report.names import INDEX, baseline_stem, experiment_stem
 from pytest_exprun.report.plots import drawings
-from pytest_exprun.settings import Settings
+from pytest_exprun.terms.errors import ExprunError
+from pytest_exprun.terms.model import Arm
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.verdict.comparison import Comparison
+from pytest_exprun.verdict.family import is_judged_by
 
 State = tuple[int, int, int]
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pytest_exprun.comparison import Comparison
-from pytest_exprun.model import Budget
 from pytest_exprun.report.certainty import is_doubtful
-from pytest_exprun.report.family import Family, families
 from pytest_exprun.report.markdown import document, summary
 from pytest_exprun.report.text import (
     DASH,
@@ -21,6 +18,9 @@ from pytest_exprun.report.text import (
     signed,
     table,
 )
+from pytest_exprun.terms.model import Budget
+from pytest_exprun.verdict.comparison import Comparison
+from pytest_exprun.verdict.family import Family, families
 
 _HEADER = (
     "Experiment",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_exprun.comparison import Comparison
-from pytest_exprun.model import Arm, Effect
 from pytest_exprun.report.markdown import summary
 from pytest_exprun.report.text import plain
+from pytest_exprun.terms.model import Arm, Effect
+from pytest_exprun.verdict.comparison import Comparison
 
 Property = tuple[str, str | float]
 _FIELDS = (

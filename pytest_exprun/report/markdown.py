@@ -10,9 +10,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_exprun.comparison import Comparison
-from pytest_exprun.errors import RefusedError
-from pytest_exprun.model import Arm, Budget, Effect, RunResult, Summary
 from pytest_exprun.report.certainty import certainty, confirmation, is_doubtful
 from pytest_exprun.report.provenance import data, environment, reproduction
 from pytest_exprun.report.text import (
@@ -28,6 +25,9 @@ from pytest_exprun.report.text import (
     signed,
     table,
 )
+from pytest_exprun.terms.errors import RefusedError
+from pytest_exprun.terms.model import Arm, Budget, Effect, RunResult, Summary
+from pytest_exprun.verdict.comparison import Comparison
 
 STATISTICS = ("Metric", "Mean", "Std", "Min", "Max")
 CLOCKS = ("wall_time", "cpu_time")

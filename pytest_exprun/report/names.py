@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_exprun.model import Budget, Experiment, Variant
+from pytest_exprun.terms.model import Budget, Experiment, Variant
 
 INDEX = "README.md"
 """The list of all experiments, under the name that code hosts show for a folder."""

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pytest_exprun.comparison import Comparison
-from pytest_exprun.model import Arm, RunResult, Summary
 from pytest_exprun.report.markdown import Picture, summary
 from pytest_exprun.report.names import experiment_stem
 from pytest_exprun.report.text import number, percent, places, signed
+from pytest_exprun.terms.model import Arm, RunResult, Summary
+from pytest_exprun.verdict.comparison import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

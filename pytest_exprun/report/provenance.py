@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 
-from pytest_exprun.comparison import Comparison
-from pytest_exprun.model import Arm, RunResult, RunSpec
 from pytest_exprun.report.text import DASH, code, code_block, markdown, number, shell_word, table
+from pytest_exprun.terms.model import Arm, RunResult, RunSpec
+from pytest_exprun.verdict.comparison import Comparison
 
 ENVIRONMENT = ("python", "torch", "numpy", "platform", "cpu", "isa", "gpu", "device", "dtype", "threads", "concurrency")
 """What could change a result or a time. The host's name and the time of day are left in the JSON: they say nothing about a result."""

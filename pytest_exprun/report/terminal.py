@@ -6,10 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from pytest_exprun.comparison import Comparison, compared_baseline, has_no_effect
-from pytest_exprun.model import Budget, CurvePoint, Effect, RunResult, RunSpec, Summary, Variant, Verdict
 from pytest_exprun.report.certainty import confirmation, is_doubtful
-from pytest_exprun.report.family import Family, families
 from pytest_exprun.report.markdown import summary
 from pytest_exprun.report.text import (
     DASH,
@@ -23,6 +20,9 @@ from pytest_exprun.report.text import (
     plain,
     signed,
 )
+from pytest_exprun.terms.model import Budget, CurvePoint, Effect, RunResult, RunSpec, Summary, Variant, Verdict
+from pytest_exprun.verdict.comparison import Comparison, compared_baseline, has_no_effect
+from pytest_exprun.verdict.family import Family, families
 
 Line = tuple[dict[str, bool], str]
 """pytest's markup keywords, and a line of text."""

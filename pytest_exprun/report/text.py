@@ -8,8 +8,8 @@ import shlex
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from pytest_exprun import stats
-from pytest_exprun.model import Summary
+from pytest_exprun.terms.model import Summary
+from pytest_exprun.verdict import stats
 
 DASH = "-"
 _LEAST_PLACES = 4

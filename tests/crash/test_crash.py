@@ -17,14 +17,14 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.filesystem import FileSystem
-from pytest_exprun.fingerprint import Fingerprinter
-from pytest_exprun.model import CurvePoint, Experiment, RunResult, Variant
-from pytest_exprun.records import DamagedRecord, decode
 from pytest_exprun.report.files import publish
-from pytest_exprun.settings import Settings
-from pytest_exprun.store import Store
-from pytest_exprun.study import Study
+from pytest_exprun.study.study import Study
+from pytest_exprun.terms.model import CurvePoint, Experiment, RunResult, Variant
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.identity.fingerprint import Fingerprinter
+from pytest_exprun.trust.store.filesystem import FileSystem
+from pytest_exprun.trust.store.records import DamagedRecord, decode
+from pytest_exprun.trust.store.store import Store
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="killing forked sessions needs fork")
 ROPE, NEUTRAL = Variant(("--rope",)), Variant(("--shift=0.3",))

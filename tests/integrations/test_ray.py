@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.errors import SettingsError
-from pytest_exprun.executors import failure
+from pytest_exprun.running.executors.contract import failure
+from pytest_exprun.terms.errors import SettingsError
 from tests.executor_contract import ExecutorContract, Lab, is_alive, wait_until
 
 ray = pytest.importorskip("ray")

@@ -18,7 +18,7 @@ from figures import GATE_THRESHOLDS, RULES
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pytest_exprun import stats
+from pytest_exprun.verdict import stats
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 INK, FAINT, GROUND, BLUE, ORANGE, GREEN = "#24292f", "#8c959f", "#ffffff", "#0969da", "#bc4c00", "#1a7f37"

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_exprun import stats
-from pytest_exprun.model import Verdict
-from pytest_exprun.rules import judge, judge_non_inferior
+from pytest_exprun.terms.model import Verdict
+from pytest_exprun.verdict import stats
+from pytest_exprun.verdict.rules import judge, judge_non_inferior
 
 sys.path.insert(0, str(Path(__file__).parent))
 import twin

@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from pytest_exprun.errors import TrainerError
-from pytest_exprun.fingerprint import Fingerprinter
-from pytest_exprun.isolation import preserved_process_state
-from pytest_exprun.key import Key
-from pytest_exprun.model import Budget, RunResult, RunSpec, Variant
-from pytest_exprun.records import difference
-from pytest_exprun.settings import Settings
-from pytest_exprun.store import Store
-from pytest_exprun.trainers import CallableTrainer
-from pytest_exprun.verification import Differs, Verification
+from pytest_exprun.running.sandbox.isolation import preserved_process_state
+from pytest_exprun.running.training.trainers import CallableTrainer
+from pytest_exprun.study.verification import Differs, Verification
+from pytest_exprun.terms.errors import TrainerError
+from pytest_exprun.terms.model import Budget, RunResult, RunSpec, Variant
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.identity.fingerprint import Fingerprinter
+from pytest_exprun.trust.identity.key import Key
+from pytest_exprun.trust.store.records import difference
+from pytest_exprun.trust.store.store import Store
 from tests.staleness import edits
 from tests.staleness.edits import PROJECT, Edit
 

@@ -78,7 +78,7 @@ def test_all_harmless_edits_cost_little(lab):
 
 def test_the_proof_can_fail(lab, monkeypatch):
     """A fingerprint that leaves the sources out accepts changes, and the corpus finds it."""
-    from pytest_exprun.fingerprint import Fingerprinter
+    from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 
     monkeypatch.setattr(Fingerprinter, "_sources", {})
     blind = Lab.__new__(Lab)

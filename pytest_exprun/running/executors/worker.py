@@ -1,0 +1,122 @@
+"""Performs one run in a process of its own, wherever that is. Needs no pytest.
+
+    python -m pytest_exprun.running.executors.worker [DESCRIPTOR]
+
+Plain data in, plain data out. Standard input holds one job as a JSON object and nothing more:
+
+    do          "run", or "check" to ask the trainer about flags
+    settings    the options (`Settings.to_json`), root the directory that their paths start from
+    path        where modules are looked for before the interpreter's own places
+    specs       the runs (`RunSpec.to_json`); "run" has one
+    output_dir  of "run": an existing folder for it to write in
+
+Events, one JSON object a line, go to the given descriptor or else to standard output; the trainer's own output stays apart from them:
+
+    {"event": "point", "step": 100, "values": {"val_loss": 2.1}}      a progress line, as it is printed
+    {"event": "result", "result": ..., "files": [...], "folders": [...]}    the run, and what it only read below root
+    {"event": "answers", "answers": [null, "why not"]}                to "check"
+    {"event": "error", "message": "..."}                              the run cannot be trusted
+
+A process that ends without one of the last three has crashed.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pytest_exprun.running.executors.contract import described
+from pytest_exprun.running.sandbox.isolation import children
+
+# All of the package that a run needs is imported here: what is imported while a run is on would count as read by it.
+from pytest_exprun.running.training import trainers
+from pytest_exprun.terms.errors import ExprunError
+from pytest_exprun.terms.model import CurvePoint, RunSpec
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.files.accesses import OPENED
+from pytest_exprun.trust.files.audit_hook import run_from_source
+from pytest_exprun.trust.files.stray_writes import LEFT, with_writes
+
+Emit = Callable[[Mapping[str, Any]], None]
+
+
+def main() -> int:
+    """Do the job on standard input; the exit status is 0 if it could be reported how it went."""
+    emit = _emitter()
+    job = json.loads(sys.stdin.buffer.readline())
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    sys.path[:] = [*job.get("path", []), *(entry for entry in sys.path if entry not in job.get("path", []))]
+    if hasattr(signal, "SIGUSR1"):
+        faulthandler.register(
+            signal.SIGUSR1, file=sys.stderr, all_threads=True
+        )  # asked for before a run is ended at its time limit
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # the log of a killed run ends with its last line
+    try:
+        perform(job, emit)
+    except ExprunError as error:
+        emit({"event": "error", "message": described(error)})
+    return 0
+
+
+def _emitter() -> Emit:
+    """Return how events are sent. Without a descriptor for them they have standard output, and the trainer prints to standard error."""
+    descriptor = int(sys.argv[1]) if len(sys.argv) > 1 else os.dup(1)
+    if len(sys.argv) == 1:
+        os.dup2(2, 1)
+    os.set_inheritable(descriptor, False)  # noqa: FBT003  # a child of the trainer must not keep the channel open
+    channel = os.fdopen(descriptor, "w", encoding="utf-8")
+
+    def emit(event: Mapping[str, Any]) -> None:
+        channel.write(json.dumps(event, allow_nan=False) + "\n")
+        channel.flush()
+
+    return emit
+
+
+def perform(job: Mapping[str, Any], emit: Emit) -> None:
+    """Do a job and emit its events.
+
+    Raises:
+        ExprunError: the run cannot be trusted, or the job cannot be meant.
+    """
+    root = Path(job["root"])
+    run_from_source(str(root.resolve()) + os.sep)
+    settings = Settings.from_json(job["settings"], root)
+    trainer = trainers.from_settings(settings)
+    specs = [RunSpec.from_json(spec) for spec in job["specs"]]
+    if job["do"] == "check":
+        emit({"event": "answers", "answers": [trainer.rejects(spec) for spec in specs]})
+        return
+
+    def heard(point: CurvePoint) -> None:
+        emit({"event": "point", "step": point.step, "values": dict(point.values)})
+
+    output_dir = Path(job["output_dir"])
+    with OPENED.recording() as files:
+        result = trainer.run(specs[0], output_dir, heard)
+    result = with_writes(result, files, settings, output_dir)
+    if left := len(list(children())):
+        result = replace(result, provenance={**result.provenance, LEFT: left})
+    base = root.resolve()
+    emit(
+        {
+            "event": "result",
+            "result": result.to_json(),
+            "files": [path.relative_to(base).as_posix() for path in OPENED.files(base)],
+            "folders": [path.relative_to(base).as_posix() for path in OPENED.folders(base)],
+        }
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

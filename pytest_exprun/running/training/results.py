@@ -1,0 +1,94 @@
+"""What a trainer gave, sorted: metrics (real numbers) and notes (everything else). A result that cannot be judged is refused here."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_exprun.terms.errors import TrainerError
+from pytest_exprun.terms.model import RunResult, Status
+
+Metrics = dict[str, float | None]
+Notes = dict[str, Any]
+
+
+def sort_returned(returned: Mapping[Any, object]) -> tuple[Metrics, Notes]:
+    """Split a mapping into metrics, non-finite ones as None, and notes.
+
+    Raises:
+        TrainerError: a key is no text.
+    """
+    metrics: Metrics = {}
+    notes: Notes = {}
+    for name, value in returned.items():
+        if not isinstance(name, str):
+            raise TrainerError(f"returned the key {name!r:.80}; keys are names of metrics, text")
+        number = real_number(value)
+        if number is None:
+            notes[name] = _jsonable(value)
+        else:
+            metrics[name] = number if math.isfinite(number) else None
+    return metrics, notes
+
+
+def status_of(metrics: Mapping[str, float | None]) -> Status:
+    """Return `diverged` if any metric is not finite."""
+    return "diverged" if any(value is None for value in metrics.values()) else "finished"
+
+
+def check_tokens(metrics: Mapping[str, float | None], asked: int) -> None:
+    """Refuse a run that says itself that it kept to another budget.
+
+    Raises:
+        TrainerError: `train_tokens` is there and not what was asked for.
+    """
+    reported = metrics.get("train_tokens")
+    if reported is not None and reported != asked and status_of(metrics) == "finished":
+        raise TrainerError(f"reports train_tokens = {reported:.0f}, asked for {asked}: budgets must be kept exactly")
+
+
+def require_metric(result: RunResult, metric: str, trained_by: str) -> None:
+    """Refuse a run that cannot be judged by `metric`. `trained_by` names the trainer, as `Settings.trained_by` does.
+
+    Raises:
+        TrainerError: the metric is missing or no real number.
+    """
+    if metric in result.metrics:
+        return
+    where = f"{trained_by}: seed {result.spec.seed} of {result.spec.variant}"
+    if metric in result.notes:
+        raise TrainerError(f"{where}: {metric} is {result.notes[metric]!r:.80}, no real number; return a float")
+    known = ", ".join([*result.metrics, *result.notes]) or "nothing"
+    raise TrainerError(
+        f"{where}: returned no {metric}; it returned: {known}. Return it, or name another metric (exprun_metric)"
+    )
+
+
+def real_number(value: object) -> float | None:
+    """Return an int, float or one-element array as float; None for anything else (bool, str, None, complex, larger arrays)."""
+    if isinstance(value, bool | str | bytes | complex) or value is None:
+        return None
+    if not isinstance(value, int | float) and hasattr(value, "item"):
+        try:
+            value = value.item()
+        except (TypeError, ValueError, RuntimeError):
+            return None
+        if isinstance(value, bool):
+            return None
+    if not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def _jsonable(value: object) -> Any:
+    """Return a note as JSON can hold it, anything else as its text."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)[:200]
+    return value

@@ -1,0 +1,290 @@
+"""How one run is performed: by a Python function in this process, or by a command (module `command`).
+
+A function takes an argv list, `main(argv) -> Mapping[str, object]`, with `build_parser()` beside it if it likes, or keywords, `train(seed,
+train_tokens, output_dir, ...) -> Mapping | float`. Either prints progress lines on standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import importlib
+import io
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn, Protocol
+
+from pytest_exprun.running.training.keywords import Keywords, keywords_of
+from pytest_exprun.running.training.progress import ProgressTee
+from pytest_exprun.running.training.results import (
+    Metrics,
+    Notes,
+    check_tokens,
+    real_number,
+    require_metric,
+    sort_returned,
+    status_of,
+)
+from pytest_exprun.terms.errors import TrainerError
+from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.files.accesses import OPENED
+from pytest_exprun.trust.identity.imports import import_closure
+from pytest_exprun.verdict.conditions import Stopwatch
+
+__all__ = ["CallableTrainer", "Trainer", "from_settings", "require_metric"]
+
+
+class Trainer(Protocol):
+    """Performs one run."""
+
+    def rejects(self, spec: RunSpec) -> str | None:
+        """Return why a run's flags cannot work, or None if nothing is known against them.
+
+        Raises:
+            TrainerError: the trainer cannot be asked at all.
+        """
+
+    def run(self, spec: RunSpec, output_dir: Path, on_point: Callable[[CurvePoint], None]) -> RunResult:
+        """Perform one run in an existing folder; `on_point` hears each progress line as it is printed, and may raise to end the run.
+
+        Raises:
+            TrainerError: it failed, or gave something that is no result.
+        """
+
+
+def from_settings(settings: Settings) -> Trainer:
+    """Return the trainer that the settings name."""
+    if settings.command:
+        from pytest_exprun.running.training.command import CommandTrainer
+
+        return CommandTrainer(settings)
+    return CallableTrainer(settings.trainer, settings.root, settings.metric)
+
+
+class CallableTrainer:
+    """`module:function`, called in this process. The module is imported at the first use, never before.
+
+    Args:
+        entry_point: the function.
+        root: the directory that it is imported from, as `python train.py` there would.
+        metric: the name of what a function returns that returns one number.
+    """
+
+    def __init__(self, entry_point: str, root: Path, metric: str = "val_loss") -> None:
+        self.entry_point = entry_point
+        self._root, self._metric = root, metric
+        self._loaded: tuple[ModuleType, Callable[..., object]] | None = None
+
+    def _load(self) -> tuple[ModuleType, Callable[..., object]]:
+        """Import the trainer with the root directory on the path.
+
+        Raises:
+            TrainerError: it cannot be imported, or the function is not there.
+        """
+        if self._loaded is None:
+            module_name, _, function_name = self.entry_point.partition(":")
+            with at_root(self._root):
+                forget_modules(module_name, self._root)
+                try:
+                    module = importlib.import_module(module_name)
+                except (Exception, SystemExit) as error:
+                    raise self._error(f"cannot be imported from {self._root}: {describe(error)}") from error
+            function = getattr(module, function_name, None)
+            if not callable(function):
+                known = ", ".join(
+                    name for name, value in vars(module).items() if callable(value) and not name.startswith("_")
+                )
+                raise self._error(
+                    f"module {module_name} has no function {function_name!r}; it has: {known[:200] or 'none'}"
+                )
+            self._loaded = module, function
+        return self._loaded
+
+    def _error(self, problem: str) -> TrainerError:
+        return TrainerError(f"trainer {self.entry_point} (exprun_trainer): {problem}")
+
+    def rejects(self, spec: RunSpec) -> str | None:
+        """Return why the trainer's own parser refuses a run's flags, or None. A trainer without `build_parser` refuses nothing yet.
+
+        Raises:
+            TrainerError: the trainer cannot be imported, or its `build_parser` fails.
+        """
+        module, function = self._load()
+        keywords = self._keywords(function)
+        if keywords is not None:
+            try:
+                keywords.arguments(spec, "output")
+            except TrainerError as error:
+                return f"{self.entry_point} {error}"
+            return None
+        build = getattr(module, "build_parser", None)
+        if build is None:
+            return None
+        try:
+            parser = build()
+        except Exception as error:
+            raise self._error(f"build_parser() failed: {describe(error)}") from error
+        if not isinstance(parser, argparse.ArgumentParser):
+            raise self._error(f"build_parser() must return an argparse.ArgumentParser, not {type(parser).__name__}")
+        return _rejection(parser, spec.argv("output"), self.entry_point)
+
+    def run(self, spec: RunSpec, output_dir: Path, on_point: Callable[[CurvePoint], None]) -> RunResult:
+        """Perform one run; `on_point` hears each progress line as it is printed.
+
+        Raises:
+            TrainerError: the trainer raised, exited, or returned something that is no result.
+        """
+        _, function = self._load()
+        keywords = self._keywords(function)
+        curve: list[CurvePoint] = []
+
+        def heard(point: CurvePoint) -> None:
+            curve.append(point)
+            on_point(point)
+
+        stopwatch = Stopwatch()
+        with at_root(self._root), contextlib.redirect_stdout(ProgressTee(sys.stdout, heard)):
+            try:
+                if keywords is None:
+                    returned = function(spec.argv(str(output_dir)))
+                else:
+                    returned = self._named(function(**keywords.arguments(spec, str(output_dir))))
+            except TrainerError as error:
+                raise self._run_error(spec, str(error)) from error
+            except SystemExit as error:
+                raise self._run_error(spec, f"stopped with exit status {error.code!r}; its output says why") from error
+            except Exception as error:
+                raise self._run_error(spec, f"raised {describe(error)}\n{_their_frames(error)}") from error
+        metrics, notes = self.read(spec, returned)
+        threads = notes.get("threads", metrics.get("threads"))
+        provenance = stopwatch.stop(threads=int(threads) if isinstance(threads, int | float) else None)
+        if keywords is not None:
+            provenance["command"] = self._as_typed(keywords.arguments(spec, "checkpoints/again"))
+        return RunResult(
+            spec=spec,
+            status=status_of(metrics),
+            metrics=metrics,
+            notes=notes,
+            curve=tuple(curve),
+            provenance=provenance,
+        )
+
+    def _keywords(self, function: Callable[..., object]) -> Keywords | None:
+        try:
+            return keywords_of(function)
+        except TrainerError as error:
+            raise self._error(str(error)) from None
+
+    def _named(self, returned: object) -> object:
+        """Give a lone number the metric's name."""
+        return returned if real_number(returned) is None else {self._metric: returned}
+
+    def _as_typed(self, arguments: Mapping[str, object]) -> str:
+        """Return a shell command that calls the function again."""
+        module, _, function = self.entry_point.partition(":")
+        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        return f"python -c {shlex.quote(f'from {module} import {function}; {function}({given})')}"
+
+    def _run_error(self, spec: RunSpec, problem: str) -> TrainerError:
+        return self._error(f"seed {spec.seed} of {spec.variant}: {problem}")
+
+    def read(self, spec: RunSpec, returned: object) -> tuple[Metrics, Notes]:
+        """Split what the trainer returned into metrics (real numbers, non-finite as None) and notes (everything else).
+
+        Raises:
+            TrainerError: not a mapping with text keys, or a budget that was not kept.
+        """
+        if not isinstance(returned, Mapping):
+            raise self._run_error(
+                spec, f"returned {returned!r:.80}; a mapping of metrics is needed, for instance {{'val_loss': 1.23}}"
+            )
+        try:
+            metrics, notes = sort_returned(returned)
+            if spec.budget.unit == "tokens":
+                check_tokens(metrics, spec.budget.amount)
+        except TrainerError as error:
+            raise self._run_error(spec, str(error)) from None
+        return metrics, notes
+
+
+@contextlib.contextmanager
+def at_root(root: Path) -> Iterator[None]:
+    """Work in the root directory with it first on the import path, as `python train.py` there would; leave both as found.
+
+    Wherever pytest was started, a relative path then names the same file, and no folder of tests can shadow a module of the trainer.
+    """
+    path, directory = list(sys.path), Path.cwd()
+    sys.path[:] = [str(root), *(entry for entry in path if entry != str(root))]
+    os.chdir(root)
+    try:
+        yield
+    finally:
+        os.chdir(directory)
+        sys.path[:] = path
+
+
+def forget_modules(module_name: str, root: Path) -> None:
+    """Drop what this process has imported of the trainer so far: an earlier session, or an edit since, may have left other code there."""
+    for path, name in import_closure(module_name, [str(root), *sys.path]).names.items():
+        if path.suffix == ".py" and name in sys.modules:
+            del sys.modules[name]
+    # What runs of an earlier session imported by a computed name is in no closure.
+    heard = set(map(str, OPENED.files(root)))
+    for name in [name for name, module in list(sys.modules.items()) if getattr(module, "__file__", None) in heard]:
+        del sys.modules[name]
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception as one line: `ValueError: bad shape`."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _their_frames(error: BaseException) -> str:
+    """Return the traceback below our own frames."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if Path(__file__).parents[2] not in Path(frame.filename).parents]
+    return "".join(traceback.format_list(theirs)).rstrip()
+
+
+class _Rejected(Exception):  # noqa: N818  # not an error of ours: what argparse said
+    pass
+
+
+def _rejection(parser: argparse.ArgumentParser, argv: Sequence[str], entry_point: str) -> str | None:
+    """Return what `parser` holds against `argv`, with a suggestion for an unknown option."""
+
+    def refuse(message: str) -> NoReturn:
+        raise _Rejected(message)
+
+    parser.error = refuse  # type: ignore[method-assign]
+    known = [option for action in parser._actions for option in action.option_strings]  # noqa: SLF001  # argparse tells no other way
+    quiet = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+            _, unknown = parser.parse_known_args(_spelled_as_known(argv, known))
+    except _Rejected as rejected:
+        return f"{entry_point} refuses it: {rejected}"
+    except SystemExit:
+        return f"{entry_point} stops at once when given it"
+    if not unknown:
+        return None
+    close = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
+    return f"{entry_point} has no option {unknown[0]}" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def _spelled_as_known(argv: Sequence[str], known: Iterable[str]) -> list[str]:
+    """Spell each option with dashes or underscores, whichever the parser has: a trainer may normalise them before parsing."""
+    by_name = {option.replace("_", "-"): option for option in known}
+    spelled = []
+    for token in argv:
+        name, equals, value = token.partition("=")
+        spelled.append(by_name.get(name.replace("_", "-"), name) + equals + value if token.startswith("--") else token)
+    return spelled

@@ -1,0 +1,381 @@
+"""Where the runs of an arm come from: this session's memory, the store, one run that proves that the others still stand, or training.
+
+Nothing stands in silently: a record stands only for the key it was made under, or for one that a re-verified seed attests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pytest_exprun.running.executors.contract import Executor, OnPoint, Task, failure
+from pytest_exprun.running.training.trainers import require_metric
+from pytest_exprun.study.verification import Differs, Verification
+from pytest_exprun.terms.errors import ExprunError, MissingRunError, StoreError, TrainerError
+from pytest_exprun.terms.model import Budget, CurvePoint, RunResult, RunSpec, Variant
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.files.stray_writes import OUTPUTS, Outside, changed_while_read
+from pytest_exprun.trust.identity.fingerprint import Fingerprinter
+from pytest_exprun.trust.identity.key import Key
+from pytest_exprun.trust.store.attempts import Attempts
+from pytest_exprun.trust.store.locks import claimed, exclusive
+from pytest_exprun.trust.store.store import TEMPORARY, NotReproducible, Store
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One arm as a comparison asks for it. `role` (baseline, control, exp) names directories and lines, never a record."""
+
+    key: Key
+    variant: Variant
+    common_args: tuple[str, ...]
+    budget: Budget
+    metric: str
+    role: str
+
+    def spec(self, seed: int) -> RunSpec:
+        """Return the run of one seed."""
+        return RunSpec(self.variant, seed, self.budget, self.common_args)
+
+    def __str__(self) -> str:
+        return f"{self.role} ({self.variant})"
+
+
+@dataclass(frozen=True)
+class ArmPlan:
+    """What an arm needs: `stored` and `missing` seeds, why stored runs of another key do not stand, seconds a run took so far.
+
+    `optional` of the missing seeds are trained only if the rule asks for them, or if the first one shows that a change of the code matters.
+    """
+
+    variant: Variant
+    role: str
+    stored: tuple[int, ...]
+    missing: tuple[int, ...]
+    why: str = ""
+    seconds: float | None = None
+    optional: int = 0
+
+
+class RunObserver(Protocol):
+    """Who is told what happens to runs, while it happens."""
+
+    def arm_incomplete(self, plan: ArmPlan) -> None:
+        """Some seeds of an arm must be trained."""
+
+    def run_progressed(self, spec: RunSpec, point: CurvePoint) -> None:
+        """A run printed a progress line."""
+
+    def run_finished(self, result: RunResult, role: str, old: RunResult | None) -> None:
+        """A run was trained; `old` is the record it replaces in refresh mode."""
+
+    def say(self, text: str) -> None:
+        """Something to read while waiting."""
+
+    def notice(self, text: str) -> None:
+        """Something the user must know that is no error of a test."""
+
+    def not_saved(self, text: str) -> None:
+        """A result counts but could not be kept, for instance on a full disk."""
+
+
+@dataclass
+class Runs:
+    """The runs of one session. `identity` is what its processes have in common, if there are several."""
+
+    settings: Settings
+    store: Store
+    fingerprinter: Fingerprinter
+    executor: Executor
+    observer: RunObserver
+    identity: str = ""
+    _results: dict[tuple[str, int], RunResult | ExprunError] = field(default_factory=dict)
+    _superseded: dict[str, dict[int, RunResult]] = field(default_factory=dict)
+    _looked_back: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._outside = Outside(self.settings)
+        self._attempts = Attempts(self.store.root / TEMPORARY, self.identity)
+
+    def get(self, asked: Asked, seeds: Sequence[int], check_flags: Callable[[], None]) -> tuple[RunResult, ...]:
+        """Return the runs of these seeds, trained where they are missing.
+
+        Raises:
+            ExprunError: a run failed (now or earlier in this session), is missing in a mode that never trains, or lacks the metric.
+        """
+        missing = self.missing(asked, seeds, check_flags)
+        self.train([(asked, seed) for seed in missing])
+        return tuple(self._known(asked, seed) for seed in seeds)
+
+    def missing(self, asked: Asked, seeds: Sequence[int], check_flags: Callable[[], None]) -> list[int]:
+        """Return the seeds that must be trained, after everything that can spare it has been tried; says so to the observer.
+
+        Raises:
+            ExprunError: they may not be trained: one of them failed, the mode, wrong flags, a store that cannot be written.
+        """
+        if self.settings.mode == "refresh" and asked.key.digest not in self._superseded:
+            check_flags()
+            self._superseded[asked.key.digest] = supersede_once(
+                self.store, asked.variant.slug, asked.key, self.identity
+            )
+        if self._missing(asked, seeds):
+            self._load(asked, seeds)
+        self._refuse_failed(asked, seeds)
+        if self._missing(asked, seeds):
+            self._look_back(asked, seeds, check_flags)
+        missing = self._missing(asked, seeds)
+        if missing:
+            self._prepare(asked, seeds, check_flags)
+            self.observer.arm_incomplete(self.plan(asked, seeds))
+        return missing
+
+    def _missing(self, asked: Asked, seeds: Iterable[int]) -> list[int]:
+        return [seed for seed in seeds if (asked.key.digest, seed) not in self._results]
+
+    def _refuse_failed(self, asked: Asked, seeds: Iterable[int]) -> None:
+        """Raise the error of the first seed that has one: the arm is an error whatever its other seeds give."""
+        for seed in seeds:
+            result = self._results.get((asked.key.digest, seed))
+            if isinstance(result, ExprunError):
+                raise result
+
+    def _known(self, asked: Asked, seed: int) -> RunResult:
+        result = self._results[asked.key.digest, seed]
+        if isinstance(result, ExprunError):
+            raise result
+        require_metric(result, asked.metric, self.settings.trained_by)
+        return result
+
+    def _load(self, asked: Asked, seeds: Iterable[int]) -> None:
+        """Take what the store has, and the errors that other processes of this session met."""
+        for seed in self._missing(asked, seeds):
+            stored = self.store.load(asked.variant.slug, asked.key, seed)
+            if stored is not None:
+                self._results[asked.key.digest, seed] = stored
+            elif error := self._attempts.error(_name(asked, seed)):
+                self._results[asked.key.digest, seed] = TrainerError(error)
+        self._tell_store_notices()
+
+    def _tell_store_notices(self) -> None:
+        while self.store.notices:
+            self.observer.notice(self.store.notices.pop(0))
+
+    # Stale runs: stored for the same question under other conditions.
+
+    def _look_back(self, asked: Asked, seeds: Sequence[int], check_flags: Callable[[], None]) -> None:
+        """Decide, once an arm, what becomes of runs that an earlier state of the code gave."""
+        if asked.key.digest in self._looked_back or self.settings.mode == "refresh":
+            return
+        self._looked_back.add(asked.key.digest)
+        stale = self.store.neighbours(asked.variant.slug, asked.key)
+        if not stale:
+            return
+        if self.settings.stale == "keep":
+            self._keep(asked, seeds, stale[0])
+        elif self.settings.stale == "error":
+            raise MissingRunError(
+                f"{asked}: stored runs do not stand ({stale[0].why(asked.key)}) and exprun_stale = error; "
+                "train again with --exprun-stale=retrain or let one seed prove them with --exprun-stale=verify"
+            )
+        elif self.settings.stale == "verify" and self.settings.mode == "run":
+            candidate = next((key for key in stale if key.may_be_equal(asked.key)), None)
+            if candidate is not None:
+                check_flags()
+                self.store.check_writable()
+                self._verify(asked, candidate)
+                self._load(asked, seeds)
+
+    def _keep(self, asked: Asked, seeds: Sequence[int], stale: Key) -> None:
+        """Judge historical records, marked as such."""
+        commits = set()
+        for seed in self._missing(asked, seeds):
+            stored = self.store.load(asked.variant.slug, stale, seed)
+            if stored is not None:
+                self._results[asked.key.digest, seed] = stored
+                commits.add(str(stored.provenance.get("commit") or "unknown"))
+        if commits:
+            origin = ", ".join(sorted(commits))
+            self.observer.notice(
+                f"{asked}: judged from runs of commit {origin}, not of the present state: {stale.why(asked.key)}"
+            )
+
+    def _verify(self, asked: Asked, stale: Key) -> None:
+        """Train one stored seed again; equality to the last bit lets the arm's other seeds stand."""
+        stored = self.store.to_verify(asked.variant.slug, stale)
+        if stored is None:
+            return
+        seed = stored.spec.seed
+        self.observer.say(
+            f"{asked}: {stale.why(asked.key)}; training seed {seed} again to see whether its result is still the same"
+        )
+        verification = Verification(stored)
+
+        def hear(spec: RunSpec, point: CurvePoint) -> None:
+            self.observer.run_progressed(spec, point)
+            verification.hear(point)
+
+        try:
+            self.train([(asked, seed)], hear)
+            differs = verification.outcome(self._known(asked, seed))
+        except Differs as difference:
+            differs = str(difference)
+        if differs:
+            self.observer.notice(f"{asked}: the change matters ({differs}): all its seeds are trained anew")
+            return
+        try:
+            self.store.attest(asked.variant.slug, asked.key, stale, seed, self.fingerprinter.opened())
+        except StoreError as error:
+            self.observer.notice(str(error))
+            return
+        # A record of a command holds what was printed, and nobody knows the digits behind it.
+        same = "as far as it prints" if self.settings.command else "to the last bit"
+        self.observer.say(f"{asked}: seed {seed} is the same {same}, so the other stored seeds stand")
+
+    # Training.
+
+    def _prepare(self, asked: Asked, seeds: Sequence[int], check_flags: Callable[[], None]) -> None:
+        if self.settings.mode == "frozen":
+            raise MissingRunError(_frozen_message(self.plan(asked, seeds), asked))
+        check_flags()
+        self.store.check_writable()
+
+    def train(self, wanted: Sequence[tuple[Asked, int]], on_point: OnPoint | None = None) -> None:
+        """Train these runs and record each at once. One that fails is remembered: `get` raises its error.
+
+        Those that another session trains right now come last: by then most of them only have to be read.
+        """
+        while left := self._left(wanted):
+            self._train_free(left, on_point or self.observer.run_progressed)
+            if any(isinstance(self._results.get((asked.key.digest, seed)), ExprunError) for asked, seed in left):
+                return
+            if held := self._left(left):
+                asked, seed = held[0]
+                path = self.store.lock_path(asked.variant.slug, asked.key, seed)
+                with exclusive(path, _what(asked, seed), self.observer.say):
+                    self._load(asked, [seed])
+
+    def _left(self, wanted: Sequence[tuple[Asked, int]]) -> list[tuple[Asked, int]]:
+        by_run = {(asked.key.digest, seed): (asked, seed) for asked, seed in wanted}
+        return [by_run[run] for run in by_run if run not in self._results]
+
+    def _train_free(self, wanted: Sequence[tuple[Asked, int]], on_point: OnPoint) -> None:
+        """Train those that nobody else trains. A run is claimed when the executor can start it, and until it is recorded."""
+        with contextlib.ExitStack() as rest:
+            claims: dict[RunSpec, tuple[Asked, contextlib.ExitStack]] = {}
+
+            def free() -> Iterator[Task]:
+                for asked, seed in wanted:
+                    claim = rest.enter_context(contextlib.ExitStack())
+                    path = self.store.lock_path(asked.variant.slug, asked.key, seed)
+                    if claim.enter_context(claimed(path, _what(asked, seed))):
+                        self._load(asked, [seed])
+                        if self._missing(asked, [seed]) and self._may_try(asked, seed, claim):
+                            claims[asked.spec(seed)] = asked, claim
+                            yield Task(asked.spec(seed), asked.role)
+                            continue
+                    claim.close()
+
+            # Closed at once whatever happens here: nothing may go on training that nobody waits for.
+            with contextlib.closing(self.executor.run(free(), on_point)) as results:
+                for result in results:
+                    asked, claim = claims[result.spec]
+                    self._settle(asked, result)
+                    claim.close()
+
+    def _may_try(self, asked: Asked, seed: int, claim: contextlib.ExitStack) -> bool:
+        """Whether a run may be tried; from now on, until its claim is closed, the other processes of the session can see that it is."""
+        why = claim.enter_context(self._attempts.trying(_name(asked, seed)))
+        if why is not None:
+            self._results[asked.key.digest, seed] = TrainerError(f"{_what(asked, seed)}: {why}")
+        return why is None
+
+    def _settle(self, asked: Asked, result: RunResult) -> None:
+        """Record a run, or remember why there is none."""
+        try:
+            why = failure(result)
+            if why is not None:
+                raise TrainerError(why)
+            self._record(asked, result)
+        except ExprunError as error:
+            self._results[asked.key.digest, result.spec.seed] = error
+            self._attempts.failed(_name(asked, result.spec.seed), str(error))
+
+    def _record(self, asked: Asked, result: RunResult) -> None:
+        """Store a finished run. A full disk costs the record, never the result."""
+        seed = result.spec.seed
+        for text in self._outside.notices(result):
+            self.observer.notice(text)
+        self.fingerprinter.learn_outputs(result.provenance.get(OUTPUTS, ()))
+        changed = self.fingerprinter.sources_changed() or changed_while_read(result, self.fingerprinter.root)
+        if changed:
+            raise TrainerError(
+                f"{', '.join(changed)} changed while seed {seed} of {asked.variant} trained: the run is not stored, "
+                "because nobody can say what it ran with. Start the session again; what the run itself writes belongs below its output_dir"
+            )
+        try:
+            self.store.save(result, asked.variant.slug, asked.key, self.fingerprinter.opened())
+        except NotReproducible:
+            raise
+        except StoreError as error:
+            self.observer.not_saved(f"seed {seed} of {asked.variant} is not saved: {error}")
+        self._results[asked.key.digest, seed] = result
+        self._tell_store_notices()
+        self.observer.run_finished(result, asked.role, self._superseded.get(asked.key.digest, {}).get(seed))
+
+    # Planning.
+
+    def plan(self, asked: Asked, seeds: Sequence[int], *, optional: int = 0) -> ArmPlan:
+        """Say what an arm needs, without training or importing anything."""
+        slug = asked.variant.slug
+        stored = {seed: self.store.load(slug, asked.key, seed) for seed in dict.fromkeys(seeds)}
+        times = [
+            run.provenance["wall_time"] for run in stored.values() if run is not None and "wall_time" in run.provenance
+        ]
+        missing = tuple(seed for seed, run in stored.items() if run is None)
+        others = self.store.neighbours(slug, asked.key) if missing and len(missing) == len(stored) else []
+        if self.settings.mode == "plan" and self.settings.stale == "verify":
+            provable = any(key.may_be_equal(asked.key) for key in others)
+            optional = len(missing) - 1 if provable else optional
+        return ArmPlan(
+            variant=asked.variant,
+            role=asked.role,
+            stored=tuple(seed for seed, run in stored.items() if run is not None),
+            missing=missing,
+            why=others[0].why(asked.key) if others else "",
+            seconds=sum(times) / len(times) if times else None,
+            optional=optional,
+        )
+
+
+def _what(asked: Asked, seed: int) -> str:
+    return f"seed {seed} of {asked.variant}"
+
+
+def _name(asked: Asked, seed: int) -> str:
+    return f"{asked.key.digest[:32]}-seed-{seed}"
+
+
+def supersede_once(store: Store, slug: str, key: Key, identity: str) -> dict[int, RunResult]:
+    """Set an arm's records aside and return them; of a session's processes only the first one does, the others get what it found."""
+    if not identity:
+        return store.supersede(slug, key)
+    note = store.root / TEMPORARY / f"refreshed-{identity}-{key.digest}.json"
+    with exclusive(note.with_suffix(".lock"), f"the records of {slug}"):
+        if note.exists():
+            return {
+                run.spec.seed: run for run in map(RunResult.from_json, json.loads(note.read_text(encoding="utf-8")))
+            }
+        old = store.supersede(slug, key)
+        note.write_text(json.dumps([run.to_json() for run in old.values()]), encoding="utf-8")
+        return old
+
+
+def _frozen_message(plan: ArmPlan, asked: Asked) -> str:
+    why = f" (stored runs do not stand: {plan.why})" if plan.why else ""
+    return (
+        f"frozen mode trains nothing, and seed {', '.join(map(str, plan.missing))} of {plan.variant} at {asked.budget} "
+        f"is not in the store{why}. Train it with --exprun-mode=run and commit the records"
+    )

@@ -1,0 +1,277 @@
+"""One session: builds the study from the settings, writes the reports the moment they are known, tells the terminal. Knows no pytest.
+
+The plugin hands in two ways to speak (a line, and a line that the next one overwrites) and two hooks; `exprun` hands in `print`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_exprun.terms.model import Arm, CurvePoint, RunResult, RunSpec
+from pytest_exprun.terms.settings import Settings
+
+if TYPE_CHECKING:
+    from pytest_exprun.study.runs import ArmPlan
+    from pytest_exprun.study.study import Study
+    from pytest_exprun.terms.declaration import Register
+    from pytest_exprun.verdict.comparison import Comparison
+
+LIVE_SECONDS = 0.2
+
+
+def _mute(*_: Any) -> None:
+    return None
+
+
+@dataclass
+class Session:
+    """The study's observer."""
+
+    settings: Settings
+    say: Callable[[str], None] = _mute
+    live: Callable[[str], None] = _mute
+    markdown: Callable[[Comparison], str | None] = _mute
+    run_hook: Callable[[RunResult], None] = _mute
+    writes_reports: bool = True
+    beside: int = 0
+    identity: str = ""
+    stderr: int | None = None
+    comparisons: dict[str, Comparison] = field(default_factory=dict)
+    arms: dict[str, Arm] = field(default_factory=dict)
+    paths: dict[str, Path] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+    unsaved: bool = False
+    _outlook: Outlook | None = None
+    _spoke_at: float = 0.0
+
+    @cached_property
+    def register(self) -> Register:
+        """The declared experiments, filled while tests are collected."""
+        from pytest_exprun.terms.declaration import Register
+
+        return Register()
+
+    @cached_property
+    def study(self) -> Study:
+        """The study, with the executor and store that the settings name. Built at the first use of a fixture."""
+        from pytest_exprun.running.executors.contract import Deferred, Surroundings
+        from pytest_exprun.study.study import Study
+        from pytest_exprun.trust.identity.fingerprint import Fingerprinter
+        from pytest_exprun.trust.store.store import Store
+
+        settings = self.settings
+        fingerprinter = Fingerprinter(settings)
+        return Study(
+            settings=settings,
+            store=Store(
+                settings.path("store"), settings.mode in ("frozen", "plan"), content_of=fingerprinter.content_of
+            ),
+            fingerprinter=fingerprinter,
+            executor=Deferred(settings, Surroundings(self.notice, self.beside, self.stderr)),
+            observer=self,
+            beside=self.beside,
+            identity=self.identity,
+        )
+
+    # What the study tells.
+
+    def arm_incomplete(self, plan: ArmPlan) -> None:
+        """Say what is about to be trained, and why stored runs do not stand."""
+        if self._outlook is None:
+            self._outlook = Outlook.of(self.study)
+        seeds = ", ".join(map(str, plan.missing))
+        self.say(
+            f"{_label(plan)}: training seed{'s' if len(plan.missing) > 1 else ''} {seeds} at {self.settings.budget}"
+        )
+        if plan.why:
+            self.say(f"  stored runs do not stand: {plan.why}")
+        elif not plan.stored and plan.role != "exp":
+            self._say_report_without_runs(plan)
+
+    def _say_report_without_runs(self, plan: ArmPlan) -> None:
+        from pytest_exprun.report.names import baseline_stem
+
+        path = self.settings.path("report_dir") / f"{baseline_stem(plan.variant, self.settings.budget)}.md"
+        if path.exists():
+            self.say(
+                f"  {self._shown(path)} is there, but the runs behind it are not in {self._shown(self.settings.path('store'))}"
+            )
+
+    def run_progressed(self, spec: RunSpec, point: CurvePoint) -> None:
+        """Overwrite the live line, a few times a second at most."""
+        if time.monotonic() - self._spoke_at > LIVE_SECONDS:
+            from pytest_exprun.report.terminal import live_line
+
+            self._spoke_at = time.monotonic()
+            self.live(live_line(spec, point))
+
+    def run_finished(self, result: RunResult, role: str, old: RunResult | None) -> None:
+        """Print the run's one line with the outlook."""
+        from pytest_exprun.report.terminal import run_line
+
+        if self._outlook is not None:
+            self._outlook.finished(result)
+        # Beside other workers of the session nobody knows what is left for this one.
+        outlook = None if self.beside else self._outlook
+        self.say(run_line(result, role, self.settings.metric, outlook, old, width=self._name_width))
+        self.run_hook(result)
+
+    @cached_property
+    def _name_width(self) -> int:
+        from pytest_exprun.report.terminal import name_width
+
+        return name_width(each.variant for each in self.study.declared)
+
+    def arm_complete(self, arm: Arm, role: str) -> None:  # noqa: ARG002  # the protocol's signature
+        """Write the baseline's report."""
+        self.receive_arm(arm)
+
+    def compared(self, comparison: Comparison) -> None:
+        """Write the experiment's report."""
+        if self._outlook is not None:
+            self._outlook.decided(comparison)
+        self.receive(comparison)
+
+    def not_saved(self, text: str) -> None:
+        """Say so, and let the session fail for it."""
+        self.unsaved = True
+        self.notice(text)
+
+    def notice(self, text: str) -> None:
+        """Print a notice now, and keep it for the summary."""
+        self.notices.append(text)
+        self.say(f"note: {text}")
+
+    # What is known, from the study or from an xdist worker.
+
+    def receive(self, comparison: Comparison) -> None:
+        """Take in a comparison, once, and write its reports."""
+        identity = comparison.declaration.comparison_id
+        if identity in self.comparisons:
+            return
+        self.comparisons[identity] = comparison
+        self.receive_arm(comparison.baseline)
+        if self.writes_reports:
+            from pytest_exprun.report.files import write_experiment
+
+            text = self.markdown(comparison)
+            self.paths[comparison.name] = self._written(write_experiment, comparison, text)
+
+    def receive_arm(self, arm: Arm) -> None:
+        """Take in a baseline or control arm, once, and write its report."""
+        identity = repr(arm.variant.identity)
+        if identity not in self.arms:
+            self.arms[identity] = arm
+            if self.writes_reports:
+                from pytest_exprun.report.files import write_baseline
+
+                self._written(write_baseline, arm, None)
+
+    def finish(self) -> list[Comparison]:
+        """Write what depends on more than one experiment; return the comparisons that earlier reports in the folder hold."""
+        from pytest_exprun.report.files import append_step_summary, read_reports, write_overview
+
+        directory = self.settings.path("report_dir")
+        try:
+            write_overview(self.arms.values(), directory, self.settings)
+            append_step_summary(list(self.comparisons.values()), os.environ)
+        except OSError as error:
+            self._not_written(directory, error)
+        return list(read_reports(directory).comparisons.values())
+
+    def _written(self, write: Callable[..., Path], subject: Any, text: str | None) -> Path:
+        """Write a report; a full disk is a notice, the verdict still counts."""
+        directory = self.settings.path("report_dir")
+        try:
+            return write(subject, directory, self.settings, text)
+        except OSError as error:
+            self._not_written(directory, error)
+            return directory
+
+    def _not_written(self, directory: Path, error: OSError) -> None:
+        self.notice(f"report not written to {self._shown(directory)}: {error.strerror or error}")
+        self.unsaved = True
+
+    def _shown(self, path: Path) -> str:
+        """Return a path as the user would type it."""
+        return str(path.relative_to(self.settings.root)) if path.is_relative_to(self.settings.root) else str(path)
+
+
+@dataclass
+class Outlook:
+    """How many runs the session still has to train: at least, and at most."""
+
+    missing: dict[str, tuple[int, int]]
+    seconds: float = 0.0
+    timed: int = 0
+    jobs: int = 1
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        # Told after every run: sums over all arms would grow with their square.
+        needed, optional = (sum(counts) for counts in zip((0, 0), *self.missing.values(), strict=True))
+        self.left = needed, needed + optional
+
+    @classmethod
+    def of(cls, study: Study) -> Outlook:
+        """Count what is missing now."""
+        missing = {}
+        known = []
+        for plan in study.plans():
+            optional = min(plan.optional, len(plan.missing))
+            missing[repr(plan.variant.identity)] = (len(plan.missing) - optional, optional)
+            if plan.seconds is not None:
+                known.append(plan.seconds)
+        return cls(missing, sum(known[:1]), len(known[:1]), study.settings.jobs)
+
+    def finished(self, result: RunResult) -> None:
+        """Count a run off."""
+        identity = repr(result.spec.variant.identity)
+        needed, optional = self.missing.get(identity, (0, 0))
+        self._set(identity, (needed - 1, optional) if needed else (0, max(0, optional - 1)))
+        self.done += 1
+        self.seconds += float(result.provenance.get("wall_time", 0.0))
+        self.timed += 1
+
+    def decided(self, comparison: Comparison) -> None:
+        """A verdict fell: its arm needs no further seeds of its own."""
+        self._set(repr(comparison.declaration.variant.identity), (0, 0))
+
+    def _set(self, identity: str, missing: tuple[int, int]) -> None:
+        """Change what an arm is missing, and with it `left`: runs still to train, at least and at most."""
+        fewer = [before - now for before, now in zip(self.missing.get(identity, (0, 0)), missing, strict=True)]
+        self.missing[identity] = missing
+        self.left = self.left[0] - fewer[0], self.left[1] - sum(fewer)
+
+    @property
+    def seconds_a_run(self) -> float | None:
+        """Mean wall seconds of the runs so far, divided by how many are performed at once."""
+        return self.seconds / self.timed / self.jobs if self.timed else None
+
+
+def _label(plan: ArmPlan) -> str:
+    return f"{plan.role} ({plan.variant})"
+
+
+def plan_lines(plans: list[ArmPlan], settings: Settings) -> list[str]:
+    """Return one line an arm: seeds stored, seeds missing, the time they will take."""
+    lines = []
+    known = [plan.seconds for plan in plans if plan.seconds is not None]
+    for plan in plans:
+        needed = len(plan.missing)
+        count = f"{needed - plan.optional} to {needed}" if 0 < plan.optional < needed else str(needed)
+        seconds = plan.seconds or (sum(known) / len(known) if known else None)
+        took = "" if not needed else ", time unknown" if seconds is None else f", about {needed * seconds / 60:.1f} min"
+        stored = ", ".join(map(str, plan.stored)) or "none"
+        missing = ", ".join(map(str, plan.missing)) or "none"
+        why = f" ({plan.why})" if plan.why else ""
+        lines.append(
+            f"{_label(plan)} at {settings.budget}: stored {stored}; missing {missing}{why}; to train {count}{took}"
+        )
+    return lines

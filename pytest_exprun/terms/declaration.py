@@ -1,0 +1,237 @@
+"""From a marker's arguments to an `Experiment`. Every misuse is one line that says what is allowed. Knows no pytest."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from string import Formatter
+from typing import Any
+
+from pytest_exprun.terms.errors import DeclarationError
+from pytest_exprun.terms.model import FIRST_LOOK, RESERVED, Experiment, Variant, lower_is_better, option_name, slugify
+from pytest_exprun.terms.settings import GATES, RULES, Settings
+
+KEYWORDS = ("name", "baseline", "metric", "higher_is_better", "seeds", "rule", "min_effect", "gate")
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+MAX_TOKEN = 1_000
+
+
+@dataclass(frozen=True)
+class Marked:
+    """One marked test: the marker's arguments, the test's parameters and where it stands."""
+
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    function: str = "test"
+    param_id: str = ""
+    nodeid: str = ""
+    doc: str = ""
+
+    def error(self, problem: str) -> DeclarationError:
+        """Return a misuse as one line."""
+        shown = ", ".join([*map(repr, self.args), *(f"{name}={value!r}" for name, value in self.kwargs.items())])
+        return DeclarationError(f"@experiment({shown:.200}) on {self.nodeid or self.function}: {problem}")
+
+
+def declare(marked: Marked, settings: Settings) -> Experiment:
+    """Return the declared experiment.
+
+    Raises:
+        DeclarationError: any misuse of the marker.
+    """
+    _check_keywords(marked)
+    change = tuple(_token(marked, token, f"flag {token!r}") for token in _flags(marked))
+    control = _control(marked, settings)
+    metric = _typed(marked, "metric", str, settings.metric, "a metric's name, for instance 'val_loss'")
+    experiment = Experiment(
+        name=_name(marked),
+        variant=Variant((*control.flags, *change)),
+        control=control,
+        common_args=settings.args,
+        metric=metric,
+        directions=_directions(marked, settings, metric),
+        budget=settings.budget,
+        seeds=_seeds(marked, settings),
+        rule=_one_of(marked, "rule", settings.rule, RULES),
+        min_effect=_min_effect(marked, settings),
+        futility=settings.futility,
+        baseline_seeds=settings.seeds_of_baselines,
+        gate=_one_of(marked, "gate", "not_loser", GATES),
+        prediction=" ".join(marked.doc.split()),
+        nodeids=(marked.nodeid,),
+    )
+    if experiment.variant.identity == control.identity:
+        raise marked.error(f"the experiment equals its control ({control}): there is nothing to compare")
+    return experiment
+
+
+def _check_keywords(marked: Marked) -> None:
+    for keyword in marked.kwargs:
+        if keyword not in KEYWORDS:
+            close = difflib.get_close_matches(keyword, KEYWORDS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"allowed are {', '.join(KEYWORDS)}"
+            raise marked.error(f"unknown keyword {keyword!r}; {hint}")
+
+
+def _flags(marked: Marked) -> Sequence[Any]:
+    if not marked.args:
+        raise marked.error(
+            'no flags; write the flags of the change, one token each, for instance @experiment("--rope")'
+        )
+    first = marked.args[0]
+    if not isinstance(first, str) or not first.startswith("--"):
+        fix = (
+            f'; did you mean "--{first}"?'
+            if isinstance(first, str) and re.fullmatch(r"-?[a-z][\w-]*(=.*)?", first)
+            else ""
+        )
+        raise marked.error(f"flags start with --, as on the trainer's command line; found {first!r}{fix}")
+    return marked.args
+
+
+def _token(marked: Marked, token: Any, what: str) -> str:
+    """Return one argv token with the test's parameters filled in."""
+    if not isinstance(token, str):
+        raise marked.error(
+            f"{what} is {type(token).__name__}; each flag is one text token, for instance '--lr_scale=0.5'"
+        )
+    try:
+        names = [name for _, name, _, _ in Formatter().parse(token) if name is not None]
+        for name in names:
+            if re.split(r"[.\[]", name)[0] not in marked.params:
+                known = ", ".join(f"{{{name}}}" for name in marked.params) or "none"
+                raise marked.error(f"{what}: the test has no parameter {{{name}}}; it has: {known}")
+        text = token.format(**marked.params)
+    except (ValueError, IndexError, KeyError, AttributeError) as error:
+        raise marked.error(f"{what}: {error}; a literal brace is written twice") from None
+    if "\0" in text or len(text) > MAX_TOKEN:
+        raise marked.error(f"{what} has a NUL character or more than {MAX_TOKEN} characters")
+    if text.startswith("--") and option_name(text) in RESERVED:
+        raise marked.error(
+            f"{text.partition('=')[0]} is reserved: the plugin sets --seed, --output_dir and the budget "
+            "(--train_tokens, --train_steps or --train_seconds) itself"
+        )
+    return text
+
+
+def _control(marked: Marked, settings: Settings) -> Variant:
+    """Return the control: `baseline=` as one text or a sequence of tokens, else the default baseline."""
+    given = marked.kwargs.get("baseline")
+    if given is None:
+        return settings.default_control
+    try:
+        words = shlex.split(given) if isinstance(given, str) else given
+    except ValueError as error:
+        raise marked.error(f"baseline={given!r}: {error}") from None
+    if not isinstance(words, list | tuple):
+        raise marked.error(f"baseline={given!r}: the control's flags, as text or as a list of tokens")
+    tokens = tuple(_token(marked, word, f"baseline flag {word!r}") for word in words)
+    if tokens and not tokens[0].startswith("--"):
+        raise marked.error(f"baseline={given!r}: flags start with --, as on the trainer's command line")
+    return Variant(tokens)
+
+
+def _typed(marked: Marked, keyword: str, kind: type, default: Any, allowed: str) -> Any:
+    value = marked.kwargs.get(keyword, default)
+    if not isinstance(value, kind) or not value:
+        raise marked.error(f"{keyword}={value!r}: allowed is {allowed}")
+    return value
+
+
+def _one_of(marked: Marked, keyword: str, default: str, allowed: Sequence[str]) -> str:
+    value = marked.kwargs.get(keyword, default)
+    if value not in allowed:
+        raise marked.error(f"{keyword}={value!r}: allowed is {', '.join(allowed)}")
+    return str(value)
+
+
+def _min_effect(marked: Marked, settings: Settings) -> float:
+    value = marked.kwargs.get("min_effect", settings.min_effect)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise marked.error(f"min_effect={value!r}: allowed is a number of at least 0, in baseline sigmas")
+    if "min_effect" in marked.kwargs and marked.kwargs.get("rule", settings.rule) == "two_sigma":
+        raise marked.error(
+            f"min_effect={value!r}: rule two_sigma has a fixed bar of 2; allowed with rule='tested' only (or the ini key exprun_rule)"
+        )
+    return float(value)
+
+
+def _seeds(marked: Marked, settings: Settings) -> tuple[int, ...]:
+    default = settings.seeds_of_baselines[: len(Experiment.seeds)]
+    given = marked.kwargs.get("seeds", default)
+    if (
+        not isinstance(given, list | tuple)
+        or any(isinstance(seed, bool) or not isinstance(seed, int) or seed < 0 for seed in given)
+        or len(set(given)) != len(given)
+        or len(given) < FIRST_LOOK
+    ):
+        raise marked.error(
+            f"seeds={given!r}: allowed is a list of at least {FIRST_LOOK} different whole numbers; the first three are the first look"
+        )
+    return tuple(given)
+
+
+def _directions(marked: Marked, settings: Settings, metric: str) -> tuple[tuple[str, bool], ...]:
+    """Return metric -> whether less is better, as declared in the settings and on the marker."""
+    declared = {**dict.fromkeys(settings.lower_is_better, True), **dict.fromkeys(settings.higher_is_better, False)}
+    here = marked.kwargs.get("higher_is_better")
+    if here is not None and not isinstance(here, bool):
+        raise marked.error(f"higher_is_better={here!r}: allowed is True or False")
+    if here is not None:
+        declared[metric] = not here
+    if lower_is_better(metric, declared) is None:
+        raise marked.error(
+            f"nobody says whether more {metric} is better: add higher_is_better=True or False (or the ini key exprun_higher_is_better)"
+        )
+    return tuple(sorted(declared.items()))
+
+
+def _name(marked: Marked) -> str:
+    given = marked.kwargs.get("name")
+    if given is not None:
+        if not isinstance(given, str) or not NAME.fullmatch(given):
+            raise marked.error(f"name={given!r}: allowed is [a-z0-9][a-z0-9._-]{{0,63}}, for instance 'rope'")
+        return given
+    text = marked.function.removeprefix("test_") + (f"-{marked.param_id}" if marked.param_id else "")
+    return slugify(text) or "experiment"
+
+
+@dataclass
+class Register:
+    """The experiments of a session by name and by comparison; the first test of a comparison names it."""
+
+    by_id: dict[str, Experiment] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)
+    _controls: dict[str, Variant] = field(default_factory=dict)
+
+    def add(self, marked: Marked, experiment: Experiment) -> Experiment:
+        """Return the registered experiment for this test, with the test's own gate.
+
+        Raises:
+            DeclarationError: the name, or the control's slug, belongs to another comparison already.
+        """
+        known = self.by_id.get(experiment.comparison_id)
+        if known is not None:
+            nodeids = tuple(dict.fromkeys([*known.nodeids, *experiment.nodeids]))
+            self.by_id[experiment.comparison_id] = replace(known, nodeids=nodeids)
+            return replace(experiment, name=known.name, prediction=known.prediction, nodeids=nodeids)
+        taken = self._names.get(experiment.name)
+        if taken is not None:
+            other = self.by_id[taken]
+            raise marked.error(
+                f"the name {experiment.name!r} belongs to another comparison already ({other.nodeids[0]}: {other.variant} against "
+                f"{other.control}); rename the test or give name='...'"
+            )
+        slug = self._controls.setdefault(experiment.control.slug, experiment.control)
+        if slug.identity != experiment.control.identity:
+            raise marked.error(
+                f"the controls '{slug}' and '{experiment.control}' would share one report name; spell them apart"
+            )
+        self._names[experiment.name] = experiment.comparison_id
+        self.by_id[experiment.comparison_id] = experiment
+        return experiment

@@ -1,0 +1,173 @@
+"""Files that runs leave outside their own folders, and those through which one run may reach the next.
+
+What is written is heard from audit events (`accesses`). C++ and Rust make none (`torch.save` by name, safetensors), so new
+weights are looked for where runs save them: the root, the checkpoint folder, and every folder that the run made or wrote in.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pytest_exprun.terms.model import RunResult
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.files.accesses import OPENED, Heard, changed_at, changed_since, is_visible_below, source_of
+
+WROTE, REWROTE, OUTPUTS = "wrote_outside", "rewrote_outside", "only_wrote_outside"
+"""Names in a run's provenance: files that it wrote outside its folder, those of them that it had read before, those that it never read."""
+CHANGED = "changed_after_read"
+"""In a run's provenance: files below the root that changed after it had read them, and that nobody heard it write."""
+LEFT = "processes_left_behind"
+"""In a run's provenance: how many processes of its were ended after it."""
+MOST_NAMED, MOST_SHOWN = 50, 3
+WEIGHTS = frozenset({".bin", ".ckpt", ".h5", ".keras", ".npz", ".onnx", ".pt", ".pth", ".safetensors"})
+READ_UNHEARD = (".bin", ".h5", ".keras", ".onnx", ".safetensors")
+"""What is read by C++ or Rust too: nobody can say that a run never read them. `torch.load` opens its file in Python."""
+_CACHE_VARIABLE = re.compile(r"CACHE|_HOME$|CONFIGDIR$|^TMPDIR$|^TEMP$|^TMP$")
+_CACHES = frozenset({"__pycache__", "site-packages"})
+
+
+def with_writes(result: RunResult, heard: Heard, settings: Settings, output_dir: Path) -> RunResult:
+    """Return a run's result with the files in its provenance that it wrote outside its folder, or that changed under it, if any."""
+    found = wrote_outside(heard, settings, output_dir)
+    before = {os.path.relpath(os.path.realpath(name), os.path.realpath(settings.root)) for name in heard.read}
+    after = {os.path.relpath(os.path.realpath(name), os.path.realpath(settings.root)) for name in heard.reread}
+    again = [name for name in found if name in before]
+    never = [name for name in found if name not in before | after and not name.endswith(READ_UNHEARD)]
+    changed = _changed_after_read(heard, settings)
+    told = {WROTE: found, REWROTE: again, OUTPUTS: never, CHANGED: changed}
+    named = {key: names[:MOST_NAMED] for key, names in told.items() if names}
+    return replace(result, provenance={**result.provenance, **named})
+
+
+def changed_while_read(result: RunResult, root: Path) -> list[str]:
+    """Name the files that changed after a run had read them, from the root, but for those that runs are known to write."""
+    names: list[str] = result.provenance.get(CHANGED, [])
+    return [name for name in names if not OPENED.is_written(root.resolve() / name)]
+
+
+def _changed_after_read(heard: Heard, settings: Settings) -> list[str]:
+    root = settings.root.resolve()
+    own = [settings.path(name).resolve() for name in ("store", "checkpoint_dir", "report_dir")]
+    found = []
+    for name, read_at in heard.read.items():
+        path = source_of(Path(name))
+        changed = changed_at(str(path)) if name not in heard.written and is_visible_below(path, root) else None
+        if changed is not None and changed > read_at and not any(path.is_relative_to(each) for each in own):
+            found.append(path.relative_to(root).as_posix())
+    return sorted(found)
+
+
+def wrote_outside(heard: Heard, settings: Settings, output_dir: Path) -> list[str]:
+    """Name, from the root, existing files that a run wrote elsewhere than in its folder and where everybody may write.
+
+    Everybody may write in temporary folders, hidden ones, those of devices, and caches that an environment variable names.
+    """
+    root = os.path.realpath(settings.root)
+    free = [os.path.realpath(output_dir), os.path.realpath(settings.path("store"))]
+    named = {os.path.realpath(name) for name in (*heard.written, *_saved(heard, settings))}
+    return sorted(
+        os.path.relpath(name, root) if _is_below(name, root) else name
+        for name in named
+        if changed_since(name, heard.began)
+        and not any(_is_below(name, folder) for folder in free)
+        and not _is_everybodys(name, root)
+    )
+
+
+def _saved(heard: Heard, settings: Settings) -> Iterator[str]:
+    """New weights that made no event. What was there before the run read it first, or changed only later, may be anybody's."""
+    read = {os.path.realpath(name): moment for name, moment in heard.read.items()}
+    folders = {str(settings.root.resolve()), str(settings.path("checkpoint_dir").resolve())}
+    folders |= {os.path.dirname(name) for name in heard.written} | set(heard.written)  # noqa: PTH120  # texts
+    for folder in folders:
+        try:
+            names = os.listdir(folder)  # noqa: PTH208  # texts
+        except OSError:
+            continue  # a file, or gone
+        for path in (os.path.join(folder, name) for name in names if os.path.splitext(name)[1] in WEIGHTS):  # noqa: PTH118, PTH122
+            read_at = read.get(os.path.realpath(path))
+            if read_at is None or heard.began < (changed_at(path) or 0.0) <= read_at:
+                yield path
+
+
+def _is_below(name: str, folder: str) -> bool:
+    return name == folder or name.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _is_everybodys(name: str, root: str) -> bool:
+    for place in _everybodys_places():
+        if _is_below(name, place) and not (_is_below(root, place) and _is_below(name, root)):
+            return True
+    folders = Path(os.path.relpath(name, root) if _is_below(name, root) else name).parts[:-1]
+    return any(part in _CACHES or part.startswith(".") for part in folders)
+
+
+def _everybodys_places() -> list[str]:
+    told = [value for name, value in os.environ.items() if _CACHE_VARIABLE.search(name) and os.path.isabs(value)]  # noqa: PTH117
+    known = [tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev", "/proc", "/sys", sys.prefix, *told]  # noqa: S108  # not used, only named
+    return [place for place in map(os.path.realpath, known) if place != os.sep]
+
+
+@dataclass
+class Outside:
+    """What the runs of one session left behind outside their folders, told once for each place.
+
+    Attributes:
+        settings: of the session.
+        since: when it began.
+    """
+
+    settings: Settings
+    since: float = field(default_factory=time.time)
+    _told: set[tuple[str, str]] = field(default_factory=set)
+
+    def notices(self, result: RunResult) -> Iterator[str]:
+        """Take in a finished run, wherever it was performed, and say what the user must know of its files and was not told before."""
+        root = self.settings.root.resolve()
+        wrote = result.provenance.get(WROTE, [])
+        OPENED.add(root, {}, (), dict.fromkeys(wrote, 0.0))
+        run = f"seed {result.spec.seed} of {result.spec.variant}"
+        if new := self._new(WROTE, wrote):
+            yield (
+                f"{run} wrote outside its own folder: {_listed(new)}. Other runs can read that, and nobody removes it: write below the "
+                "output_dir that each run is given (temporary folders, hidden folders and caches are free)"
+            )
+        if (left := result.provenance.get(LEFT, 0)) and self._new(LEFT, [LEFT]):
+            yield (
+                f"{run} left {left} process{'es' if left > 1 else ''} running, now ended: "
+                "let the trainer wait for what it starts, or end it"
+            )
+        inherited = [path.relative_to(root).as_posix() for path in OPENED.inherited(root) if self._is_of_runs(path)]
+        if new := self._new(REWROTE, [*result.provenance.get(REWROTE, []), *inherited]):
+            yield (
+                f"{run} or a run before it read {_listed(new)}, written since this session began: a result may depend on the runs "
+                "before it. Save and load below output_dir; make data before the session, and name them in exprun_inputs"
+            )
+
+    def _is_of_runs(self, path: Path) -> bool:
+        own = (self.settings.path("store"), self.settings.path("report_dir"))
+        return changed_since(str(path), self.since) and not any(path.is_relative_to(each.resolve()) for each in own)
+
+    def _new(self, kind: str, names: Sequence[str]) -> Sequence[str]:
+        """Return the names whose place has not been told yet, and remember it. Each run may make a new folder in the same place."""
+        new = [name for name in dict.fromkeys(names) if (kind, _place(name)) not in self._told]
+        self._told |= {(kind, _place(name)) for name in names}
+        return new
+
+
+def _place(name: str) -> str:
+    """The first folder or file below the root; of other files their folder."""
+    path = Path(name)
+    return str(path.parent) if path.is_absolute() else path.parts[0]
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MOST_SHOWN])
+    return f"{shown} and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else shown

@@ -1,0 +1,188 @@
+"""Which program a training command runs, read from its words: what the key of a stored run must cover. Nothing is executed."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_exprun.terms.errors import SettingsError
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.terms.templates import placeholders
+from pytest_exprun.trust.identity.imports import Closure, locate, script_closure
+
+_LAUNCHERS = frozenset(
+    {
+        "torch.distributed.run",
+        "torch.distributed.launch",
+        "accelerate.commands.launch",
+        "deepspeed.launcher.runner",
+        "cProfile",
+        "coverage",
+        "pdb",
+    }
+)
+"""Modules that run a script or module named after them."""
+_PYTHON = re.compile(r"python(?:\d+(?:\.\d+)*)?")
+_MODULE_OPTIONS = ("-m", "--module")
+_SHELL_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
+_SCRIPT_WORD = re.compile(r"[\w./-]+\.py\b")
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a command runs.
+
+    Attributes:
+        command: its words, placeholders and all.
+        cwd: its working directory, absolute.
+        variables: what `exprun_env` sets.
+    """
+
+    command: tuple[str, ...]
+    cwd: Path
+    variables: Mapping[str, str]
+
+    @classmethod
+    def of(cls, settings: Settings) -> Program:
+        """Return the program of `exprun_command`."""
+        variables = dict(word.split("=", 1) for word in settings.env)
+        return cls(settings.command, settings.path("cwd").resolve(), variables)
+
+    @property
+    def fixed_words(self) -> list[str]:
+        """Words that are the same for every run and may name a file, the programs themselves left out."""
+        words = [word for word in self.command[1:] if not placeholders(word)]
+        return [word for word in words if self.cwd / word not in self.scripts]
+
+    @property
+    def scripts(self) -> list[Path]:
+        """The script that the command names first; a shell script brings along those that it names.
+
+        Raises:
+            SettingsError: a Python script that is not there.
+        """
+        for position, word in enumerate(self.command):
+            path = self.cwd / word
+            if word.endswith(".py") and not word.startswith("-"):
+                if not path.is_file():
+                    raise SettingsError(
+                        f"exprun_command = {shlex.join(self.command)}: there is no script {word} in {self.cwd}; "
+                        "set exprun_cwd, or correct the name"
+                    )
+                return [path]
+            if word.endswith((".sh", ".bash")) or (
+                position == 0 and os.sep in word and not _PYTHON.fullmatch(path.name)
+            ):
+                return [path, *self._scripts_in(path)] if path.is_file() else []
+        return []
+
+    def _scripts_in(self, shell_script: Path) -> list[Path]:
+        text = shell_script.read_bytes()[: 1 << 20].decode("utf-8", "replace")
+        named = [base / word for word in _SCRIPT_WORD.findall(text) for base in (self.cwd, shell_script.parent)]
+        return [path for path in dict.fromkeys(named) if path.is_file()]
+
+    @property
+    def module(self) -> str | None:
+        """The module that the command runs with -m, or that an installed script of its name calls."""
+        for option, name in zip(self.command, self.command[1:], strict=False):
+            if option in _MODULE_OPTIONS and name not in _LAUNCHERS:
+                return name
+        found = self._installed
+        return next((each.module for each in found), None) if not _is_launcher(found) else None
+
+    @property
+    def called(self) -> list[str]:
+        """Names of functions that it may call: those of an installed script, and every word, which a command-line library may look up."""
+        words = re.findall(r"\w+", " ".join(self.command).replace("-", "_"))
+        return ["main", *words, *(part for each in self._installed for part in each.attr.split("."))]
+
+    @property
+    def _installed(self) -> importlib.metadata.EntryPoints:
+        return importlib.metadata.entry_points(group="console_scripts", name=Path(self.command[0]).name)
+
+    @property
+    def search(self) -> list[str]:
+        """Where its imports are looked up."""
+        # Python puts a script's folder first; a shell script may start several.
+        folders = [str(path.parent) for path in self.scripts if path.suffix == ".py"] or [str(self.cwd)]
+        told = [str(self.cwd / entry) for entry in self.variables.get("PYTHONPATH", "").split(os.pathsep) if entry]
+        return list(dict.fromkeys([*folders, *told, *(entry for entry in sys.path if entry)]))
+
+    def closure(self, *, declared: bool) -> Closure:
+        """Return everything first-party that it runs. `declared`: the sources are named by `exprun_inputs` too.
+
+        Raises:
+            SettingsError: nothing of it can be seen, or a module is not there.
+        """
+        scripts, module = self.scripts, self.module
+        if scripts:
+            closure = script_closure(scripts, [], self.search)
+            for path in scripts:
+                if path.suffix != ".py":
+                    closure.opaque.add(path)
+                    closure.environment |= set(_SHELL_VARIABLE.findall(path.read_text("utf-8", "replace")))
+        elif module is not None:
+            closure = script_closure([], self._with_main(module), self.search)
+        elif declared:
+            closure = Closure()
+        else:
+            raise SettingsError(
+                f"exprun_command = {shlex.join(self.command)}: no script and no module to be seen in it, so a change of its sources "
+                "would go unnoticed: name them with exprun_inputs, for instance exprun_inputs = src/**/*.py"
+            )
+        closure.names.clear()  # another process imports them, so what this one has loaded under these names says nothing
+        return closure
+
+    def _with_main(self, module: str) -> list[str]:
+        found = locate(module, self.search)
+        if len(found) < len(module.split(".")):
+            raise SettingsError(
+                f"exprun_command = {shlex.join(self.command)}: module {module} not found from {self.cwd}; "
+                "set exprun_cwd, or correct the name"
+            )
+        return [module, f"{module}.__main__"] if found[-1].is_package else [module]
+
+
+def _is_launcher(found: importlib.metadata.EntryPoints) -> bool:
+    return any(each.module in _LAUNCHERS or each.module.partition(".")[0] in {"torch", "accelerate"} for each in found)
+
+
+def components(settings: Settings) -> dict[str, str]:
+    """Return what a key says of the command besides its sources."""
+    found = {
+        "command": shlex.join(settings.command),
+        "working directory": settings.cwd.as_posix(),
+        "metrics from": json.dumps([settings.log_format, settings.pattern, settings.metrics_file]),
+    }
+    if settings.tokens_per_step:
+        found["tokens per step"] = str(settings.tokens_per_step)
+    for word in settings.env:
+        name, _, value = word.partition("=")
+        # Records are committed, and a value may be a secret.
+        shown = value if placeholders(value) else hashlib.sha256(value.encode()).hexdigest()
+        found[f"environment {name} (exprun_env)"] = shown
+    interpreter = _interpreter(settings)
+    if interpreter is not None:
+        found["interpreter"] = interpreter
+    return found
+
+
+def _interpreter(settings: Settings) -> str | None:
+    """Tell what is installed beside a Python that the command names by path, if that is another one than this session's."""
+    named = [word for word in settings.command if os.sep in word and _PYTHON.fullmatch(Path(word).name)]
+    python = settings.path("cwd") / Path(named[0]).expanduser() if named else None
+    if python is None or python.absolute().parent.resolve() == Path(sys.executable).parent.resolve():
+        return None
+    prefix = python.absolute().parent.parent
+    installed = sorted(path.name for path in prefix.glob("lib/python*/site-packages/*.dist-info"))
+    venv = prefix / "pyvenv.cfg"
+    text = venv.read_text(encoding="utf-8", errors="replace") if venv.is_file() else ""
+    return hashlib.sha256("\n".join([named[0], text, *installed]).encode()).hexdigest()

@@ -1,0 +1,341 @@
+"""Everything that must agree before a stored run may stand for a new one, read without importing the trainer.
+
+Only what can be seen before a run is in a key; what a run itself reports (data checksums, device, dtype) is compared elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from pytest_exprun.running.sandbox.isolation import TOKEN_FILE
+from pytest_exprun.terms.errors import SettingsError, TrainerError
+from pytest_exprun.terms.model import Budget, Variant
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.files.accesses import OPENED, OpenedFiles
+from pytest_exprun.trust.files.known_outputs import Outputs
+from pytest_exprun.trust.identity.command_sources import Program
+from pytest_exprun.trust.identity.command_sources import components as command_components
+from pytest_exprun.trust.identity.contents import Watched, file_digest, files_below
+from pytest_exprun.trust.identity.imports import Closure, import_closure, locate
+from pytest_exprun.trust.identity.key import SCHEMA, Key
+from pytest_exprun.trust.identity.packages import ABSENT, machine, package_versions
+from pytest_exprun.trust.identity.sources import Reach, reach, source_digest, tree_digest
+
+__all__ = ["Fingerprinter", "Key"]
+
+_CODE_SUFFIXES = frozenset(
+    {".py", ".pyx", ".pxd", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".so", ".pyd", ".dll", ".dylib", ".sh"}
+)
+_CONFIG_SUFFIXES = frozenset({".json", ".toml", ".yaml", ".yml", ".ini", ".cfg"})
+# Read by development tools. A trainer that reads one of these names it in its source, or is heard reading it.
+_TOOL_FILES = frozenset(
+    {"pytest.ini", "tox.ini", "setup.cfg", "pyproject.toml", "mypy.ini", "ruff.toml", "package.json", "setup.py"}
+)
+_OPENED, _LISTED = "file ", "names in "
+
+
+@dataclass
+class Fingerprinter:
+    """Computes the keys of one session. What cannot change between runs is read once, at first use.
+
+    Raises (from `key`):
+        TrainerError: the trainer's module is not found.
+        SettingsError: `exprun_inputs` names nothing.
+    """
+
+    settings: Settings
+    _watched: dict[str, Watched] = field(default_factory=dict, init=False)
+    _unchanged: dict[Path, str] = field(default_factory=dict, init=False)
+
+    def key(self, variant: Variant, budget: Budget, common_args: Sequence[str] = ()) -> Key:
+        """Return the key of every run of one arm; a record is named by it and the seed."""
+        components = {
+            "schema": SCHEMA,
+            "flags": json.dumps(list(variant.identity)),
+            "common args": json.dumps(list(common_args)),
+            "budget": f"{budget.amount} {budget.unit}",
+        }
+        components |= command_components(self.settings) if self._program else {"trainer": self.settings.trainer}
+        if variant.ref is not None:
+            components["git ref"] = variant.ref
+        components |= self.session_components
+        for token in (*common_args, *variant.flags):
+            components |= self._paths_named_by(token)
+        return Key(components)
+
+    @cached_property
+    def session_components(self) -> dict[str, str]:
+        """Components that all arms of a session share: sources, declared inputs, python, packages, environment variables, machine."""
+        components = {f"source {label}": digest for label, (_, digest) in self._sources.items()}
+        for pattern in self.settings.inputs:
+            components |= self._declared(pattern)
+        for word in self._program.fixed_words if self._program else ():
+            components |= self._paths_named_by(word)
+        for path, name in sorted(self._closure.file_names):
+            components |= self._literal_file(path, name)
+        components["python"] = f"{platform.python_implementation()} {sys.version}"
+        components["machine"] = machine()
+        components |= {
+            f"package {name}": version for name, version in package_versions(sorted(self._closure.packages)).items()
+        }
+        told = self._program.variables if self._program else {}
+        asked = self._closure.environment - set(told)
+        components |= {f"environment {name}": _hidden(os.environ.get(name)) for name in asked}
+        return components
+
+    def sources_changed(self, files: OpenedFiles = OPENED) -> list[str]:
+        """Read sources and inputs again and name those that are not what the keys were made from. Ask after a run, before storing it."""
+        changed = []
+        for label, (path, digest) in self._sources.items():
+            if not self._is_as_read(path, digest):
+                changed.append(f"source {label}")
+            elif elsewhere := self._loaded_from_elsewhere(path):
+                changed.append(f"source {label} (what ran was {elsewhere})")
+        watched = (each for each in self._watched.values() if each.measure() != each.digest)
+        return changed + [each.label for each in watched if not self._is_of_runs(each, files)]
+
+    def _is_as_read(self, path: Path, digest: str) -> bool:
+        """Whether a source still means what the keys were made from. The same bytes as last time need not be parsed again."""
+        try:
+            content = file_digest(path)
+        except OSError:
+            content = ABSENT
+        if content != ABSENT and self._unchanged.get(path) == content:
+            return True
+        same = self._hash_source(path) == digest
+        if same:
+            self._unchanged[path] = content
+        return same
+
+    def _loaded_from_elsewhere(self, path: Path) -> str | None:
+        """The file of the module that this process has under the name of `path`, if it is another: one that shadows it on sys.path."""
+        if self.settings.command or self.settings.executor != "inprocess":
+            return None  # it ran in another process
+        module = sys.modules.get(self._closure.names.get(path, ""))
+        file = getattr(module, "__file__", None)
+        return file if isinstance(file, str) and Path(file).resolve() != path.resolve() else None
+
+    def _is_of_runs(self, watched: Watched, files: OpenedFiles) -> bool:
+        """Whether it was only heard of because runs read it, and a run of this process has written it: then it is no input."""
+        if watched.label.removeprefix("input ") in self._outputs.names:
+            return True
+        return watched.label.startswith((_OPENED, _LISTED)) and all(map(files.is_written, watched.paths))
+
+    def learn_outputs(self, written: Iterable[str]) -> None:
+        """Take in what a run wrote outside its folder and never read: if the sources name it, it is no input of the next session."""
+        named = {
+            self._label(base / name) for source, name in self._closure.file_names for base in (self.root, source.parent)
+        }
+        self._outputs.learn(name for name in written if name in named and name not in self.settings.inputs)
+
+    @cached_property
+    def _outputs(self) -> Outputs:
+        return Outputs(self.settings.path("store"), self.root)
+
+    def opened(self, files: OpenedFiles = OPENED) -> dict[str, str]:
+        """Return label -> digest of what the runs of this process read and the key does not name, for `Store.save`.
+
+        A file that changes between two runs of a session shows in `sources_changed` after the second.
+        """
+        known = {*self._closure.files, *(path for path, _ in self._sources.values())}
+        # Exactly what was hashed: a declared folder leaves out hidden files and what lies behind links to folders.
+        for watched in self._watched.values():
+            if not watched.label.startswith((_OPENED, _LISTED)):
+                known.update(watched.files)
+        found = {}
+        for path in (*files.files(self.root), *files.folders(self.root)):
+            if path == self.root or path in known or self._is_own(path):
+                continue
+            label = f"{_LISTED if path.is_dir() else _OPENED}{path.relative_to(self.root).as_posix()}"
+            found[label] = self.content_of(label)
+        return found
+
+    def _is_own(self, path: Path) -> bool:
+        """Whether this plugin wrote it, or a run in its own folder; anything else in the checkpoint folder may be an input."""
+        if any(
+            path.is_relative_to(each)
+            for each in (self.root / self.settings.store, self.root / self.settings.report_dir)
+        ):
+            return True
+        checkpoints = self.root / self.settings.checkpoint_dir
+        below = path.relative_to(checkpoints).parts if path.is_relative_to(checkpoints) else None
+        return below is not None and (not below or (checkpoints / below[0] / TOKEN_FILE).exists())
+
+    def content_of(self, label: str) -> str:
+        """Return the digest of what a label of `opened` names, as it is on disk; `absent` if it is gone. Read once a session."""
+        path = self.root / label.removeprefix(_LISTED).removeprefix(_OPENED)
+        return self._watch(label, [path])
+
+    @cached_property
+    def root(self) -> Path:
+        """The root directory, links resolved."""
+        return self.settings.root.resolve()
+
+    @cached_property
+    def _program(self) -> Program | None:
+        return Program.of(self.settings) if self.settings.command else None
+
+    @cached_property
+    def _search(self) -> list[str]:
+        if self._program is not None:
+            return self._program.search
+        root = str(self.root)
+        return [root, *(entry for entry in sys.path if entry != root)]
+
+    @cached_property
+    def _closure(self) -> Closure:
+        importlib.invalidate_caches()
+        if self._program is not None:
+            return self._program.closure(declared=bool(self.settings.inputs))
+        module = self.settings.trainer.partition(":")[0]
+        found = locate(module, self._search)
+        if len(found) < len(module.split(".")) or found[-1].path is None:
+            raise TrainerError(
+                f"trainer module {module!r} not found in {self.root} nor on sys.path: exprun_trainer = "
+                f"{self.settings.trainer!r} must name a module:function; set it in the ini file or with --exprun-trainer"
+            )
+        return import_closure(module, self._search)
+
+    @cached_property
+    def _sources(self) -> dict[str, tuple[Path, str]]:
+        """Map label to (path, digest), of the closure and of opaque files' whole packages too."""
+        used = self._used  # read before the first digest, which modifies its tree
+        paths: dict[Path, None] = dict.fromkeys(sorted(self._closure.files))
+        for path in sorted(self._closure.opaque | self._closure.placed):
+            paths |= dict.fromkeys(self._package_files(path))
+        sources = {}
+        for path in paths:
+            tree = self._closure.files.get(path)
+            digest = None if tree is None else tree_digest(tree, docstrings=self._closure.reads_docstrings, used=used)
+            sources[self._label(path)] = (path, digest or file_digest(path))
+        return sources
+
+    @cached_property
+    def _source_paths(self) -> frozenset[Path]:
+        return frozenset(path for path, _ in self._sources.values())
+
+    @cached_property
+    def _used(self) -> Reach:
+        """Names that the closure mentions."""
+        called = self._program.called if self._program else [self.settings.trainer.partition(":")[2], "build_parser"]
+        trees = [tree for tree in self._closure.files.values() if tree is not None]
+        return Reach() if self._closure.opaque else reach(trees, called)
+
+    def _hash_source(self, path: Path) -> str:
+        try:
+            if self._closure.files.get(path) is None:
+                return file_digest(path)
+            return source_digest(path.read_bytes(), docstrings=self._closure.reads_docstrings, used=self._used)
+        except OSError:
+            return ABSENT
+
+    def _package_files(self, path: Path) -> Iterator[Path]:
+        """What may belong to a module that hides what it reads: its whole package, bytes of everything.
+
+        A module in no package has no such bounds: all source-like files below its folder if it is opaque, configuration files beside it
+        if it reads `__file__`.
+        """
+        folder = path.parent
+        if (folder / "__init__.py").exists():
+            while (folder.parent / "__init__.py").exists():
+                folder = folder.parent
+            yield from files_below(folder, self._own_folders)
+        elif path in self._closure.opaque:
+            yield from (file for file in files_below(folder, self._own_folders) if _may_be_source(file))
+        else:
+            yield from (
+                file for file in sorted(folder.iterdir()) if file.suffix in _CONFIG_SUFFIXES and _may_be_source(file)
+            )
+
+    @cached_property
+    def _own_folders(self) -> frozenset[Path]:
+        """What this plugin writes is no input of a run."""
+        return frozenset(self.root / getattr(self.settings, name) for name in ("report_dir", "store", "checkpoint_dir"))
+
+    def _label(self, path: Path) -> str:
+        if path.is_relative_to(self.root):
+            return path.relative_to(self.root).as_posix()
+        for entry in self._search[1:]:
+            if entry and path.is_relative_to(entry):
+                return path.relative_to(entry).as_posix()
+        return path.as_posix()
+
+    def _declared(self, pattern: str) -> dict[str, str]:
+        """Content of what one `exprun_inputs` entry names."""
+        single = self.root / pattern
+        globbed = [] if Path(pattern).is_absolute() else self.root.glob(pattern)
+        paths = [single] if _is(Path.exists, single) else sorted(globbed)
+        if not paths:
+            raise SettingsError(
+                f"exprun_inputs = {pattern!r}: nothing of that name in {self.root}; allowed are existing files, folders and globs below it"
+            )
+        return {f"input {pattern}": self._watch(f"input {pattern}", paths)}
+
+    def _watch(self, label: str, paths: Sequence[Path]) -> str:
+        """Return the digest of some paths, read once a session."""
+        if label not in self._watched:
+            self._watched[label] = Watched(label, tuple(paths), self._own_folders, names_only=label.startswith(_LISTED))
+        return self._watched[label].digest
+
+    def _paths_named_by(self, token: str) -> dict[str, str]:
+        """Content of the files and folders that a command-line token names, from the root directory or the working directory."""
+        value = token.partition("=")[2] if token.startswith("--") else token
+        if not value or "\0" in value:
+            return {}
+        name = os.path.expanduser(value)  # noqa: PTH111  # Path.expanduser raises for an unknown user
+        found = {}
+        working = self._program.cwd if self._program else Path.cwd()
+        for place, base in (("", self.root), (" (working directory)", working)):
+            path = base / name
+            if not (_is(Path.is_file, path) or _is(Path.is_dir, path)) or self.root.is_relative_to(path.resolve()):
+                continue  # nothing there, a device, or a folder that holds the whole project
+            if place and path.resolve() == (self.root / name).resolve():
+                continue
+            found[f"input {value}{place}"] = self._watch(f"input {value}{place}", [path])
+        return found
+
+    def _literal_file(self, source: Path, name: str) -> dict[str, str]:
+        """Content of a file that a string in the source names, relative to the root or to the source's folder."""
+        for base in (self.root, source.parent):
+            path = base / name
+            if (
+                _is(Path.is_file, path)
+                and path.resolve() not in self._source_paths
+                and path.resolve().is_relative_to(base)
+                and self._label(path) not in self._outputs.names
+            ):
+                label = f"input {self._label(path)}"
+                return {label: self._watch(label, [path])}
+        return {}
+
+
+def _hidden(value: str | None) -> str:
+    """An environment variable's value may be a secret and records are committed: only a hash of it is kept."""
+    return ABSENT if value is None else hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _may_be_source(path: Path) -> bool:
+    is_test = path.name.startswith("test_") or path.name == "conftest.py"
+    return (
+        path.suffix in _CODE_SUFFIXES | _CONFIG_SUFFIXES
+        and not is_test
+        and path.name not in _TOOL_FILES
+        and path.is_file()
+    )
+
+
+def _is(question: Callable[[Path], bool], path: Path) -> bool:
+    """Ask about a path that may be no path at all (too long, a NUL)."""
+    try:
+        return question(path)
+    except (OSError, ValueError):
+        return False

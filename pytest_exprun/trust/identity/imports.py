@@ -1,0 +1,304 @@
+"""The first-party import closure of a module, found by reading source and never by importing it.
+
+A static reading cannot see everything. Where a file does something that hides what it runs (`exec`, a computed import, a C source), it
+is called opaque, and the fingerprint falls back to the bytes of the whole package it lies in.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from typing import NamedTuple
+
+from pytest_exprun.trust.identity.sources import parse
+
+_OPAQUE_NAMES = frozenset({"__path__", "__loader__", "__spec__", "SourceFileLoader"})
+_OPAQUE_CALLS = frozenset(
+    {
+        "exec",
+        "eval",
+        "compile",
+        "run_path",
+        "run_module",
+        "spec_from_file_location",
+        "iter_modules",
+        "walk_packages",
+        "entry_points",
+    }
+    | {"CDLL", "PyDLL", "LoadLibrary", "load_library", "load_inline", "getsource", "getsourcelines"}
+)
+_OPAQUE_MODULES = frozenset({"cffi", "ctypes", "pyximport", "runpy", "subprocess", "torch.utils.cpp_extension"})
+# Attribute calls of these names are everyday methods (`model.eval()`, `re.compile`, `torch.compile`); only the builtins are opaque.
+_BUILTIN_ONLY = frozenset({"exec", "eval", "compile"})
+_IMPORT_CALLS = frozenset({"import_module", "__import__"})
+_ENVIRONMENT_CALLS = frozenset({"getenv", "get", "pop", "setdefault"})
+_ENVIRONMENT = frozenset({"environ", "environb", "getenv"})
+_IN_CAPITALS = re.compile(r"[A-Z][A-Z0-9]*_?[A-Z0-9_]+", re.ASCII)
+_HELP_KEYWORDS = frozenset({"description", "epilog", "usage", "help"})
+_LONGEST_NAME = 255
+_FILE_LIKE = re.compile(r"[\w.~/\\ -]*[./\\][\w. -]+")
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+_STDLIB = str(Path(os.__file__).resolve().parent)
+
+
+@dataclass
+class Facts:
+    """What one file says about other files."""
+
+    imports: set[tuple[int, str, tuple[str, ...]]] = field(default_factory=set)
+    environment: set[str] = field(default_factory=set)
+    asks_environment: bool = False
+    in_capitals: set[str] = field(default_factory=set)
+    file_names: set[str] = field(default_factory=set)
+    opaque: bool = False
+    knows_its_place: bool = False
+    reads_docstrings: bool = False
+
+
+@dataclass
+class Closure:
+    """All that a module imports, directly or not.
+
+    Attributes:
+        files: first-party files -> their syntax tree, None for one that is not Python source or does not parse.
+        names: their dotted names as modules.
+        opaque: files whose package must be taken as a whole.
+        placed: files that read `__file__`, and so may read what lies beside them.
+        packages: top-level names of third-party imports.
+        environment: names of environment variables that the source reads: those it asks for, and as soon as any file asks at all every
+            string in capitals, which may reach the question through a constant, a parameter or a loop.
+        file_names: string literals that could name a file.
+        reads_docstrings: some file reads `__doc__`, so docstrings are part of the program.
+    """
+
+    files: dict[Path, ast.Module | None] = field(default_factory=dict)
+    names: dict[Path, str] = field(default_factory=dict)
+    opaque: set[Path] = field(default_factory=set)
+    placed: set[Path] = field(default_factory=set)
+    packages: set[str] = field(default_factory=set)
+    environment: set[str] = field(default_factory=set)
+    file_names: set[tuple[Path, str]] = field(default_factory=set)
+    reads_docstrings: bool = False
+
+
+class Found(NamedTuple):
+    """A module that was found: its dotted name and where it would be loaded from."""
+
+    name: str
+    spec: ModuleSpec
+
+    @property
+    def path(self) -> Path | None:
+        """Its file, None for a namespace package and what is built in."""
+        return Path(self.spec.origin).absolute() if self.spec.has_location and self.spec.origin else None
+
+    @property
+    def is_package(self) -> bool:
+        """Whether it may have submodules."""
+        return self.spec.submodule_search_locations is not None
+
+
+def locate(name: str, search: Sequence[str]) -> list[Found]:
+    """Find a dotted name and its parents, outermost first; shorter than the name where it ends in an attribute. Nothing is executed."""
+    found: list[Found] = []
+    path: Sequence[str] | None = search
+    parts = name.split(".")
+    for depth, part in enumerate(parts):
+        # Asked for by its last part alone: for a namespace package inside another the full name would ask for its parent's import.
+        spec = PathFinder.find_spec(part, path) if path else None
+        if spec is None and depth == 0:
+            spec = _from_hooks(part)
+        if spec is None:
+            break
+        found.append(Found(".".join(parts[: depth + 1]), spec))
+        path = list(spec.submodule_search_locations or ())
+    return found
+
+
+def _from_hooks(name: str) -> ModuleSpec | None:
+    """Ask the finders that editable installs put beside PathFinder. A top-level name has no parent to execute."""
+    for finder in sys.meta_path:
+        module = getattr(finder, "__module__", "")
+        if module.startswith("__editable__"):
+            spec = finder.find_spec(name, None)
+            if spec is not None:
+                return spec
+    return None
+
+
+def is_first_party(path: Path) -> bool:
+    """Whether a file belongs to the user: neither the standard library nor an installed package."""
+    return not (_INSTALLED & set(path.parts)) and not str(path).startswith(_STDLIB + os.sep)
+
+
+def _last_name(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _may_name_a_file(text: str) -> bool:
+    return len(text) <= _LONGEST_NAME and _FILE_LIKE.fullmatch(text) is not None
+
+
+def _literal(args: Sequence[ast.expr]) -> str | None:
+    first = args[0] if args else None
+    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
+
+
+def _read_call(node: ast.Call, facts: Facts) -> None:
+    name = _last_name(node.func)
+    literal = _literal(node.args)
+    if name in _IMPORT_CALLS:
+        if literal and not literal.startswith("."):
+            facts.imports.add((0, literal, ()))
+        else:
+            facts.opaque = True
+    elif name in _OPAQUE_CALLS and (name not in _BUILTIN_ONLY or isinstance(node.func, ast.Name)):
+        facts.opaque = True
+    elif name in _ENVIRONMENT_CALLS and literal:
+        owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+        if name == "getenv" or (owner is not None and _last_name(owner) == "environ"):
+            facts.environment.add(literal)
+
+
+def _read_node(node: ast.AST, facts: Facts) -> None:
+    if isinstance(node, ast.Import):
+        facts.imports.update((0, alias.name, ()) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        facts.imports.add((node.level, node.module or "", tuple(alias.name for alias in node.names)))
+    elif isinstance(node, ast.Call):
+        _read_call(node, facts)
+    elif isinstance(node, ast.Name):
+        facts.asks_environment |= node.id in _ENVIRONMENT
+        facts.opaque |= node.id in _OPAQUE_NAMES
+        facts.knows_its_place |= node.id == "__file__"
+        facts.reads_docstrings |= node.id == "__doc__"
+    elif isinstance(node, ast.Attribute):
+        facts.asks_environment |= node.attr in _ENVIRONMENT
+        facts.reads_docstrings |= node.attr == "__doc__"
+    elif isinstance(node, ast.Subscript) and _last_name(node.value) == "environ":
+        literal = _literal([node.slice])
+        facts.environment.update([literal] if literal else [])
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        facts.file_names.update([node.value] if _may_name_a_file(node.value) else [])
+        facts.in_capitals.update([node.value] if _IN_CAPITALS.fullmatch(node.value) else [])
+
+
+def read_facts(tree: ast.Module) -> Facts:
+    """Walk a syntax tree once and note what it imports, reads and hides."""
+    facts = Facts()
+    pending: list[ast.AST] = [tree]
+    while pending:
+        node = pending.pop()
+        _read_node(node, facts)
+        if isinstance(node, ast.keyword) and node.arg in _HELP_KEYWORDS and _last_name(node.value) == "__doc__":
+            continue  # `description=__doc__` is shown to people and changes no result
+        pending.extend(ast.iter_child_nodes(node))
+    modules = {name for _, name, _ in facts.imports} | {f"{m}.{n}" for _, m, names in facts.imports for n in names}
+    facts.opaque |= bool(modules & _OPAQUE_MODULES)
+    return facts
+
+
+def _absolute(imports: set[tuple[int, str, tuple[str, ...]]], package: str) -> Iterator[str]:
+    """Turn what the import statements of a module in `package` say into absolute dotted names that may be modules."""
+    for level, module, names in sorted(imports):
+        base = package.split(".") if level else []
+        base = base[: len(base) - level + 1] if level else []
+        target = ".".join([*base, *([module] if module else [])])
+        if target:
+            yield target
+        yield from (f"{target}.{name}" if target else name for name in names if name != "*")
+
+
+@dataclass
+class _Walk:
+    search: Sequence[str]
+    closure: Closure = field(default_factory=Closure)
+    pending: list[str] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    asks_environment: bool = False
+    in_capitals: set[str] = field(default_factory=set)
+
+    def run(self, *modules: str) -> Closure:
+        self.pending.extend(modules)
+        while self.pending:
+            name = self.pending.pop()
+            if name not in self.seen:
+                self.seen.add(name)
+                self._visit(name)
+        if self.asks_environment:
+            self.closure.environment |= self.in_capitals
+        return self.closure
+
+    def _visit(self, name: str) -> None:
+        top = name.partition(".")[0]
+        if top in self.closure.packages:
+            return
+        # A standard-library name can only be the user's if a file of the root shadows it; no need to search all of sys.path for it.
+        found = locate(name, self.search[:1] if top in sys.stdlib_module_names else self.search)
+        for module in found:
+            path = module.path
+            if path is None:
+                continue
+            if is_first_party(path):
+                self._add(path, module)
+            elif top not in sys.stdlib_module_names:
+                self.closure.packages.add(top)
+                return
+        if not found and top not in {*sys.stdlib_module_names, "__main__"}:
+            self.closure.packages.add(top)  # not found: an optional import, whose appearance later must change the key
+
+    def _add(self, path: Path, module: Found) -> None:
+        if path in self.closure.files:
+            return
+        tree = parse(path.read_bytes()) if path.suffix == ".py" else None
+        self.closure.files[path], self.closure.names[path] = tree, module.name
+        if tree is None:
+            return
+        facts = read_facts(tree)
+        package = module.name if module.is_package else module.name.rpartition(".")[0]
+        self.pending.extend(_absolute(facts.imports, package))
+        star = any("*" in names for _, _, names in facts.imports)
+        if facts.opaque or (star and _is_package_star(facts, package, self.search)):
+            self.closure.opaque.add(path)
+        if facts.knows_its_place:
+            self.closure.placed.add(path)
+        self.closure.environment |= facts.environment
+        self.asks_environment |= facts.asks_environment
+        self.in_capitals |= facts.in_capitals
+        self.closure.file_names |= {(path, name) for name in facts.file_names}
+        self.closure.reads_docstrings |= facts.reads_docstrings
+
+
+def _is_package_star(facts: Facts, package: str, search: Sequence[str]) -> bool:
+    """Whether a `from x import *` takes a first-party package, whose `__all__` may name submodules."""
+    for item in facts.imports:
+        if "*" in item[2]:
+            for name in _absolute({item}, package):
+                found = locate(name, search)
+                path = found[-1].path if found else None
+                if path is not None and found[-1].is_package and is_first_party(path):
+                    return True
+    return False
+
+
+def import_closure(module: str, search: Sequence[str]) -> Closure:
+    """Return everything first-party that `module` imports, itself included, looked up on `search` (the root directory first)."""
+    return _Walk(search).run(module)
+
+
+def script_closure(scripts: Sequence[Path], modules: Sequence[str], search: Sequence[str]) -> Closure:
+    """Return everything first-party that scripts and modules import, themselves included."""
+    walk = _Walk(search)
+    for path in map(Path.absolute, scripts):
+        spec = ModuleSpec("__main__", None, origin=str(path))
+        spec.has_location = True
+        walk._add(path, Found("__main__", spec))  # noqa: SLF001  # of this module
+    return walk.run(*modules)

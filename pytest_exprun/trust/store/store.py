@@ -1,0 +1,339 @@
+"""Finished runs on disk: one immutable, checksummed JSON file a run.
+
+A record is published by temporary file, fsync, no-clobber link (rename where links fail) and fsync of its folder; only then is its seed
+done. Nothing here needs a lock to be correct. A record that cannot be believed is set aside, kept, named, and counts as absent.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+from pytest_exprun.terms.errors import StoreError, one_line
+from pytest_exprun.terms.model import RunResult
+from pytest_exprun.trust.identity.key import Key
+from pytest_exprun.trust.store.filesystem import FileSystem, listed, remove_older
+from pytest_exprun.trust.store.records import (
+    MAX_RECORD_BYTES,
+    STORABLE,
+    Attestation,
+    DamagedRecord,
+    Record,
+    check_identity,
+    decode,
+    decode_attestation,
+    difference,
+    encode,
+    encode_attestation,
+)
+
+QUARANTINE, SUPERSEDED, TEMPORARY, LOCKS = "quarantine", "superseded", "tmp", "locks"
+_ORPHAN_SECONDS = 24 * 3600
+_ATTEMPTS = 3
+# Slugs end in a letter or digit, so that a trailing dash makes a folder name that no other slug has.
+_WINDOWS_DEVICES = {"con", "prn", "aux", "nul"} | {
+    f"{device}{number}" for device in ("com", "lpt") for number in range(10)
+}
+_RESERVED = {QUARANTINE, SUPERSEDED, TEMPORARY, LOCKS} | _WINDOWS_DEVICES
+
+
+class NotReproducible(StoreError):  # noqa: N818  # read as a fact, like NotComparable
+    """Two runs of one key and seed gave different results."""
+
+
+@dataclass
+class Store:
+    """The stored runs below one folder.
+
+    Attributes:
+        root: the folder; made at the first write.
+        read_only: never change anything (modes frozen and plan): a damaged record then raises instead of being set aside.
+        content_of: the present digest of a file that a record says its run read (`Fingerprinter.content_of`); None checks none.
+        notices: one plain line for each thing the user should hear of, in order.
+    """
+
+    root: Path
+    read_only: bool = False
+    fs: FileSystem = field(default_factory=FileSystem)
+    content_of: Callable[[str], str] | None = None
+    notices: list[str] = field(default_factory=list)
+    _swept: bool = False
+
+    def check_writable(self) -> None:
+        """Make the folder and try every operation that saving needs, so that a bad folder is found before training and not after.
+
+        Raises:
+            StoreError: one line with the folder, the reason and the setting to change.
+        """
+        temporary = self.root / TEMPORARY
+        ignored = "".join(f"/{name}/\n" for name in (LOCKS, QUARANTINE, SUPERSEDED, TEMPORARY))
+        probe = temporary / f"probe-{secrets.token_hex(8)}"
+        try:
+            self.fs.make_folder(temporary)
+            self.fs.publish(probe, b"probe\n", temporary)
+            self.fs.remove(probe)
+            # Line-ending conversion by git would break the checksums.
+            for name, text in ((".gitignore", ignored), (".gitattributes", "*.json -text\n")):
+                if not (self.root / name).exists():
+                    self.fs.publish(self.root / name, text.encode(), temporary)
+        except OSError as error:
+            self._refuse("cannot be written", error)
+        if not self._swept:  # asked before every arm, and a lock file stays for every run
+            self._swept = True
+            for folder in (temporary, self.root / LOCKS):
+                remove_older(folder, _ORPHAN_SECONDS)
+
+    def load(self, slug: str, key: Key, seed: int) -> RunResult | None:
+        """Return a stored run, of this key or of one attested to stand for it; None if there is none that can be believed.
+
+        Raises:
+            StoreError: the record is damaged and the store is read only, or the file cannot be read at all.
+        """
+        for standing in self._standing(slug, key):
+            record = self._record(slug, standing, seed)
+            if record is not None and self._inputs_stand(record, self.path(slug, standing, seed)):
+                return record.result
+        return None
+
+    def save(self, result: RunResult, slug: str, key: Key, opened: Mapping[str, str] | None = None) -> Path:
+        """Store a run; returns once it would survive a power cut. The first record of a key and seed is kept.
+
+        Args:
+            result: a finished or diverged run.
+            slug: the arm's folder, `Variant.slug`.
+            key: what the run depended on.
+            opened: content of further files that the run read, label -> digest (`Fingerprinter.opened`).
+
+        Raises:
+            StoreError: it could not be written: the run is not stored.
+            NotReproducible: a record of the same key and seed has another result; it is kept.
+        """
+        assert result.status in STORABLE, f"a {result.status} run is never stored"
+        assert not self.read_only, "a read-only store saves nothing"
+        seed = result.spec.seed
+        path = self.path(slug, key, seed)
+        data = encode(Record(key, result, dict(opened or {}), now()))
+        try:
+            self.fs.make_folder(path.parent)
+            self.fs.make_folder(self.root / TEMPORARY)
+            for _ in range(_ATTEMPTS):
+                if self.fs.publish(path, data, self.root / TEMPORARY):
+                    return path
+                first = self._record(slug, key, seed)  # sets a damaged one aside: then the next attempt succeeds
+                if first is not None and self._inputs_stand(first, path, quiet=True):
+                    self._keep_first(first.result, result, path)
+                    return path
+                if first is not None:
+                    self._move_aside(path, self.root / SUPERSEDED / _unique())
+        except OSError as error:
+            self._refuse(f"seed {seed} of {slug} not saved", error)
+        raise StoreError(f"seed {seed} of {slug} not saved: {path} keeps being replaced by another process")
+
+    def supersede(self, slug: str, key: Key) -> dict[int, RunResult]:
+        """Move all records of one arm to `superseded/<time>/`, and return those that could be believed, by seed."""
+        folder = self._arm(slug, key)
+        old = {seed: run for seed in self.seeds(slug, key) if (run := self.load(slug, key, seed)) is not None}
+        if folder.is_dir():
+            try:
+                self._move_aside(folder, self.root / SUPERSEDED / _unique() / folder.parent.name)
+            except OSError as error:
+                self._refuse(f"records of {slug} cannot be set aside", error)
+        return old
+
+    def neighbours(self, slug: str, key: Key) -> list[Key]:
+        """Keys stored for the same flags, common args and budget under other conditions, newest first: what has changed since."""
+        standing = {known.short for known in self.standing(slug, key)}
+        found: list[tuple[str, Key]] = []
+        for folder in listed(self.root / _folder(slug)):
+            if folder.name not in standing:
+                records = [record for path in listed(folder) if (record := self._peek(path)) is not None]
+                same = [record for record in records if record.key.question == key.question]
+                found.extend((record.stored_at, record.key) for record in same[:1])
+        return [stored for _, stored in sorted(found, key=lambda item: item[0], reverse=True)]
+
+    def seeds(self, slug: str, key: Key) -> tuple[int, ...]:
+        """Seeds that have a record file for this key or one attested to stand for it, ascending."""
+        folders = [self._arm(slug, standing) for standing in self.standing(slug, key)]
+        return tuple(sorted({seed for folder in folders for seed in _seeds(folder)}))
+
+    def path(self, slug: str, key: Key, seed: int) -> Path:
+        """Where the record of one run lies."""
+        return self.root / f"{_folder(slug)}/{key.short}/seed-{seed:d}.json"
+
+    def lock_path(self, slug: str, key: Key, seed: int) -> Path:
+        """The lock file of whoever trains this run (`locks.exclusive`)."""
+        return self.root / LOCKS / f"{_folder(slug)}--{key.short}--seed-{seed:d}.lock"
+
+    def attest(self, slug: str, key: Key, stands: Key, seed: int, opened: Mapping[str, str] | None = None) -> Path:
+        """Write down that `seed` was trained again under `key` and equals its record under `stands`, whose other seeds now stand too.
+
+        Raises:
+            StoreError: it could not be written: nothing is attested.
+        """
+        path = self._arm(slug, key) / f"attests-{stands.short}.json"
+        try:
+            self.fs.make_folder(path.parent)
+            self.fs.make_folder(self.root / TEMPORARY)
+            self.fs.publish(
+                path,
+                encode_attestation(Attestation(key, stands, seed, now(), dict(opened or {}))),
+                self.root / TEMPORARY,
+            )
+        except OSError as error:
+            self._refuse(f"attestation for {slug} not saved", error)
+        return path
+
+    def standing(self, slug: str, key: Key) -> list[Key]:
+        """This key, and all that attestations say stand for it, directly or through another."""
+        return list(self._standing(slug, key))
+
+    def _standing(self, slug: str, key: Key) -> Iterator[Key]:
+        """The same, one by one: attestations are read only where the key's own record is missing."""
+        found = [key]
+        for known in found:
+            yield known
+            for attestation in self._attestations(self._arm(slug, known)):
+                same = attestation.key.components == known.components and not self._changed(attestation.opened)
+                if same and attestation.stands not in found:
+                    found.append(attestation.stands)
+
+    def to_verify(self, slug: str, stands: Key) -> RunResult | None:
+        """Return the stored run of an arm that has gone longest without proof: since it was stored or last trained again."""
+        proofs: dict[int, str] = {}
+        for folder in listed(self.root / _folder(slug)):
+            for attestation in self._attestations(folder):
+                proofs[attestation.seed] = max(proofs.get(attestation.seed, ""), attestation.attested_at)
+        runs = []
+        for standing in self.standing(slug, stands):
+            for seed in _seeds(self._arm(slug, standing)):
+                record = self._record(slug, standing, seed)
+                if record is not None and self._inputs_stand(record, self.path(slug, standing, seed), quiet=True):
+                    runs.append((max(record.stored_at, proofs.get(seed, "")), seed, record.result))
+        return min(runs, key=lambda run: run[:2])[2] if runs else None
+
+    def _arm(self, slug: str, key: Key) -> Path:
+        return self.root / _folder(slug) / key.short
+
+    def _read(self, path: Path) -> bytes | None:
+        try:
+            return self.fs.read(path, MAX_RECORD_BYTES)
+        except OSError as error:
+            self._refuse(f"{path.relative_to(self.root)} cannot be read", error)
+
+    def _record(self, slug: str, key: Key, seed: int) -> Record | None:
+        """Read one record; a damaged one is set aside."""
+        path = self.path(slug, key, seed)
+        data = self._read(path)
+        if data is None:
+            return None
+        try:
+            record = decode(data)
+            check_identity(record, key, seed)
+        except DamagedRecord as damage:
+            self._set_aside(path, str(damage), "the seed is trained again")
+            return None
+        return record
+
+    def _peek(self, path: Path) -> Record | None:
+        """Read a record of another key without judging it."""
+        try:
+            data = self._read(path) if _SEED_FILE.fullmatch(path.name) else None
+            return None if data is None else decode(data)
+        except (DamagedRecord, StoreError):
+            return None
+
+    def _attestations(self, folder: Path) -> Iterator[Attestation]:
+        for path in listed(folder):
+            if path.name.startswith("attests-") and path.suffix == ".json":
+                try:
+                    yield decode_attestation(self._read(path) or b"")
+                except DamagedRecord as damage:
+                    self._set_aside(path, str(damage), "it attests nothing any more")
+
+    def _inputs_stand(self, record: Record, path: Path, *, quiet: bool = False) -> bool:
+        """Whether the files that the run read are still what they were."""
+        changed = self._changed(record.opened)
+        if changed and not quiet:
+            name = path.relative_to(self.root)
+            self.notices.append(
+                f"stored run {name} does not stand: {one_line(', '.join(changed))} changed since its run read it"
+            )
+        return not changed
+
+    def _changed(self, opened: Mapping[str, str]) -> list[str]:
+        """Name what was read and is no longer what it was."""
+        if self.content_of is None:
+            return []
+        return [label for label, digest in opened.items() if self.content_of(label) != digest]
+
+    def _keep_first(self, first: RunResult, second: RunResult, path: Path) -> None:
+        differs = difference(first, second)
+        if differs:
+            run = one_line(f"{first.spec.variant} with seed {first.spec.seed}")
+            raise NotReproducible(
+                f"the trainer is not reproducible: two runs of {run} and nothing changed gave {one_line(differs)}; the first is kept "
+                f"({path}). Fix the seeding, or delete the record to train again"
+            )
+
+    def _set_aside(self, path: Path, reason: str, consequence: str) -> None:
+        name, reason = path.relative_to(self.root), one_line(reason)
+        if self.read_only:
+            raise StoreError(
+                f"stored run {name} in {self.root} is damaged: {reason}; nothing is changed in this mode, so restore the file or run once "
+                "with --exprun-mode=run, which sets it aside and trains the seed again"
+            )
+        try:
+            aside = self._move_aside(path, self.root / QUARANTINE / _unique())
+        except FileNotFoundError:
+            return  # another process was faster
+        except OSError as error:
+            self._refuse(f"damaged record {name} cannot be set aside", error)
+        self.notices.append(
+            f"stored run {name} is damaged ({reason}): kept as {aside.relative_to(self.root)}, {consequence}"
+        )
+
+    def _move_aside(self, path: Path, folder: Path) -> Path:
+        self.fs.make_folder(folder)
+        name = path.name if path.is_dir() else "--".join(path.relative_to(self.root).parts)
+        self.fs.move(path, folder / name)
+        return folder / name
+
+    def _refuse(self, what: str, error: OSError) -> NoReturn:
+        reason = (error.strerror or str(error)).lower()
+        raise StoreError(
+            f"store {self.root}: {what}: {reason}; free the space, permit the access, or set exprun_store to another folder"
+        ) from error
+
+
+_SEED_FILE = re.compile(r"seed-(-?[0-9]{1,20})\.json")
+
+
+def _seeds(folder: Path) -> list[int]:
+    return [int(match.group(1)) for path in listed(folder) if (match := _SEED_FILE.fullmatch(path.name))]
+
+
+def _folder(slug: str) -> str:
+    """The folder of a slug.
+
+    Raises:
+        StoreError: it is no slug, for instance `../x`.
+    """
+    if not re.fullmatch(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?", slug):
+        raise StoreError(
+            f"{slug!r} cannot name a folder of stored runs: allowed is [a-z0-9._-], 1 to 64 characters, as slugify makes it"
+        )
+    return f"{slug}-" if slug.partition(".")[0] in _RESERVED else slug
+
+
+def now() -> str:
+    """The time in UTC, to the microsecond: attestations are put in order by it."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _unique() -> str:
+    return f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(3)}"

@@ -1,0 +1,230 @@
+"""The looks of a sequential comparison: which seeds each stands on, at which level, and the figures a rule needs of them."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from pytest_exprun.terms.errors import RefusedError
+from pytest_exprun.terms.model import FIRST_LOOK, SEEDS
+from pytest_exprun.verdict import stats
+
+MIN_BASELINE_SEEDS = 5
+TestName = Literal["Welch", "paired"]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """One-sided levels of the looks.
+
+    Attributes:
+        standard: of both looks in the plan 5 + 3 -> 5.
+        unpaired: of its last look where the arms do not share all seeds.
+        half: of each look in any other plan.
+        single: of a single look.
+    """
+
+    standard: tuple[float, float]
+    unpaired: float
+    half: float
+    single: float
+
+
+RULE_LEVELS = Levels(standard=(0.0096, 0.0196), unpaired=0.0125, half=0.0125, single=0.025)
+"""The standard ones, the second of them paired, spend .025 together: found by simulation. The halves are Bonferroni's."""
+GATE_LEVELS = Levels(standard=(0.010, 0.042), unpaired=0.042, half=0.025, single=0.05)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at the data. Values are negated where lower is better, so that here more is always better.
+
+    `alpha` is this look's level and `last_alpha` the last look's; `s_b` is the standard deviation of the whole baseline.
+    """
+
+    number: int
+    alpha: float
+    last_alpha: float
+    is_last: bool
+    baseline: Mapping[int, float]
+    experiment: Mapping[int, float]
+    s_b: float
+
+    @cached_property
+    def diverged(self) -> tuple[int, ...]:
+        """Seeds whose value is not finite."""
+        return tuple(seed for seed, value in self.experiment.items() if not math.isfinite(value))
+
+    @cached_property
+    def common(self) -> tuple[int, ...]:
+        """Seeds that the baseline has too."""
+        return tuple(seed for seed in self.experiment if seed in self.baseline)
+
+    @cached_property
+    def is_identical(self) -> bool:
+        """Whether every common seed gave exactly the baseline's value."""
+        return bool(self.common) and all(self.experiment[seed] == self.baseline[seed] for seed in self.common)
+
+    @property
+    def is_paired(self) -> bool:
+        """Three pairs are too few for pairing to earn its lost degrees of freedom."""
+        return len(self.experiment) > FIRST_LOOK and len(self.common) > 1
+
+    @property
+    def test(self) -> TestName:
+        """The test of this look."""
+        return "paired" if self.is_paired else "Welch"
+
+    @cached_property
+    def difference(self) -> float:
+        """Difference of means."""
+        return stats.mean_difference(self.baseline.values(), self.experiment.values())
+
+    @cached_property
+    def paired_difference(self) -> float:
+        """Mean difference over the common seeds."""
+        return stats.describe([self.experiment[seed] - self.baseline[seed] for seed in self.common]).mean
+
+    @cached_property
+    def rounding(self) -> float:
+        """How far rounding of the values themselves may move a comparison with a multiple of s_b; a vanishing part of s_b at most."""
+        largest = max(map(abs, [*self.baseline.values(), *self.experiment.values()]))
+        return min(4 * sys.float_info.epsilon * largest, 1e-6 * self.s_b)
+
+    def reaches(self, improvement: float, sigmas: float) -> bool:
+        """Whether |improvement| is at least `sigmas` baseline sigmas; a tie within rounding counts, as the exact tie does."""
+        return abs(improvement) >= sigmas * self.s_b - self.rounding
+
+    def one_sided_p(self, direction: float) -> float:
+        """P value of this look's test in favour of a change with the sign of `direction`."""
+        return self.paired_p(direction) if self.is_paired else self._welch.one_sided(direction)
+
+    def paired_p(self, direction: float) -> float:
+        """P value over the common seeds; Welch's where there are no pairs."""
+        if len(self.common) < 2:  # noqa: PLR2004
+            return self._welch.one_sided(direction)
+        if self._pairs_agree:
+            return 0.5 if direction == 0 else float((self.paired_difference > 0) != (direction > 0))
+        return self._paired.one_sided(direction)
+
+    def equivalence_p(self, margin: float) -> float:
+        """P value of "the change is smaller than `margin`", paired where there are pairs."""
+        if len(self.common) < 2:  # noqa: PLR2004
+            return stats.tost_welch(self.baseline.values(), self.experiment.values(), margin)
+        if self._pairs_agree:
+            return float(abs(self.paired_difference) >= margin)
+        return stats.tost_paired(*self._pairs, margin)
+
+    @cached_property
+    def _welch(self) -> stats.TestResult:
+        return stats.welch(self.baseline.values(), self.experiment.values())
+
+    @cached_property
+    def _paired(self) -> stats.TestResult:
+        return stats.paired(*self._pairs)
+
+    @cached_property
+    def _pairs(self) -> tuple[list[float], list[float]]:
+        return [self.baseline[seed] for seed in self.common], [self.experiment[seed] for seed in self.common]
+
+    @cached_property
+    def _pairs_agree(self) -> bool:
+        """Whether all paired differences are the same number: the limit of an infinite t."""
+        return stats.describe([after - before for before, after in zip(*self._pairs, strict=True)]).std == 0
+
+    def of_finite_seeds(self) -> Look | None:
+        """The same look at its finite seeds only; None where no seed is finite."""
+        if not self.diverged:
+            return self
+        finite = {seed: value for seed, value in self.experiment.items() if math.isfinite(value)}
+        if not finite:
+            return None
+        return Look(self.number, self.alpha, self.last_alpha, self.is_last, self.baseline, finite, self.s_b)
+
+
+def checked_arms(
+    baseline: Mapping[int, float], experiment: Mapping[int, float], *, lower_is_better: bool
+) -> tuple[dict[int, float], dict[int, float]]:
+    """Refuse what allows no verdict; return both arms with more being better.
+
+    Raises:
+        RefusedError: no mapping, no real number, too few seeds, a diverged baseline seed, or a baseline without variance.
+    """
+    if not isinstance(lower_is_better, bool):
+        raise RefusedError(f"lower_is_better = {lower_is_better!r}: allowed is True or False")
+    sign = -1.0 if lower_is_better else 1.0
+    b, e = _arm(baseline, "baseline", sign), _arm(experiment, "experiment", sign)
+    for name, arm, least in (("baseline", b, MIN_BASELINE_SEEDS), ("experiment", e, FIRST_LOOK)):
+        if len(arm) < least:
+            raise RefusedError(f"the {name} has {len(arm)} seeds: a verdict needs at least {least}, train the others")
+    broken = [str(seed) for seed, value in b.items() if not math.isfinite(value)]
+    if broken:
+        raise RefusedError(
+            f"baseline seed {', '.join(broken)} diverged: nothing can be compared with it, choose a stable baseline"
+        )
+    if not stats.describe(b.values()).std:
+        raise RefusedError(
+            f"all {len(b)} baseline seeds gave the same value, s_b = 0: does the seed reach the trainer?"
+        )
+    return b, e
+
+
+def _arm(values: Mapping[int, float], name: str, sign: float) -> dict[int, float]:
+    if not isinstance(values, Mapping):
+        raise RefusedError(f"the {name} is a {type(values).__name__}: allowed is a mapping from seed to value")
+    return {
+        seed: sign * (value if type(value) is float else stats.real_number(value, f"{name} seed {seed}"))
+        for seed, value in values.items()
+    }
+
+
+def plan_looks(
+    baseline: Mapping[int, float],
+    experiment: Mapping[int, float],
+    plan: Sequence[int] | None,
+    levels: Levels,
+    looks: int,
+) -> tuple[list[Look], tuple[int, ...]]:
+    """Return the looks that the data allow, first to last, and the seeds that a look beyond them needs.
+
+    Raises:
+        RefusedError: `looks` is neither 1 nor 2.
+    """
+    if looks not in (1, 2):
+        raise RefusedError(f"looks = {looks!r}: allowed is 1 or 2")
+    missing = _missing(baseline, experiment, plan) if len(experiment) == FIRST_LOOK and looks == 2 else ()  # noqa: PLR2004
+    total = len(experiment) + len(missing)
+    s_b = stats.describe(baseline.values()).std
+    assert s_b is not None  # checked_arms refused single seeds
+
+    def look(number: int, alpha: float, last_alpha: float, count: int) -> Look:
+        seen = dict(list(experiment.items())[:count])
+        return Look(number, alpha, last_alpha, count == total, baseline, seen, s_b)
+
+    if looks == 1 or total == FIRST_LOOK:
+        return [look(1, levels.single, levels.single, total)], ()
+    first, last = _pair_of_levels(baseline, [*experiment, *missing], levels)
+    found = [look(1, first, last, FIRST_LOOK)]
+    if not missing:
+        found.append(look(2, last, last, total))
+    return found, missing
+
+
+def _missing(
+    baseline: Mapping[int, float], experiment: Mapping[int, float], plan: Sequence[int] | None
+) -> tuple[int, ...]:
+    """Seeds of the plan not trained yet; without a plan the baseline's, up to five in all."""
+    further = tuple(seed for seed in (baseline if plan is None else plan) if seed not in experiment)
+    return further if plan is not None else further[: len(SEEDS) - len(experiment)]
+
+
+def _pair_of_levels(baseline: Mapping[int, float], seeds: Sequence[int], levels: Levels) -> tuple[float, float]:
+    """Levels of both looks. The standard ones were found for five baseline and five experiment seeds."""
+    if not len(baseline) == len(seeds) == len(SEEDS):
+        return levels.half, levels.half
+    first, last = levels.standard
+    return first, last if all(seed in baseline for seed in seeds) else levels.unpaired

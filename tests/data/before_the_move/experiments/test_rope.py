@@ -1,0 +1,5 @@
+from pytest_exprun import experiment
+
+
+@experiment("--rope")
+def test_rope(): ...

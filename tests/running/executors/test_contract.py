@@ -21,7 +21,7 @@ from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.store.records import difference
 from tests.executor_contract import WILD, ExecutorContract, Lab, is_alive, wait_until
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parents[3]
 
 
 class TestInProcess(ExecutorContract):

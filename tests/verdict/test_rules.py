@@ -24,7 +24,7 @@ from pytest_exprun.verdict.rules import (
     p_text,
 )
 
-REFERENCE = json.loads((Path(__file__).parent / "data" / "reference_cases.json").read_text())
+REFERENCE = json.loads((Path(__file__).parents[1] / "data" / "reference_cases.json").read_text())
 JUDGED = [
     case
     for case in REFERENCE["cases"]

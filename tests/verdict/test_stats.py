@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.verdict import stats
 
-REFERENCE = json.loads((Path(__file__).parent / "data" / "reference_cases.json").read_text())
+REFERENCE = json.loads((Path(__file__).parents[1] / "data" / "reference_cases.json").read_text())
 CASES = {case["name"]: case for case in REFERENCE["cases"]}
 EXACT = 1e-9
 P = 1e-6

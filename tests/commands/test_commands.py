@@ -820,7 +820,7 @@ def test_judge_and_why_import_nothing_heavy(project):
 
 # Its page in the documentation.
 
-PAGE = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^\$ exprun (judge [^\n]*)\n(.*?)(?=^\$ |^```$)", PAGE, re.MULTILINE | re.DOTALL)
 
 

@@ -262,7 +262,7 @@ def test_a_newcomer_gets_to_a_plan(pytester, monkeypatch):
 
 def test_the_page_of_commands_describes_init():
     """The table has it, and its section has every argument and a session."""
-    page = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
     section = page.partition("\n## exprun init\n")[2].partition("\n## ")[0]
     assert "| [`exprun init`](#exprun-init) |" in page
     assert all(each in section for each in ("`SCRIPT`", "`--budget`", "`--command`", "$ exprun init\n"))

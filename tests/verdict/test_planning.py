@@ -11,7 +11,7 @@ from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.planning import nct_cdf
 
-PLANNING = json.loads((Path(__file__).parent / "data" / "reference_cases.json").read_text())["planning"]
+PLANNING = json.loads((Path(__file__).parents[1] / "data" / "reference_cases.json").read_text())["planning"]
 
 
 @pytest.mark.parametrize("case", PLANNING, ids=lambda case: "-".join(map(str, case.values())))

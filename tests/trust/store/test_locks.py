@@ -16,7 +16,7 @@ from pytest_exprun.trust.store import locks
 from pytest_exprun.trust.store.locks import exclusive
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX record locks")
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 HOLD = """
 import os, subprocess, sys, time
 from pathlib import Path

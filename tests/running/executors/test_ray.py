@@ -47,7 +47,7 @@ def perform(lab: Lab, *flags: str) -> list[dict]:
         (blocked / f"{name}.py").write_text("raise ImportError('this machine has no pytest')", encoding="ascii")
     (task,) = lab.tasks(*flags, seeds=(42,))
     told = {**job(lab.settings, []), "do": "run", "specs": [task.spec.to_json()], "directory": task.directory}
-    paths = os.pathsep.join([str(blocked), str(Path(__file__).parent.parent)])
+    paths = os.pathsep.join([str(blocked), str(Path(__file__).parents[3])])
     done = subprocess.run(
         [sys.executable, "-c", PERFORM, json.dumps(told)],
         cwd=lab.root,

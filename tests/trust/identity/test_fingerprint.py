@@ -18,7 +18,7 @@ from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.accesses import OpenedFiles
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter, Key
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 PLAIN = Variant()
 TRAINER = "import helper\n\ndef main(argv):\n    return helper.loss()\n"
 

@@ -189,7 +189,7 @@ class TestOneRecordForARun:
             "store = Store(Path(sys.argv[1]))\nstore.check_writable()\nsys.stdin.readline()\n"
             "for seed in range(20):\n    store.save(make_run(seed), 'rope', make_key())\n"
         )
-        root = Path(__file__).parent.parent
+        root = Path(__file__).parents[3]
         command = [sys.executable, "-c", script, str(store.root)]
         racers = [subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(6)]
         for racer in racers:

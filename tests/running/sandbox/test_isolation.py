@@ -19,7 +19,7 @@ from pytest_exprun.running.sandbox import isolation
 from pytest_exprun.running.sandbox.isolation import TOKEN_FILE, preserved_process_state, remove_owned, run_directory
 from pytest_exprun.terms.errors import StoreError
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 
 # name: (what an adversarial trainer does, what must be as before). The probe stands for itself: it knows nothing of our own bookkeeping.
 LEAKS = {

@@ -1,11 +1,19 @@
 """Fixtures of the plugin's own tests: a project with the toy trainer, run through pytester."""
 
+# ruff: noqa: E402  # numerical libraries read the number of threads when they are loaded
+
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+
+# One thread a process, also in the processes that tests start: workers share the cores, and threads that wait for one are many times
+# slower than a single one.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
 
 import matplotlib.figure  # noqa: F401  # see numpy
 import numpy as np  # noqa: F401  # pytester forgets what a session inside imported, and numpy cannot be loaded twice
@@ -67,6 +75,13 @@ class ToyProject:
     def report(self, name: str) -> str:
         """The text of a report."""
         return (self.pytester.path / "docs" / "research" / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Return pytest's own, whose sessions do without the plugin of hypothesis: it takes as long to load as all the rest."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
+    return pytester
 
 
 @pytest.fixture

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -63,12 +65,34 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def wait_until(true, seconds=20.0):
-    """Wait for something that happens soon."""
+def wait_until(true, seconds=120.0):
+    """Wait for something that happens soon; give up after so long that even a busy machine would have got there."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def interrupted_when(true):
+    """Interrupt this block as Ctrl-C does, as soon as something is so."""
+    over = threading.Event()
+
+    def watch():
+        wait_until(lambda: over.is_set() or true())
+        if not over.is_set():
+            os.kill(os.getpid(), signal.SIGALRM)
+
+    usual = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        over.set()
+        watcher.join()
+        signal.signal(signal.SIGALRM, usual)
 
 
 class ExecutorContract:

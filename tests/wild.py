@@ -41,12 +41,12 @@ def happen(how, output_dir):  # noqa: C901  # one line a way
         print("the last words", flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "sleep":
-        time.sleep(120)
+        time.sleep(3600)
     if how == "hang":
-        subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(120)", "left-by-wild"])
-        time.sleep(120)
+        subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(3600)", "left-by-wild"])
+        time.sleep(3600)
     if how == "child":
-        subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(120)", "left-by-wild"])
+        subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(3600)", "left-by-wild"])
     if how == "flood":
         for _ in range(12_000):
             sys.stdout.write("x" * 999 + "\n")

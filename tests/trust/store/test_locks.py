@@ -17,12 +17,14 @@ from pytest_exprun.trust.store.locks import exclusive
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX record locks")
 ROOT = Path(__file__).parents[3]
+GUARD = 120
+"""Seconds that even a busy machine does not need for any step of these tests."""
 HOLD = """
 import os, subprocess, sys, time
 from pathlib import Path
 from pytest_exprun.trust.store.locks import exclusive
-with exclusive(Path(sys.argv[1]), "seed 42 of --rope") as locked:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], close_fds=False) if sys.argv[2] == "child" else None
+with exclusive(Path(sys.argv[1]), "seed 42 of --rope", lambda _: print("waits", flush=True)) as locked:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], close_fds=False) if sys.argv[2] == "child" else None
     print("held" if locked else "open", child.pid if child else 0, flush=True)
     sys.stdin.readline()
 """
@@ -66,23 +68,26 @@ def test_a_waiter_says_for_whom_and_then_has_it(lock, hold):
     """The line names what is waited for, the holder's pid and host, and for how long it has had it."""
     process, _ = hold()
     said = []
-    threading.Timer(0.5, process.stdin.close).start()
-    with exclusive(lock, "seed 42 of --rope", said.append):
-        assert process.wait(5) == 0
+
+    def let_go(line):
+        said.append(line)
+        process.stdin.close()
+
+    with exclusive(lock, "seed 42 of --rope", let_go) as locked:
+        assert locked
+        assert process.wait(GUARD) == 0
     assert len(said) == 1
     assert said[0].startswith(f"waiting for seed 42 of --rope: process {process.pid} on {os.uname().nodename} trains")
     assert "s so far" in said[0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_holder_is_replaced_within_a_second(lock, hold, number):
+def test_a_killed_holder_is_replaced(lock, hold, number):
     """The kernel drops the lock with the process."""
     process, _ = hold()
-    threading.Timer(0.3, process.send_signal, [number]).start()
-    with exclusive(lock, "seed 42"):
-        process.wait(5)
-        begin = time.monotonic()
-    assert time.monotonic() - begin < 1
+    with exclusive(lock, "seed 42", lambda _: process.send_signal(number)) as locked:
+        assert locked
+        assert process.wait(GUARD) == -number
 
 
 def test_an_orphaned_child_holds_nothing(lock, hold):
@@ -90,12 +95,10 @@ def test_an_orphaned_child_holds_nothing(lock, hold):
     process, child = hold("child")
     try:
         process.kill()
-        process.wait(5)
+        process.wait(GUARD)
         os.kill(child, 0)  # it is alive
-        begin = time.monotonic()
-        with exclusive(lock, "seed 42") as locked:
+        with exclusive(lock, "seed 42", pytest.fail) as locked:
             assert locked
-            assert time.monotonic() - begin < 1
     finally:
         os.kill(child, signal.SIGKILL)
 
@@ -125,10 +128,9 @@ def test_taking_it_twice_does_not_drop_it(lock):
     with exclusive(lock, "x"):
         with exclusive(lock, "x") as locked:
             assert locked
-        other = subprocess.Popen([sys.executable, "-c", probe], cwd=ROOT, stdout=subprocess.PIPE)
-        with pytest.raises(subprocess.TimeoutExpired):
-            other.wait(0.8)
-    assert other.communicate(timeout=5)[0].startswith(b"held")
+        other = subprocess.Popen([sys.executable, "-c", probe], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert other.stdout.readline() == "waits\n"
+    assert other.communicate(timeout=GUARD)[0].startswith("held")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -193,5 +195,5 @@ def test_each_seed_is_trained_once_by_two_sessions(tmp_path):
     )
     command = [sys.executable, "-c", script, str(tmp_path / "store")]
     sessions = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    trained = [int(session.communicate(timeout=60)[0]) for session in sessions]
+    trained = [int(session.communicate(timeout=GUARD)[0]) for session in sessions]
     assert sum(trained) == 5

@@ -15,10 +15,13 @@ from pathlib import Path
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+import hypothesis
 import matplotlib.figure  # noqa: F401  # see numpy
 import numpy as np  # noqa: F401  # pytester forgets what a session inside imported, and numpy cannot be loaded twice
 import pytest
 import scipy.special  # noqa: F401  # see numpy
+
+from tests.executor_contract import wait_until
 
 TOY = Path(__file__).with_name("toy.py")
 INI = """
@@ -29,6 +32,12 @@ exprun_plots = off
 filterwarnings = error
 """
 
+
+# How long an example takes is no property of what is tested.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], database=None
+)
+hypothesis.settings.load_profile("suite")
 
 # A job in the background (nohup, some CI runners) ignores these signals, and so would every session that a test starts and then ends.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -55,6 +64,17 @@ class ToyProject:
     def run_fresh(self, *args: str) -> pytest.RunResult:
         """Run pytest on the experiments in a process of its own."""
         return self.pytester.runpytest_subprocess("experiments", *args)
+
+    def hold(self, seed: int) -> Path:
+        """Let every run of a seed wait, once it has begun, until the file returned is removed."""
+        path = self.pytester.path / ".traces" / f"hold-{seed}"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        return path
+
+    def wait_for_runs(self, count: int) -> None:
+        """Wait until that many runs have begun."""
+        wait_until(lambda: len(self.runs) >= count)
 
     @property
     def runs(self) -> list[str]:

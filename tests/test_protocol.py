@@ -327,8 +327,11 @@ def test_output_is_clean_when_piped(toy_project):
 def test_live_progress_on_a_terminal(toy_project):
     """On a terminal one line is overwritten while a run trains; a finished run's line replaces it."""
     toy_project.write(ROPE)
+    (toy_project.pytester.path / "conftest.py").write_text(
+        "from pytest_exprun import session\n\nsession.LIVE_SECONDS = -1  # every line, however quickly it comes\n"
+    )
     controller, terminal = os.openpty()
-    command = [sys.executable, "-m", "pytest", "experiments", "-p", "no:cacheprovider", "--exprun-args=--slow 0.25"]
+    command = [sys.executable, "-m", "pytest", "experiments", "-p", "no:cacheprovider"]
     with subprocess.Popen(command, cwd=toy_project.pytester.path, stdout=terminal, stderr=terminal) as session:
         os.close(terminal)
         chunks = []

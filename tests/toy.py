@@ -1,7 +1,8 @@
 """A trainer without any learning: the loss is drawn from the seed, and each flag has the effect that it names.
 
 Copied into the test's folder as `toy.py` by the fixture `toy_project`. Each run appends its command line to
-`.traces/runs` there: a hidden folder, so that no session says that runs write outside their own.
+`.traces/runs` there: a hidden folder, so that no session says that runs write outside their own. A run does not go on while there is
+a file `.traces/hold-<seed>`.
 """
 
 import argparse
@@ -39,6 +40,8 @@ def main(argv):
     with (traces / "runs").open("a", encoding="utf-8") as log:
         log.write(" ".join(argv) + "\n")
     time.sleep(args.slow)
+    while (traces / f"hold-{args.seed}").exists():
+        time.sleep(0.02)
     if args.seed == args.crash_at:
         raise RuntimeError("CUDA out of memory, pretended")
     shift = args.shift - 10 * args.rope + 10 * args.worse

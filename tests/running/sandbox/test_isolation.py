@@ -33,7 +33,7 @@ LEAKS = {
     "numpy function": ("np.random.rand = lambda: 4", "np.random.rand"),
     "numpy mean": ("np.mean = max", "np.mean"),
     "torch random state": ("torch.manual_seed(0)", "torch.get_rng_state().numpy().tobytes()"),
-    "torch threads": ("torch.set_num_threads(3)", "torch.get_num_threads()"),
+    "torch threads": ("torch.set_num_threads(torch.get_num_threads() + 1)", "torch.get_num_threads()"),
     "torch default dtype": ("torch.set_default_dtype(torch.float64)", "torch.get_default_dtype()"),
     "torch default device": ("torch.set_default_device('meta')", "torch.empty(1).device.type"),
     "torch gradient mode": ("torch.set_grad_enabled(False)", "torch.is_grad_enabled()"),
@@ -80,11 +80,11 @@ LEAKS = {
         "len(matplotlib.pyplot.get_fignums())",
     ),
     "working directory": ("os.chdir('/')", "os.getcwd()"),
-    "file mode mask": ("os.umask(0o077)", "(lambda mask: (mask, os.umask(mask)))(os.umask(0o022))[0]"),
+    "file mode mask": ("os.umask(os.umask(0) ^ 0o055)", "(lambda mask: (mask, os.umask(mask)))(os.umask(0o022))[0]"),
     "new environment variable": ("os.environ['LEAK'] = '1'", "dict(os.environ)"),
     "removed environment variable": ("os.environ.pop('PATH')", "dict(os.environ)"),
     "changed environment variable": ("os.environ['PATH'] = '/nowhere'", "os.environ['PATH']"),
-    "time zone": ("os.environ['TZ'] = 'Asia/Tokyo'; time.tzset()", "time.strftime('%z', time.localtime(0))"),
+    "time zone": ("os.environ['TZ'] = 'NOWHERE-7:13'; time.tzset()", "time.strftime('%z', time.localtime(0))"),
     "argv": ("sys.argv[:] = ['train']", "list(sys.argv)"),
     "path": ("sys.path.insert(0, '/leak')", "list(sys.path)"),
     "replaced path": ("sys.path = []", "list(sys.path)"),
@@ -134,13 +134,14 @@ LEAKS = {
         "resource.setrlimit(resource.RLIMIT_NOFILE, (99, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))",
         "resource.getrlimit(resource.RLIMIT_NOFILE)",
     ),
-    "cpu affinity": ("os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})", "os.sched_getaffinity(0)"),
     "patched clock": ("time.time = lambda: 0", "time.time"),
     "patched sleep": ("time.sleep = print", "time.sleep"),
     "patched random": ("random.random = lambda: 4", "random.random"),
     "patched print": ("builtins.print = max", "builtins.print"),
     "patched open": ("builtins.open = max", "builtins.open"),
 }
+if len(os.sched_getaffinity(0)) > 1:  # one core cannot be taken away
+    LEAKS["cpu affinity"] = ("os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})", "os.sched_getaffinity(0)")
 REPORTED = {
     "open file": ("kept = open(__file__)", "open "),
     "open pipe": ("kept = os.pipe()", "open pipe"),

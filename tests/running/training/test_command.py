@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from pytest_exprun.running.sandbox import supervision
 from pytest_exprun.running.sandbox.run_log import LIMIT, TAIL
 from pytest_exprun.running.training.command import SHOWN_BYTES, CommandTrainer
 from pytest_exprun.running.training.command_reads import listening
@@ -252,10 +252,8 @@ def test_a_program_that_is_not_there(lab, tmp_path):
 
 def test_a_command_past_its_time_limit_is_ended(lab):
     """exprun_timeout ends it, also where it sleeps; the message says so."""
-    started = time.monotonic()
-    message = failure(lab, "print('val_loss: 1.5', flush=True); time.sleep(600)", timeout="0.5")
+    message = failure(lab, "print('val_loss: 1.5', flush=True); time.sleep(3600)", timeout="0.5")
     assert "ran longer than exprun_timeout = 0.5 s" in message
-    assert time.monotonic() - started < 60
 
 
 def alive(pid: int) -> bool:
@@ -268,10 +266,9 @@ def alive(pid: int) -> bool:
 
 LEAVES = """
 detached = flags == ["--detached"]
-code = "import time; print('alive', flush=True); time.sleep(600)"
+code = "import time; print('alive', flush=True); time.sleep(3600)"
 child = subprocess.Popen([sys.executable, "-S", "-c", code], start_new_session=detached)
 open("child", "w").write(str(child.pid))
-time.sleep(0.2)
 print("val_loss: 1.5", flush=True)
 """
 
@@ -286,7 +283,7 @@ def test_processes_left_behind_are_ended(lab, tmp_path, flag):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_what_a_listener_raises_ends_the_command(lab, tmp_path, error):
+def test_what_a_listener_raises_ends_the_command(lab, tmp_path, monkeypatch, error):
     """Ctrl-C reaches the script and everything it started; so does a verification that sees a difference."""
     body = (
         LEAVES
@@ -295,9 +292,10 @@ def told(number, frame):
     open("told", "w").write(str(number)); sys.exit(0)
 signal.signal(signal.SIGINT, told); signal.signal(signal.SIGTERM, told)
 print("step 1: train loss 1.0, val loss 1.5", flush=True)
-time.sleep(600)
+time.sleep(3600)
 """
     )
+    monkeypatch.setattr(supervision, "GRACE_SECONDS", 300)  # both go when they are told to
     trainer, out = lab(body.replace('print("val_loss: 1.5", flush=True)', ""))
 
     def stop(_point):
@@ -370,7 +368,7 @@ def test_only_the_beginning_of_the_output_is_shown(lab, capsys):
 
 def test_cpu_time_is_the_childs(lab):
     """cpu_time counts what the command and its own children used."""
-    body = "until = time.process_time() + 0.3\nwhile time.process_time() < until: pass\nprint('val_loss: 1.5')"
+    body = "until = time.process_time() + 0.4\nwhile time.process_time() < until: pass\nprint('val_loss: 1.5')"
     trainer, out = lab(body)
     assert trainer.run(spec(), out, ignore).provenance["cpu_time"] >= 0.3
 

@@ -322,7 +322,7 @@ number_texts = st.one_of(
     noise=st.lists(st.sampled_from(NOISE), max_size=4),
     decoration=st.sampled_from(sorted(DECORATIONS)),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_clean_logs_are_read_right(name, values, noise, decoration):
     """Any sequence of numbers, decorated and with other lines between, gives its last one."""
     lines = [
@@ -345,7 +345,7 @@ NASTY = (*" ,.:|-+eE019_%xX/'\"{}()[]=;\t\bnaif", ARABIC_THREE, MINUS, NO_BREAK_
     auto=st.booleans(),
 )
 @example(name="huggingface", values=["1.25", "5.1e-05"], where=0.203125, what="e", how="replace", auto=False)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_a_damaged_last_line_is_never_misread(name, values, where, what, how, auto):  # noqa: PLR0917  # given by name
     """One character inserted, replaced or deleted, or the rest cut off: the second reading agrees, or the log is refused."""
     lines = [LINES[name].format(step=step, value=value) for step, value in enumerate(values, 1)]
@@ -362,7 +362,7 @@ def test_a_damaged_last_line_is_never_misread(name, values, where, what, how, au
 
 
 @given(st.text(max_size=40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_text_can_be_heard(text):
     """No line makes a reader fail, and only a number alone is a number."""
     heard = OutputMetrics("val_loss")

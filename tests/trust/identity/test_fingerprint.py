@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import os
 import subprocess
@@ -513,12 +514,19 @@ class TestOpened:
         assert project.fingerprinter().content_of("file gone.txt") == "absent"
 
 
-def test_a_trainer_of_seven_hundred_lines_costs_little():
-    """The key of the reference trainer in under 60 CPU-milliseconds on an idle machine; the bound here allows for a busy one."""
+def test_sources_are_parsed_once_a_session(monkeypatch):
+    """However many arms there are; and once more after the first run, as long as their bytes stay the same."""
+    parsed, parse = [], ast.parse
+    monkeypatch.setattr(ast, "parse", lambda source: parsed.append(source) or parse(source))
     fingerprinter = Fingerprinter(Settings(root=ROOT))
-    begin = time.process_time()
-    fingerprinter.key(PLAIN, Budget())
-    assert time.process_time() - begin < 0.3
+    for flags in ((), ("--rope",), ("--qk_norm",)):
+        fingerprinter.key(Variant(flags), Budget())
+    sources = len(set(parsed))
+    assert sources > 1
+    assert len(parsed) == sources
+    for _ in range(3):
+        assert fingerprinter.sources_changed(OpenedFiles()) == []
+    assert len(parsed) == 2 * sources
 
 
 def test_settings_that_change_nothing_do_not_count(project):

@@ -102,8 +102,8 @@ def _block(standings: list[Standing], settings: Settings) -> list[str]:
     """Return the lines of one arm: what stands, or what has changed since the newest stored runs; older ones in a line each."""
     arm = standings[0].arm
     is_default = arm.variant.identity == settings.default_control.identity
-    args = f" with {' '.join(arm.common_args)}" if arm.common_args else ""
-    lines = [f"{'baseline ' if is_default else ''}({plain(arm.variant)}) at {arm.budget}{plain(args)}"]
+    args = f" with {plain(' '.join(arm.common_args))}" if arm.common_args else ""
+    lines = [f"{'baseline ' if is_default else ''}({plain(arm.variant)}) at {arm.budget}{args}"]
     # What stands comes first; then the newest, which is what a session would compare with.
     in_order = sorted(standings, key=lambda standing: not standing.attested)
     for number, standing in enumerate(in_order):

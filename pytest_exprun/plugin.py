@@ -181,6 +181,7 @@ def baseline(request: pytest.FixtureRequest) -> Arm:
     asked = Experiment(
         name="baseline",
         variant=settings.default_control,
+        control=settings.default_control,
         common_args=settings.args,
         metric=settings.metric,
         budget=settings.budget,

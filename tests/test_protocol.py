@@ -223,12 +223,12 @@ def test_diverged_experiment_is_a_loser(toy_project):
     assert len(toy_project.runs) == 8
 
 
-def test_diverged_baseline_is_an_error(toy_project):
-    """Nothing is judged against a baseline with a NaN."""
+def test_diverged_control_is_an_error(toy_project):
+    """Nothing is judged against a control with a NaN; it is called the baseline only where it is the default one."""
     toy_project.write('@experiment("--rope", baseline="--diverge_at=512")\ndef test_it(): ...')
     result = toy_project.run()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*the baseline diverged: val_loss of --diverge_at=512 is not finite at seed 512*"])
+    result.stdout.fnmatch_lines(["*the control diverged: val_loss of --diverge_at=512 is not finite at seed 512*"])
 
 
 def test_trainer_that_ignores_the_seed_is_an_error(toy_project):

@@ -10,7 +10,6 @@ import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Protocol
 
 from pytest_exprun.running.executors.contract import Executor
@@ -74,7 +73,7 @@ class Study:
     _rejected: dict[str, str] | ExprunError | None = None
     _looked_ahead: bool = False
     _announced: set[str] = field(default_factory=set)
-    _arms: dict[tuple[Variant, str, tuple[int, ...], str], Arm] = field(default_factory=dict)
+    _arms: dict[tuple[object, ...], Arm] = field(default_factory=dict)
     _judged: dict[tuple[str, tuple[int, ...]], Judgement] = field(default_factory=dict)
     _keys: dict[tuple[Variant, Budget, tuple[str, ...]], Key] = field(default_factory=dict)
 
@@ -190,18 +189,18 @@ class Study:
         """Return an arm with just these seeds, from the store or trained.
 
         Raises:
-            ExprunError: as `Runs.get`; for a baseline or control also one that nothing can be judged against.
+            ExprunError: as `Runs.get`; for the experiment's own control also one that nothing can be judged against.
         """
         asked = self._asked(variant, experiment)
-        known = variant, asked.key.digest, tuple(seeds), experiment.metric
+        known = variant, asked.key.digest, tuple(seeds), experiment.metric, asked.role
         if known not in self._arms:
             runs = self.runs.get(asked, seeds, lambda: self._check_flags(experiment))
-            self._arms[known] = self._checked(Arm(variant, runs), asked, experiment)
+            self._arms[known] = self._checked(Arm(variant, runs), asked)
         return self._arms[known]
 
-    def _checked(self, arm: Arm, asked: Asked, experiment: Experiment) -> Arm:
+    def _checked(self, arm: Arm, asked: Asked) -> Arm:
         if asked.role != "exp":
-            self._check_baseline(arm, experiment)
+            self._check_control(arm, asked)
             if asked.key.digest not in self._announced:
                 self._announced.add(asked.key.digest)
                 self.observer.arm_complete(arm, asked.role)
@@ -210,27 +209,23 @@ class Study:
     def _asked(self, variant: Variant, experiment: Experiment) -> Asked:
         arm = variant, experiment.budget, experiment.common_args
         key = self._keys.get(arm) or self._keys.setdefault(arm, self.fingerprinter.key(*arm))
-        return Asked(key, variant, experiment.common_args, experiment.budget, experiment.metric, self.role(variant))
+        role = self.role(variant, experiment.control)
+        return Asked(key, variant, experiment.common_args, experiment.budget, experiment.metric, role)
 
-    def role(self, variant: Variant) -> str:
-        """What an arm is in this session; only names and reports depend on it, never a record."""
-        if variant.identity == self.settings.default_control.identity:
-            return "baseline"
-        return "control" if variant.identity in self._controls else "exp"
+    def role(self, variant: Variant, control: Variant) -> str:
+        """What an arm is in a comparison with this control; in another it may be something else, so no record depends on it."""
+        if variant.identity != control.identity:
+            return "exp"
+        return "baseline" if variant.identity == self.settings.default_control.identity else "control"
 
-    @cached_property
-    def _controls(self) -> frozenset[tuple[str, ...]]:
-        """Everything is declared before the first arm is asked for."""
-        return frozenset(experiment.control.identity for experiment in self.declared)
-
-    def _check_baseline(self, arm: Arm, experiment: Experiment) -> None:
-        """Refuse a baseline that no experiment can be judged against, in words about the trainer."""
-        values = arm.values(experiment.metric)
+    def _check_control(self, arm: Arm, asked: Asked) -> None:
+        """Refuse a control that no experiment can be judged against, in words about the trainer."""
+        values = arm.values(asked.metric)
         diverged = [str(seed) for seed, value in values.items() if not math.isfinite(value)]
         if diverged:
             raise TrainerError(
-                f"the baseline diverged: {experiment.metric} of {arm.variant} is not finite at seed {', '.join(diverged)}. "
-                "Nothing can be judged against it; make the baseline stable first"
+                f"the {asked.role} diverged: {asked.metric} of {arm.variant} is not finite at seed {', '.join(diverged)}. "
+                f"Nothing can be judged against it; make the {asked.role} stable first"
             )
         if len(set(values.values())) == 1:
             cause = (
@@ -239,7 +234,7 @@ class Study:
                 else "seems to ignore --seed"
             )
             raise TrainerError(
-                f"all {len(values)} seeds of {arm.variant} gave {experiment.metric} = {next(iter(values.values()))!r}: "
+                f"all {len(values)} seeds of the {asked} gave {asked.metric} = {next(iter(values.values()))!r}: "
                 f"{self.settings.trained_by} {cause}, so its noise is unknown and no verdict is possible"
             )
 

@@ -503,7 +503,8 @@ def test_why_names_a_changed_setting_and_tells_scales_apart(exprun, project):
     assert out.count("    trainer: toy:main -> toy2:main\n") == 2
 
 
-def test_why_shows_the_arguments_of_every_run(exprun, project):
+@pytest.mark.usefixtures("project")
+def test_why_shows_the_arguments_of_every_run(exprun):
     """What all runs were given stands in the arm's line, a blank before it."""
     train_baseline(args="--noise=0.5")
     assert exprun("why").startswith("baseline (no flags) at 1M tokens with --noise=0.5\n")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_exprun.kept import staleness
+from pytest_exprun.report.certainty import stale_mark
 from pytest_exprun.report.markdown import STATISTICS, document, scale_note, statistics_row, summary
 from pytest_exprun.report.names import experiment_stem
-from pytest_exprun.report.provenance import data, environment
+from pytest_exprun.report.provenance import data, environment, stale_note
 from pytest_exprun.report.text import DASH, code, markdown, number, p_value, places, signed, table
 from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Arm, Budget
 from pytest_exprun.verdict import stats
@@ -31,6 +33,7 @@ def baseline_report(
     sections = (
         [f"# Baseline Variance Report: {_title(budget)}"],
         scale_note(budget),
+        stale_note({"baseline": stale} if (stale := staleness(arm)) else {}),
         [f"Control: {code(arm.variant)}"] if arm.variant.flags else [],
         table(STATISTICS, [statistics_row(arm, name) for name in dict.fromkeys([metric, "val_loss", "wall_time"])]),
         [f"Seeds used: {', '.join(map(str, arm.seeds))}"],
@@ -126,7 +129,7 @@ def _judged_row(comparison: Comparison, q: float | None) -> Sequence[str]:
     judgement = comparison.judgement
     return (
         f"[{markdown(comparison.name)}]({experiment_stem(comparison.declaration)}.md)",
-        str(comparison.verdict),
+        f"{comparison.verdict}{stale_mark(comparison)}",
         signed(judgement.sigmas, 1),
         p_value(judgement.p_value, judgement.alpha),
         p_value(q),

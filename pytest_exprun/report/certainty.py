@@ -43,6 +43,11 @@ def is_doubtful(comparison: Comparison) -> bool:
     return comparison.verdict is not Verdict.NEUTRAL and comparison.judgement.confirmed is False
 
 
+def stale_mark(comparison: Comparison) -> str:
+    """Return what stands behind a verdict in a table of many, where the runs were judged though something has changed since."""
+    return " (**stale runs**)" if comparison.stale else ""
+
+
 def _items(comparison: Comparison) -> Iterator[tuple[str, str]]:
     yield "Test", _test(comparison)
     if is_doubtful(comparison):

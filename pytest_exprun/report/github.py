@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pytest_exprun.report.certainty import is_doubtful
+from pytest_exprun.report.certainty import is_doubtful, stale_mark
 from pytest_exprun.report.markdown import document, summary
 from pytest_exprun.report.text import (
     DASH,
@@ -65,7 +65,7 @@ def _row(comparison: Comparison, q: float | None) -> Sequence[str]:
     return (
         markdown(comparison.name),
         code(" ".join(comparison.declaration.change), cell=True),
-        f"{comparison.verdict}{doubt}",
+        f"{comparison.verdict}{doubt}{stale_mark(comparison)}",
         *(mean_and_spread(one, decimals) for one in found),
         signed(judgement.sigmas, 1),
         p_value(judgement.p_value, judgement.alpha),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from pytest_exprun.report.certainty import confirmation, is_doubtful
+from pytest_exprun.report.certainty import confirmation, is_doubtful, stale_mark
 from pytest_exprun.report.markdown import document, summary
 from pytest_exprun.report.names import baseline_stem
 from pytest_exprun.report.text import code, duration, markdown, mean_and_spread, p_value, percent, places, signed, table
@@ -62,7 +62,7 @@ def _row(stem: str, comparison: Comparison) -> list[str]:
     return [
         f"[{markdown(comparison.name)}]({stem}.md)",
         code(" ".join(comparison.declaration.change), cell=True),
-        f"{comparison.verdict}{remark}",
+        f"{comparison.verdict}{remark}{stale_mark(comparison)}",
         gain,
         signed(judgement.sigmas, 1),
         p_value(judgement.p_value, judgement.alpha),

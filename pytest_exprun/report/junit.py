@@ -53,6 +53,8 @@ def _judgement(comparison: Comparison) -> Iterator[tuple[str, object]]:
     yield "p_value_one_sided", judgement.p_value
     yield "alpha", judgement.alpha
     yield "confirmed", None if judgement.confirmed is None else str(judgement.confirmed).lower()
+    for arm, text in comparison.stale.items():
+        yield f"stale_{arm}", text
 
 
 def _evidence(comparison: Comparison) -> Iterator[tuple[str, object]]:

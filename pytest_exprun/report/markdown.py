@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_exprun.report.certainty import certainty, confirmation, is_doubtful
-from pytest_exprun.report.provenance import data, environment, reproduction
+from pytest_exprun.report.provenance import data, environment, reproduction, stale_note
 from pytest_exprun.report.text import (
     DASH,
     code,
@@ -50,6 +50,7 @@ def experiment_report(
     sections = (
         [f"# Experiment: {markdown(comparison.name)}"],
         scale_note(comparison.declaration.budget),
+        stale_note(comparison.stale),
         statistics_section("Baseline Statistics", comparison.baseline, _metrics(comparison)),
         statistics_section("Experiment Statistics", comparison.experiment, _metrics(comparison)),
         _test_section(comparison),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_exprun.report.text import DASH, code, code_block, markdown, number, shell_word, table
 from pytest_exprun.terms.model import Arm, RunResult, RunSpec
@@ -11,6 +11,16 @@ from pytest_exprun.verdict.comparison import Comparison
 
 ENVIRONMENT = ("python", "torch", "numpy", "platform", "cpu", "isa", "gpu", "device", "dtype", "threads", "concurrency")
 """What could change a result or a time. The host's name and the time of day are left in the JSON: they say nothing about a result."""
+
+
+def stale_note(stale: Mapping[str, str]) -> list[str]:
+    """Return the mark of a report that was made from stale runs, by the arm's name (`Comparison.stale`); nothing where there are none."""
+    if not stale:
+        return []
+    arms = " ".join(f"{name.capitalize()}: {markdown(text)}." for name, text in stale.items())
+    return [
+        f"> **Stale runs** (`exprun_stale = keep`): what they depend on had changed since they were trained. {arms}"
+    ]
 
 
 def environment(arms: Sequence[Arm]) -> list[str]:

@@ -27,7 +27,7 @@ from pytest_exprun.verdict.family import Family, families
 Line = tuple[dict[str, bool], str]
 """pytest's markup keywords, and a line of text."""
 
-NOT_COMPARABLE = "*"
+NOT_COMPARABLE, STALE = "*", "~"
 _HEADER = ("name", "verdict", "baseline", "experiment", "sigma", "p", "n", "wall %", "Holm p")
 _GAP = 2
 _NAME_WIDTHS = 12, 22
@@ -153,6 +153,8 @@ def _block(family: Family, width: int) -> list[Line]:
     for comparison, row in zip(family.comparisons, rows, strict=True):
         lines += [(_MARKUP[comparison.verdict], line) for line in row]
     lines += [({"yellow": True}, line) for comparison in family.comparisons for line in _remarks(comparison)]
+    if any(comparison.stale for comparison in family.comparisons):
+        lines.append(({"yellow": True}, f"{STALE} judged from stale runs (exprun_stale = keep): see the notes"))
     return [*lines, ({}, family.outlook())]
 
 
@@ -202,7 +204,7 @@ def _row(comparison: Comparison, q: float | None, *, full: bool) -> Sequence[str
     )
     return (
         plain(comparison.name),
-        "no effect" if has_no_effect(comparison) else comparison.verdict.value,
+        ("no effect" if has_no_effect(comparison) else comparison.verdict.value) + (STALE if comparison.stale else ""),
         *means,
         signed(judgement.sigmas, 1),
         p_value(judgement.p_value, judgement.alpha) + ("?" if is_doubtful(comparison) else ""),
@@ -261,6 +263,7 @@ def assertion_lines(comparison: Comparison) -> list[str]:
     return [
         plain(comparison.headline()),
         confirmation(comparison),
+        *(f"stale runs: {plain(arm)} {plain(text)}" for arm, text in comparison.stale.items()),
         "",
         *_metric_table(comparison),
         "",

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pytest_exprun.kept import marked, staleness
 from pytest_exprun.running.executors.contract import Executor, OnPoint, Task, failure
 from pytest_exprun.running.training.trainers import require_metric
 from pytest_exprun.study.verification import Differs, Verification
 from pytest_exprun.terms.errors import ExprunError, MissingRunError, StoreError, TrainerError
-from pytest_exprun.terms.model import Budget, CurvePoint, RunResult, RunSpec, Variant
+from pytest_exprun.terms.model import Arm, Budget, CurvePoint, RunResult, RunSpec, Variant
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.stray_writes import OUTPUTS, Outside, changed_while_read
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
@@ -190,17 +191,15 @@ class Runs:
 
     def _keep(self, asked: Asked, seeds: Sequence[int], stale: Key) -> None:
         """Judge historical records, marked as such."""
-        commits = set()
+        kept = []
         for seed in self._missing(asked, seeds):
             stored = self.store.load(asked.variant.slug, stale, seed)
             if stored is not None:
-                self._results[asked.key.digest, seed] = stored
-                commits.add(str(stored.provenance.get("commit") or "unknown"))
-        if commits:
-            origin = ", ".join(sorted(commits))
-            self.observer.notice(
-                f"{asked}: judged from runs of commit {origin}, not of the present state: {stale.why(asked.key)}"
-            )
+                kept.append(marked(stored, stale.why(asked.key)))
+                self._results[asked.key.digest, seed] = kept[-1]
+        if kept:
+            origin = staleness(Arm(asked.variant, tuple(kept)))
+            self.observer.notice(f"{asked}: judged from stale runs: {origin}")
 
     def _verify(self, asked: Asked, stale: Key) -> None:
         """Train one stored seed again; equality to the last bit lets the arm's other seeds stand."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pytest_exprun.kept import staleness
 from pytest_exprun.terms.errors import RefusedError, TrainerError
 from pytest_exprun.terms.model import Arm, Effect, Experiment, RunResult, RunSpec, Variant, Verdict, lower_is_better
 from pytest_exprun.trust.store.records import difference
@@ -103,6 +104,12 @@ class Comparison:
         return stats.tost_welch(baseline, experiment, margin) <= ALPHA
 
     @property
+    def stale(self) -> dict[str, str]:
+        """Which runs of which arm were judged though something has changed since (`exprun_stale = keep`), and what; empty if none."""
+        arms = {"baseline": self.baseline, "experiment": self.experiment}
+        return {name: text for name, arm in arms.items() if (text := staleness(arm))}
+
+    @property
     def lower(self) -> bool:
         """Whether less of the judged metric is better."""
         return self.declaration.lower_is_better
@@ -146,6 +153,7 @@ class Comparison:
             "effects": {name: _plain(effect) for name, effect in self.effects.items()},
             "evidence": _plain(self.evidence),
             "declaration": self.declaration.to_json(),
+            **({"stale": self.stale} if self.stale else {}),
         }
 
     @classmethod

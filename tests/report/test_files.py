@@ -6,17 +6,21 @@ import json
 import math
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pytest_exprun.kept import marked
 from pytest_exprun.report import files
 from pytest_exprun.report.baseline import baseline_report, without_judged
 from pytest_exprun.report.github import step_summary
 from pytest_exprun.report.junit import properties
+from pytest_exprun.report.markdown import experiment_report
+from pytest_exprun.report.terminal import assertion_lines
 from pytest_exprun.terms.model import Arm, Budget, Variant, baseline_seeds
 from pytest_exprun.terms.settings import Settings
-from pytest_exprun.verdict.comparison import Comparison
+from pytest_exprun.verdict.comparison import Comparison, compare
 from tests.report_toys import HOSTILE, LOSER, NEUTRAL, UNSURE, comparison, run, tables
 
 PLAIN = Settings(plots="off")
@@ -232,6 +236,50 @@ def test_a_readme_of_the_user_is_left_alone(tmp_path):
     (tmp_path / "README.md").write_text("# My notes\n")
     files.write_overview([], tmp_path, PLAIN)
     assert (tmp_path / "README.md").read_text() == "# My notes\n"
+
+
+# Stale runs.
+
+
+def kept_experiment():
+    """Return a comparison whose experiment was kept: two of its seeds of one commit, one of another."""
+    found = comparison()
+    commits = ("1f3a9c0e", "1f3a9c0e", None)
+    old = (
+        replace(one, provenance={**one.provenance, "commit": c})
+        for one, c in zip(found.experiment, commits, strict=True)
+    )
+    runs = tuple(marked(one, "source a|b.py changed; package torch 2.12.0 -> 2.13.0") for one in old)
+    return compare(found.declaration, found.baseline, Arm(found.experiment.variant, runs))
+
+
+def test_a_report_of_stale_runs_is_told_from_one_of_current_runs(tmp_path):
+    """Which arm, which seeds, of which commit, and what has changed: in Markdown, JSON, junit and every table of experiments."""
+    kept = kept_experiment()
+    why = "(source a|b.py changed; package torch 2.12.0 -> 2.13.0)"
+    assert kept.stale == {"experiment": f"seeds 42, 137 of commit 1f3a9c0e {why}, seed 256 of commit unknown {why}"}
+    text = files.write_experiment(kept, tmp_path, PLAIN).read_text()
+    note = next(line for line in text.splitlines() if line.startswith("> **Stale runs**"))
+    assert note.endswith(f"Experiment: {kept.stale['experiment'].replace('|', chr(92) + '|')}.")
+    assert dict(properties(kept))["exprun.stale_experiment"] == kept.stale["experiment"]
+    assert "| WINNER (**stale runs**) |" in step_summary([kept])
+    files.write_overview([kept.baseline], tmp_path, PLAIN)
+    for name in ("README.md", "baseline_variance_1M.md"):
+        assert "| WINNER (**stale runs**) |" in (tmp_path / name).read_text()
+    assert "> **Stale runs**" not in (tmp_path / "baseline_variance_1M.md").read_text()
+    assert "stale runs: experiment seeds 42, 137 of commit 1f3a9c0e" in "\n".join(assertion_lines(kept))
+    assert "stale" not in files.json_text(comparison()) + experiment_report(comparison()) + str(
+        properties(comparison())
+    )
+
+
+def test_a_report_of_stale_runs_regenerates_from_its_json(tmp_path):
+    """The mark is part of the data: nothing that is written from them later loses it."""
+    path = files.write_experiment(kept_experiment(), tmp_path / "one", PLAIN)
+    again = Comparison.from_json(json.loads(path.with_suffix(".json").read_text()))
+    files.write_experiment(again, tmp_path / "two", PLAIN)
+    for suffix in (".md", ".json"):
+        assert (tmp_path / "two" / path.with_suffix(suffix).name).read_bytes() == path.with_suffix(suffix).read_bytes()
 
 
 # junit.

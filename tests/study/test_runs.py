@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -89,14 +90,39 @@ def test_stale_error(stored):
 
 
 def test_stale_keep_judges_the_old_runs_and_says_so(stored):
-    """With exprun_stale=keep historical records are judged and marked."""
+    """With exprun_stale=keep historical records are judged, and everything that a session writes or prints of them is marked."""
+    records = {path: path.read_bytes() for path in (stored.pytester.path / ".exprun").rglob("seed-*.json")}
+    current = stored.report("experiment_rope_1M.md")
     edit(stored, "loss = 2.0 +", "loss = 2.5 +")
-    result = stored.run_fresh("--exprun-stale=keep")
+    result = stored.run_fresh("--exprun-stale=keep", "--junitxml=junit.xml")
     result.assert_outcomes(passed=1)
     assert len(stored.runs) == 8
+    assert {path: path.read_bytes() for path in records} == records
+    origin = "seeds 42, 137, 256{} of commit unknown (source toy.py changed)"
+    arms = {"baseline": origin.format(", 512, 1024"), "experiment": origin.format("")}
     result.stdout.fnmatch_lines(
-        ["*note: baseline (no flags): judged from runs of commit *, not of the present state: source toy.py changed*"]
+        [
+            "*note: baseline (no flags): judged from stale runs: " + arms["baseline"],
+            "rope  WINNER~ *",
+            "~ judged from stale runs (exprun_stale = keep): see the notes",
+        ]
     )
+    note = (
+        "> **Stale runs** (`exprun_stale = keep`): what they depend on had changed since they were trained. Baseline: "
+    )
+    assert f"\n\n{note}{arms['baseline']}. Experiment: {arms['experiment']}.\n\n" in stored.report(
+        "experiment_rope_1M.md"
+    )
+    assert f"\n\n{note}{arms['baseline']}.\n\n" in stored.report("baseline_variance_1M.md")
+    assert "| WINNER (**stale runs**) |" in stored.report("README.md")
+    assert "| WINNER (**stale runs**) |" in stored.report("baseline_variance_1M.md")
+    assert json.loads(stored.report("experiment_rope_1M.json"))["stale"] == arms
+    junit = (stored.pytester.path / "junit.xml").read_text(encoding="utf-8")
+    for arm, text in arms.items():
+        assert f'<property name="exprun.stale_{arm}" value="{text}" />' in junit
+    edit(stored, "loss = 2.5 +", "loss = 2.0 +")
+    stored.run_fresh("--exprun-mode=frozen").assert_outcomes(passed=1)
+    assert stored.report("experiment_rope_1M.md") == current
 
 
 def test_frozen_refuses_stale_runs(stored):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_exprun.kept import staleness
 from pytest_exprun.report.certainty import stale_mark
 from pytest_exprun.report.markdown import STATISTICS, document, scale_note, statistics_row, summary
 from pytest_exprun.report.names import experiment_stem
 from pytest_exprun.report.provenance import data, environment, stale_note
 from pytest_exprun.report.text import DASH, code, markdown, number, p_value, places, signed, table
+from pytest_exprun.terms.kept import staleness
 from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Arm, Budget
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.comparison import Comparison

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pytest_exprun.kept import marked, staleness
 from pytest_exprun.running.executors.contract import Executor, OnPoint, Task, failure
 from pytest_exprun.running.training.trainers import require_metric
 from pytest_exprun.study.verification import Differs, Verification
 from pytest_exprun.terms.errors import ExprunError, MissingRunError, StoreError, TrainerError
+from pytest_exprun.terms.kept import marked, staleness
 from pytest_exprun.terms.model import Arm, Budget, CurvePoint, RunResult, RunSpec, Variant
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.stray_writes import OUTPUTS, Outside, changed_while_read

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pytest_exprun.kept import staleness
 from pytest_exprun.terms.errors import RefusedError, TrainerError
+from pytest_exprun.terms.kept import staleness
 from pytest_exprun.terms.model import Arm, Effect, Experiment, RunResult, RunSpec, Variant, Verdict, lower_is_better
 from pytest_exprun.trust.store.records import difference
 from pytest_exprun.verdict import stats

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.kept import marked
 from pytest_exprun.report import files
 from pytest_exprun.report.baseline import baseline_report, without_judged
 from pytest_exprun.report.github import step_summary
 from pytest_exprun.report.junit import properties
 from pytest_exprun.report.markdown import experiment_report
 from pytest_exprun.report.terminal import assertion_lines
+from pytest_exprun.terms.kept import marked
 from pytest_exprun.terms.model import Arm, Budget, Variant, baseline_seeds
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.verdict.comparison import Comparison, compare

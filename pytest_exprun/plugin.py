@@ -149,7 +149,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         raise session.Interrupted(
             f"{session.testsfailed} error{'s' if session.testsfailed != 1 else ''} during collection"
         )
-    from pytest_exprun.study.session import plan_lines
+    from pytest_exprun.study.outlook import plan_lines
 
     try:
         lines = plan_lines(ours.study.plans(), ours.settings)

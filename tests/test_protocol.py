@@ -328,7 +328,7 @@ def test_live_progress_on_a_terminal(toy_project):
     """On a terminal one line is overwritten while a run trains; a finished run's line replaces it."""
     toy_project.write(ROPE)
     (toy_project.pytester.path / "conftest.py").write_text(
-        "from pytest_exprun import session\n\nsession.LIVE_SECONDS = -1  # every line, however quickly it comes\n"
+        "from pytest_exprun.study import session\n\nsession.LIVE_SECONDS = -1  # every line, however quickly it comes\n"
     )
     controller, terminal = os.openpty()
     command = [sys.executable, "-m", "pytest", "experiments", "-p", "no:cacheprovider"]

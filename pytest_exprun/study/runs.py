@@ -9,14 +9,13 @@ import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from pytest_exprun.running.executors.contract import Executor, OnPoint, Task, failure
 from pytest_exprun.running.training.trainers import require_metric
-from pytest_exprun.study.verification import Differs, Verification
+from pytest_exprun.study.asked import ArmPlan, Asked, RunObserver
+from pytest_exprun.study.stale import StaleRuns
 from pytest_exprun.terms.errors import ExprunError, MissingRunError, StoreError, TrainerError
-from pytest_exprun.terms.kept import marked, staleness
-from pytest_exprun.terms.model import Arm, Budget, CurvePoint, RunResult, RunSpec, Variant
+from pytest_exprun.terms.model import RunResult, RunSpec
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.stray_writes import OUTPUTS, Outside, changed_while_read
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
@@ -24,63 +23,6 @@ from pytest_exprun.trust.identity.key import Key
 from pytest_exprun.trust.store.attempts import Attempts
 from pytest_exprun.trust.store.locks import claimed, exclusive
 from pytest_exprun.trust.store.store import TEMPORARY, NotReproducible, Store
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One arm as a comparison asks for it. `role` (baseline, control, exp) names directories and lines, never a record."""
-
-    key: Key
-    variant: Variant
-    common_args: tuple[str, ...]
-    budget: Budget
-    metric: str
-    role: str
-
-    def spec(self, seed: int) -> RunSpec:
-        """Return the run of one seed."""
-        return RunSpec(self.variant, seed, self.budget, self.common_args)
-
-    def __str__(self) -> str:
-        return f"{self.role} ({self.variant})"
-
-
-@dataclass(frozen=True)
-class ArmPlan:
-    """What an arm needs: `stored` and `missing` seeds, why stored runs of another key do not stand, seconds a run took so far.
-
-    `optional` of the missing seeds are trained only if the rule asks for them, or if the first one shows that a change of the code matters.
-    """
-
-    variant: Variant
-    role: str
-    stored: tuple[int, ...]
-    missing: tuple[int, ...]
-    why: str = ""
-    seconds: float | None = None
-    optional: int = 0
-
-
-class RunObserver(Protocol):
-    """Who is told what happens to runs, while it happens."""
-
-    def arm_incomplete(self, plan: ArmPlan) -> None:
-        """Some seeds of an arm must be trained."""
-
-    def run_progressed(self, spec: RunSpec, point: CurvePoint) -> None:
-        """A run printed a progress line."""
-
-    def run_finished(self, result: RunResult, role: str, old: RunResult | None) -> None:
-        """A run was trained; `old` is the record it replaces in refresh mode."""
-
-    def say(self, text: str) -> None:
-        """Something to read while waiting."""
-
-    def notice(self, text: str) -> None:
-        """Something the user must know that is no error of a test."""
-
-    def not_saved(self, text: str) -> None:
-        """A result counts but could not be kept, for instance on a full disk."""
 
 
 @dataclass
@@ -98,6 +40,7 @@ class Runs:
     _looked_back: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self._stale = StaleRuns(self.settings, self.store, self.fingerprinter, self.observer)
         self._outside = Outside(self.settings)
         self._attempts = Attempts(self.store.root / TEMPORARY, self.identity)
 
@@ -164,74 +107,21 @@ class Runs:
         while self.store.notices:
             self.observer.notice(self.store.notices.pop(0))
 
-    # Stale runs: stored for the same question under other conditions.
-
     def _look_back(self, asked: Asked, seeds: Sequence[int], check_flags: Callable[[], None]) -> None:
-        """Decide, once an arm, what becomes of runs that an earlier state of the code gave."""
+        """Once an arm, let stand what an earlier state of the code gave, as far as that can be."""
         if asked.key.digest in self._looked_back or self.settings.mode == "refresh":
             return
         self._looked_back.add(asked.key.digest)
-        stale = self.store.neighbours(asked.variant.slug, asked.key)
-        if not stale:
-            return
-        if self.settings.stale == "keep":
-            self._keep(asked, seeds, stale[0])
-        elif self.settings.stale == "error":
-            raise MissingRunError(
-                f"{asked}: stored runs do not stand ({stale[0].why(asked.key)}) and exprun_stale = error; "
-                "train again with --exprun-stale=retrain or let one seed prove them with --exprun-stale=verify"
-            )
-        elif self.settings.stale == "verify" and self.settings.mode == "run":
-            candidate = next((key for key in stale if key.may_be_equal(asked.key)), None)
-            if candidate is not None:
-                check_flags()
-                self.store.check_writable()
-                self._verify(asked, candidate)
-                self._load(asked, seeds)
 
-    def _keep(self, asked: Asked, seeds: Sequence[int], stale: Key) -> None:
-        """Judge historical records, marked as such."""
-        kept = []
-        for seed in self._missing(asked, seeds):
-            stored = self.store.load(asked.variant.slug, stale, seed)
-            if stored is not None:
-                kept.append(marked(stored, stale.why(asked.key)))
-                self._results[asked.key.digest, seed] = kept[-1]
-        if kept:
-            origin = staleness(Arm(asked.variant, tuple(kept)))
-            self.observer.notice(f"{asked}: judged from stale runs: {origin}")
+        def again(seed: int, on_point: OnPoint) -> RunResult:
+            check_flags()
+            self.store.check_writable()
+            self.train([(asked, seed)], on_point)
+            return self._known(asked, seed)
 
-    def _verify(self, asked: Asked, stale: Key) -> None:
-        """Train one stored seed again; equality to the last bit lets the arm's other seeds stand."""
-        stored = self.store.to_verify(asked.variant.slug, stale)
-        if stored is None:
-            return
-        seed = stored.spec.seed
-        self.observer.say(
-            f"{asked}: {stale.why(asked.key)}; training seed {seed} again to see whether its result is still the same"
-        )
-        verification = Verification(stored)
-
-        def hear(spec: RunSpec, point: CurvePoint) -> None:
-            self.observer.run_progressed(spec, point)
-            verification.hear(point)
-
-        try:
-            self.train([(asked, seed)], hear)
-            differs = verification.outcome(self._known(asked, seed))
-        except Differs as difference:
-            differs = str(difference)
-        if differs:
-            self.observer.notice(f"{asked}: the change matters ({differs}): all its seeds are trained anew")
-            return
-        try:
-            self.store.attest(asked.variant.slug, asked.key, stale, seed, self.fingerprinter.opened())
-        except StoreError as error:
-            self.observer.notice(str(error))
-            return
-        # A record of a command holds what was printed, and nobody knows the digits behind it.
-        same = "as far as it prints" if self.settings.command else "to the last bit"
-        self.observer.say(f"{asked}: seed {seed} is the same {same}, so the other stored seeds stand")
+        kept = self._stale.settle(asked, self._missing(asked, seeds), again)
+        self._results |= {(asked.key.digest, seed): run for seed, run in kept.items()}
+        self._load(asked, seeds)
 
     # Training.
 

@@ -17,7 +17,8 @@ from pytest_exprun.terms.model import Arm, CurvePoint, RunResult, RunSpec
 from pytest_exprun.terms.settings import Settings
 
 if TYPE_CHECKING:
-    from pytest_exprun.study.runs import ArmPlan
+    from pytest_exprun.study.asked import ArmPlan
+    from pytest_exprun.study.outlook import Outlook
     from pytest_exprun.study.study import Study
     from pytest_exprun.terms.declaration import Register
     from pytest_exprun.verdict.comparison import Comparison
@@ -84,11 +85,11 @@ class Session:
     def arm_incomplete(self, plan: ArmPlan) -> None:
         """Say what is about to be trained, and why stored runs do not stand."""
         if self._outlook is None:
-            self._outlook = Outlook.of(self.study)
+            from pytest_exprun.study.outlook import Outlook
+
+            self._outlook = Outlook.of(self.study.plans(), self.settings.jobs)
         seeds = ", ".join(map(str, plan.missing))
-        self.say(
-            f"{_label(plan)}: training seed{'s' if len(plan.missing) > 1 else ''} {seeds} at {self.settings.budget}"
-        )
+        self.say(f"{plan}: training seed{'s' if len(plan.missing) > 1 else ''} {seeds} at {self.settings.budget}")
         if plan.why:
             self.say(f"  stored runs do not stand: {plan.why}")
         elif not plan.stored and plan.role != "exp":
@@ -135,7 +136,7 @@ class Session:
     def compared(self, comparison: Comparison) -> None:
         """Write the experiment's report."""
         if self._outlook is not None:
-            self._outlook.decided(comparison)
+            self._outlook.decided(comparison.declaration.variant)
         self.receive(comparison)
 
     def not_saved(self, text: str) -> None:
@@ -201,77 +202,3 @@ class Session:
     def _shown(self, path: Path) -> str:
         """Return a path as the user would type it."""
         return str(path.relative_to(self.settings.root)) if path.is_relative_to(self.settings.root) else str(path)
-
-
-@dataclass
-class Outlook:
-    """How many runs the session still has to train: at least, and at most."""
-
-    missing: dict[str, tuple[int, int]]
-    seconds: float = 0.0
-    timed: int = 0
-    jobs: int = 1
-    done: int = 0
-
-    def __post_init__(self) -> None:
-        # Told after every run: sums over all arms would grow with their square.
-        needed, optional = (sum(counts) for counts in zip((0, 0), *self.missing.values(), strict=True))
-        self.left = needed, needed + optional
-
-    @classmethod
-    def of(cls, study: Study) -> Outlook:
-        """Count what is missing now."""
-        missing = {}
-        known = []
-        for plan in study.plans():
-            optional = min(plan.optional, len(plan.missing))
-            missing[repr(plan.variant.identity)] = (len(plan.missing) - optional, optional)
-            if plan.seconds is not None:
-                known.append(plan.seconds)
-        return cls(missing, sum(known[:1]), len(known[:1]), study.settings.jobs)
-
-    def finished(self, result: RunResult) -> None:
-        """Count a run off."""
-        identity = repr(result.spec.variant.identity)
-        needed, optional = self.missing.get(identity, (0, 0))
-        self._set(identity, (needed - 1, optional) if needed else (0, max(0, optional - 1)))
-        self.done += 1
-        self.seconds += float(result.provenance.get("wall_time", 0.0))
-        self.timed += 1
-
-    def decided(self, comparison: Comparison) -> None:
-        """A verdict fell: its arm needs no further seeds of its own."""
-        self._set(repr(comparison.declaration.variant.identity), (0, 0))
-
-    def _set(self, identity: str, missing: tuple[int, int]) -> None:
-        """Change what an arm is missing, and with it `left`: runs still to train, at least and at most."""
-        fewer = [before - now for before, now in zip(self.missing.get(identity, (0, 0)), missing, strict=True)]
-        self.missing[identity] = missing
-        self.left = self.left[0] - fewer[0], self.left[1] - sum(fewer)
-
-    @property
-    def seconds_a_run(self) -> float | None:
-        """Mean wall seconds of the runs so far, divided by how many are performed at once."""
-        return self.seconds / self.timed / self.jobs if self.timed else None
-
-
-def _label(plan: ArmPlan) -> str:
-    return f"{plan.role} ({plan.variant})"
-
-
-def plan_lines(plans: list[ArmPlan], settings: Settings) -> list[str]:
-    """Return one line an arm: seeds stored, seeds missing, the time they will take."""
-    lines = []
-    known = [plan.seconds for plan in plans if plan.seconds is not None]
-    for plan in plans:
-        needed = len(plan.missing)
-        count = f"{needed - plan.optional} to {needed}" if 0 < plan.optional < needed else str(needed)
-        seconds = plan.seconds or (sum(known) / len(known) if known else None)
-        took = "" if not needed else ", time unknown" if seconds is None else f", about {needed * seconds / 60:.1f} min"
-        stored = ", ".join(map(str, plan.stored)) or "none"
-        missing = ", ".join(map(str, plan.missing)) or "none"
-        why = f" ({plan.why})" if plan.why else ""
-        lines.append(
-            f"{_label(plan)} at {settings.budget}: stored {stored}; missing {missing}{why}; to train {count}{took}"
-        )
-    return lines

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from pytest_exprun.running.executors.contract import Executor
-from pytest_exprun.study.ahead import train_ahead
-from pytest_exprun.study.runs import ArmPlan, Asked, RunObserver, Runs
+from pytest_exprun.study.asked import ArmPlan, Asked, RunObserver
+from pytest_exprun.study.flags import Flags
+from pytest_exprun.study.gates import GateResult, judge_gate
+from pytest_exprun.study.runs import Runs
 from pytest_exprun.terms.errors import ExprunError, TrainerError
-from pytest_exprun.terms.model import FIRST_LOOK, Arm, Budget, Experiment, RunSpec, Variant, Verdict
+from pytest_exprun.terms.model import FIRST_LOOK, Arm, Budget, Experiment, Variant
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.identity.key import Key
 from pytest_exprun.trust.store.store import Store
 from pytest_exprun.verdict.comparison import Comparison, compare, decide
-from pytest_exprun.verdict.rules import Judgement, judge_non_inferior
+from pytest_exprun.verdict.rules import Judgement
 
 
 class Observer(RunObserver, Protocol):
@@ -33,22 +36,6 @@ class Observer(RunObserver, Protocol):
 
     def compared(self, comparison: Comparison) -> None:
         """A verdict fell."""
-
-
-@dataclass(frozen=True)
-class GateResult:
-    """Whether a comparison passes a gate, and why."""
-
-    name: str
-    passed: bool
-    reason: str
-
-
-_VERDICT_GATES = {
-    "not_loser": (Verdict.WINNER, Verdict.NEUTRAL),
-    "winner": (Verdict.WINNER,),
-    "loser": (Verdict.LOSER,),
-}
 
 
 @dataclass
@@ -70,7 +57,6 @@ class Study:
     beside: int = 0
     identity: str = ""
     _comparisons: dict[str, Comparison | ExprunError] = field(default_factory=dict)
-    _rejected: dict[str, str] | ExprunError | None = None
     _looked_ahead: bool = False
     _announced: set[str] = field(default_factory=set)
     _arms: dict[tuple[object, ...], Arm] = field(default_factory=dict)
@@ -78,6 +64,7 @@ class Study:
     _keys: dict[tuple[Variant, Budget, tuple[str, ...]], Key] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._flags = Flags(self.executor, self.observer)
         self.runs = Runs(
             self.settings,
             self.store,
@@ -108,26 +95,57 @@ class Study:
         return known
 
     def _look_ahead(self, experiment: Experiment) -> None:
-        """Give an executor that performs several runs at once everything selected, and a process beside others what it may need next."""
+        """Give an executor that performs several runs at once everything selected, and a process beside others what it may need next.
+
+        One test after the other would keep a cluster waiting: an arm has three seeds. Verdicts do not change by it, and an error is raised
+        by the test that needs the run, as always.
+        """
         if self.settings.mode not in {"run", "refresh"}:
             return
         several = self.settings.jobs > 1 or self.settings.executor not in {"inprocess", "processes"}
         if several and not self._looked_ahead:
             self._looked_ahead = True
-            train_ahead(self, self.declared)
+            self._train_ahead(self.declared)
         elif self.beside:
             # Rather than wait for a baseline seed that another process trains, it goes on with the experiment's.
-            train_ahead(self, [experiment])
+            self._train_ahead([experiment])
 
-    def missing(self, variant: Variant, seeds: Sequence[int], experiment: Experiment) -> tuple[Asked, list[int]]:
-        """Return what an arm needs to be trained, for `Runs.train`; the errors are those of `arm`."""
-        asked = self._asked(variant, experiment)
-        return asked, self.runs.missing(asked, seeds, lambda: self._check_flags(experiment))
+    def _train_ahead(self, experiments: Sequence[Experiment]) -> None:
+        """Train the runs of all first looks, then those that the undecided experiments need besides."""
+        experiments = [each for each in experiments if each.variant.identity != each.control.identity]
+        first = [(each.control, each.baseline_seeds, each) for each in experiments]
+        first += [(each.variant, each.seeds[:FIRST_LOOK], each) for each in experiments]
+        self._train_together(first)
+        second = []
+        for each in experiments:
+            with contextlib.suppress(ExprunError):
+                baseline = self.arm(each.control, each.baseline_seeds, each)
+                if needs := self._decide(each, baseline, each.seeds[:FIRST_LOOK]).needs:
+                    second.append((each.variant, (*each.seeds[:FIRST_LOOK], *needs), each))
+        self._train_together(second)
 
-    def needs(self, experiment: Experiment) -> tuple[int, ...]:
-        """Return the seeds that an experiment needs after its first look; the errors are those of `compare`."""
-        baseline = self.arm(experiment.control, experiment.baseline_seeds, experiment)
-        return self._decide(experiment, baseline, experiment.seeds[:FIRST_LOOK]).needs
+    def _train_together(self, wanted: Sequence[tuple[Variant, Sequence[int], Experiment]]) -> None:
+        """Train what is missing of these arms, in one go."""
+        together: list[tuple[Asked, int]] = []
+        known: dict[object, set[int]] = {}
+        broken: set[str] = set()
+        for variant, seeds, experiment in wanted:
+            arm = known.setdefault((variant.identity, experiment.common_args, experiment.budget), set())
+            if experiment.comparison_id in broken or arm.issuperset(seeds):
+                continue
+            asked = self._asked(variant, experiment)
+            try:
+                missing = self.runs.missing(asked, seeds, self._flag_check(experiment))
+            except ExprunError:
+                # Controls come first: without one nothing else of the comparison need be trained.
+                broken.add(experiment.comparison_id)
+                continue
+            together += [(asked, seed) for seed in missing]
+            arm.update(seeds)
+        self.runs.train(together)
+
+    def _flag_check(self, experiment: Experiment) -> Callable[[], None]:
+        return partial(self._flags.check, experiment, self.declared)
 
     def _compare(self, experiment: Experiment) -> Comparison:
         if experiment.variant.identity == experiment.control.identity:
@@ -156,34 +174,10 @@ class Study:
 
     def gate(self, comparison: Comparison, gate: str) -> GateResult:
         """Judge a comparison by a declared gate; `non_inferior` may train the seeds of its own second look."""
-        if gate in _VERDICT_GATES:
-            allowed = _VERDICT_GATES[gate]
-            wanted = " or ".join(map(str, allowed))
-            passed = comparison.verdict in allowed
-            return GateResult(gate, passed, f"the verdict is {comparison.verdict}, the gate wants {wanted}")
-        if gate == "identical":
-            same = comparison.judgement.kind == "identical"
-            return GateResult(
-                gate,
-                same,
-                "every seed equals the control's" if same else "the change must not matter, yet the seeds differ",
-            )
-        return self._non_inferior_gate(comparison.declaration)
-
-    def _non_inferior_gate(self, experiment: Experiment) -> GateResult:
-        metric = experiment.metric
-        baseline = self.arm(experiment.control, experiment.baseline_seeds, experiment)
-        seeds = experiment.seeds[:FIRST_LOOK]
-        while True:
-            judged = judge_non_inferior(
-                baseline.values(metric),
-                self.arm(experiment.variant, seeds, experiment).values(metric),
-                lower_is_better=experiment.lower_is_better,
-                plan=experiment.seeds,
-            )
-            if judged.passed is not None:
-                return GateResult("non_inferior", judged.passed, judged.reason)
-            seeds = (*seeds, *judged.needs)
+        declared = comparison.declaration
+        return judge_gate(
+            gate, comparison, lambda seeds: self.arm(declared.variant, seeds, declared).values(declared.metric)
+        )
 
     def arm(self, variant: Variant, seeds: Sequence[int], experiment: Experiment) -> Arm:
         """Return an arm with just these seeds, from the store or trained.
@@ -194,7 +188,7 @@ class Study:
         asked = self._asked(variant, experiment)
         known = variant, asked.key.digest, tuple(seeds), experiment.metric, asked.role
         if known not in self._arms:
-            runs = self.runs.get(asked, seeds, lambda: self._check_flags(experiment))
+            runs = self.runs.get(asked, seeds, self._flag_check(experiment))
             self._arms[known] = self._checked(Arm(variant, runs), asked)
         return self._arms[known]
 
@@ -237,29 +231,6 @@ class Study:
                 f"all {len(values)} seeds of the {asked} gave {asked.metric} = {next(iter(values.values()))!r}: "
                 f"{self.settings.trained_by} {cause}, so its noise is unknown and no verdict is possible"
             )
-
-    def _check_flags(self, experiment: Experiment) -> None:
-        """Before the first run, ask the trainer about the flags of everything selected; refuse `experiment` if its own are wrong."""
-        if self._rejected is None:
-            try:
-                self._rejected = self._ask_trainer(self.declared or [experiment])
-            except ExprunError as error:
-                self._rejected = error
-        if isinstance(self._rejected, ExprunError):
-            raise self._rejected
-        if experiment.comparison_id in self._rejected:
-            raise TrainerError(self._rejected[experiment.comparison_id])
-
-    def _ask_trainer(self, declared: Sequence[Experiment]) -> dict[str, str]:
-        """Return why experiments cannot run, by comparison; says so at once."""
-        specs = [RunSpec(each.variant, each.seeds[0], each.budget, each.common_args) for each in declared]
-        answers = zip(declared, self.executor.rejects(specs), strict=True)
-        rejected = {
-            each.comparison_id: f"experiment {each.name} ({each.variant}): {why}" for each, why in answers if why
-        }
-        for text in rejected.values():
-            self.observer.say(f"error ahead: {text}")
-        return rejected
 
     def plan(self, variant: Variant, seeds: Sequence[int], experiment: Experiment, *, optional: int = 0) -> ArmPlan:
         """Say what an arm needs, without training or importing anything."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_exprun.study.verification import Differs, Verification
+from pytest_exprun.study.stale import Differs, Verification
 from pytest_exprun.terms.model import CurvePoint
 from tests.stored import make_run
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pytest_exprun.study.session import Outlook
+from pytest_exprun.study.outlook import Outlook
 from pytest_exprun.terms.model import Variant
-from tests.report_toys import comparison, run
+from tests.report_toys import run
 
 BASELINE, ROPE, SWIGLU = (Variant(flags) for flags in ((), ("--rope",), ("--swiglu",)))
 
@@ -25,7 +25,7 @@ def test_the_outlook_counts_what_is_left_run_by_run():
     ahead.finished(run(Variant(("--unplanned",)), 42, 1.9))
     assert ahead.left == (8, 11)
     assert ahead.done == 5
-    ahead.decided(comparison())
+    ahead.decided(ROPE)
     assert ahead.left == (8, 10)
     assert ahead.left == (
         sum(needed for needed, _ in ahead.missing.values()),

@@ -1,0 +1,125 @@
+"""Runs that an earlier state of the code gave: judged all the same, refused, or let stand by one of them that is trained again.
+
+Re-verification: one stored seed is trained under the new key, and its progress lines are compared as they come: a prefix may reject, never
+accept. Only equality to the last bit of the last metric lets the arm's other stored seeds stand, and only for this arm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pytest_exprun.running.executors.contract import OnPoint
+from pytest_exprun.study.asked import Asked, RunObserver
+from pytest_exprun.terms.errors import MissingRunError, StoreError
+from pytest_exprun.terms.kept import marked, staleness
+from pytest_exprun.terms.model import Arm, CurvePoint, RunResult, RunSpec
+from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.identity.fingerprint import Fingerprinter
+from pytest_exprun.trust.identity.key import Key
+from pytest_exprun.trust.store.records import difference, point_difference
+from pytest_exprun.trust.store.store import Store
+
+Again = Callable[[int, OnPoint], RunResult]
+"""Trains one seed of the arm in question and returns its run."""
+
+
+class Differs(BaseException):  # stops a run from its progress callback; no `except Exception` of a trainer may hold it
+    """The run being verified departs from the stored one; the message says where."""
+
+
+class Verification:
+    """Compares one run with its stored twin, while it trains."""
+
+    def __init__(self, stored: RunResult) -> None:
+        self.stored = stored
+        self._seen = 0
+
+    def hear(self, point: CurvePoint) -> None:
+        """Compare the next progress line.
+
+        Raises:
+            Differs: it is not the stored one. Training on is of no use.
+        """
+        number, self._seen = self._seen, self._seen + 1
+        if number >= len(self.stored.curve):
+            raise Differs(f"progress line {number + 1}, the stored run printed {len(self.stored.curve)}")
+        differs = point_difference(self.stored.curve[number], point)
+        if differs:
+            raise Differs(differs)
+
+    def outcome(self, result: RunResult) -> str | None:
+        """Return what differs in the finished run, None if it equals the stored one bit for bit."""
+        return difference(self.stored, result)
+
+
+@dataclass(frozen=True)
+class StaleRuns:
+    """Decides as `exprun_stale` has it."""
+
+    settings: Settings
+    store: Store
+    fingerprinter: Fingerprinter
+    observer: RunObserver
+
+    def settle(self, asked: Asked, seeds: Sequence[int], again: Again) -> dict[int, RunResult]:
+        """Return the stale runs of these seeds that are judged all the same; those that are proven to stand are in the store afterwards.
+
+        Raises:
+            ExprunError: `exprun_stale = error`, or what `again` raises.
+        """
+        stale = self.store.neighbours(asked.variant.slug, asked.key)
+        if not stale:
+            return {}
+        if self.settings.stale == "error":
+            raise MissingRunError(
+                f"{asked}: stored runs do not stand ({stale[0].why(asked.key)}) and exprun_stale = error; "
+                "train again with --exprun-stale=retrain or let one seed prove them with --exprun-stale=verify"
+            )
+        if self.settings.stale == "keep":
+            return self._kept(asked, seeds, stale[0])
+        if self.settings.stale == "verify" and self.settings.mode == "run":
+            candidate = next((key for key in stale if key.may_be_equal(asked.key)), None)
+            if candidate is not None:
+                self._verify(asked, candidate, again)
+        return {}
+
+    def _kept(self, asked: Asked, seeds: Sequence[int], stale: Key) -> dict[int, RunResult]:
+        """Return historical records, marked as such."""
+        stored = {seed: self.store.load(asked.variant.slug, stale, seed) for seed in seeds}
+        kept = {seed: marked(run, stale.why(asked.key)) for seed, run in stored.items() if run is not None}
+        if kept:
+            origin = staleness(Arm(asked.variant, tuple(kept.values())))
+            self.observer.notice(f"{asked}: judged from stale runs: {origin}")
+        return kept
+
+    def _verify(self, asked: Asked, stale: Key, again: Again) -> None:
+        """Train one stored seed again; equality to the last bit lets the arm's other seeds stand."""
+        stored = self.store.to_verify(asked.variant.slug, stale)
+        if stored is None:
+            return
+        seed = stored.spec.seed
+        self.observer.say(
+            f"{asked}: {stale.why(asked.key)}; training seed {seed} again to see whether its result is still the same"
+        )
+        verification = Verification(stored)
+
+        def hear(spec: RunSpec, point: CurvePoint) -> None:
+            self.observer.run_progressed(spec, point)
+            verification.hear(point)
+
+        try:
+            differs = verification.outcome(again(seed, hear))
+        except Differs as difference:
+            differs = str(difference)
+        if differs:
+            self.observer.notice(f"{asked}: the change matters ({differs}): all its seeds are trained anew")
+            return
+        try:
+            self.store.attest(asked.variant.slug, asked.key, stale, seed, self.fingerprinter.opened())
+        except StoreError as error:
+            self.observer.notice(str(error))
+            return
+        # A record of a command holds what was printed, and nobody knows the digits behind it.
+        same = "as far as it prints" if self.settings.command else "to the last bit"
+        self.observer.say(f"{asked}: seed {seed} is the same {same}, so the other stored seeds stand")

@@ -6,7 +6,7 @@ Every flag switches one idea, so that it can be an experiment. With no flags thi
 LayerNorm, GELU, AdamW, tied embeddings. Nothing is drawn from a global random generator: initial weights come from
 (seed, parameter name), the order of the data from (seed, "data"), dropout from (seed, "dropout"); so one seed means the same
 data order and the same shared weights whatever the flags. Read top to bottom: Model, Evaluation, Training, Speed, Command line;
-beside it in experiments/llm lie data.py, functional.py (what the model is made of, plain and fused) and optim.py.
+beside it in experiments/llm lie functional.py (what the model is made of), data.py and optim.py; fused.py is functional.py for speed.
 """
 
 from __future__ import annotations
@@ -25,22 +25,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from experiments.llm import functional, fused, proof
 from experiments.llm.data import VAL_TOKENS, Corpus, batches, load_corpus, random_generator
-from experiments.llm.functional import (
-    FusedAttention,
-    FusedCrossEntropy,
-    FusedMLP,
-    FusedRMSNorm,
-    Tables,
-    activation,
-    attention,
-    cross_entropy,
-    rms_norm,
-)
 from experiments.llm.optim import MATRICES, Optimizer, learning_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from types import ModuleType
 
 
 class Size(NamedTuple):
@@ -75,6 +66,7 @@ SWITCHES = {
     "final_norm": (True, "normalise before the output layer"),
     "weight_tying": (True, "the output layer is the embedding"),
     "muon": (False, "Muon instead of AdamW for the matrices of the blocks"),
+    "fused": (True, "on a CPU the hand-fused functions, unless functional.py was changed"),
     "compile": (False, "torch.compile instead of the hand-fused functions"),
     "deterministic": (False, "refuse operations that do not repeat bit by bit on a GPU"),
 }
@@ -86,11 +78,23 @@ RECIPES: dict[str, dict[str, Any]] = {
     | {"lr": 1e-2, "ngram_embed": 4, "warmup": 0.08, "schedule": "linear", "weight_decay": 0.0, "grad_clip": 1.0},
 }
 
-LONG_CONTEXT = 256  # from here on torch's attention is the faster one, also on a CPU
 NGRAM_ROWS = 16_384  # of each table of --ngram_embed
 
 
 # ---------------------------------------------------------------- Model
+
+
+def functions(config: argparse.Namespace) -> ModuleType:
+    """Return functional.py, or the same functions faster."""
+    return fused if config.fused else functional
+
+
+def rotation_table(config: argparse.Namespace) -> Tensor:
+    """Return the rotations (T, 1, head_dim / 2) of rotary embedding, as complex numbers."""
+    head_dim = config.dim // config.heads
+    frequencies = config.rope_base ** -(torch.arange(0, head_dim, 2) / head_dim)
+    angles = torch.outer(torch.arange(config.context), frequencies)
+    return torch.polar(torch.ones_like(angles), angles).unsqueeze(1).to(config.device)
 
 
 class Dropout:
@@ -121,7 +125,7 @@ class Norm(nn.Module):
         """Normalise the last dimension."""
         if not self.config.rmsnorm:
             return F.layer_norm(x, self.gain.shape, self.gain, self.bias)
-        return FusedRMSNorm.apply(x) if self.config.fused else rms_norm(x)
+        return functions(self.config).rms_norm(x)
 
 
 class Block(nn.Module):
@@ -145,24 +149,22 @@ class Block(nn.Module):
         if config.value_embed:
             self.value_embed = nn.Parameter(torch.empty(config.vocab, config.n_kv_heads * head_dim))
 
-    def attention(self, x: Tensor, tokens: Tensor, tables: Tables) -> Tensor:
+    def attention(self, x: Tensor, tokens: Tensor, rotation: Tensor) -> Tensor:
         """Mix information over the positions of (B, T, dim)."""
         extra = F.embedding(tokens, self.value_embed) if self.config.value_embed else None
-        attend = FusedAttention.apply if self.config.fused and tokens.shape[1] <= LONG_CONTEXT else attention
-        return F.linear(attend(F.linear(x, self.qkv), extra, tables, self.config), self.out)
+        mixed = functions(self.config).attention(F.linear(x, self.qkv), extra, rotation, self.config)
+        return F.linear(mixed, self.out)
 
     def mlp(self, x: Tensor) -> Tensor:
         """Transform each position by itself."""
-        if self.config.fused and not self.config.swiglu:
-            return FusedMLP.apply(x.flatten(0, 1), self.up, self.down, self.config.relu2).view(x.shape)
-        return activation(F.linear(x, self.up), self.config) @ self.down
+        return functions(self.config).perceptron(x, self.up, self.down, self.config)
 
-    def forward(self, x: Tensor, tokens: Tensor, tables: Tables, dropout: Dropout) -> Tensor:
+    def forward(self, x: Tensor, tokens: Tensor, rotation: Tensor, dropout: Dropout) -> Tensor:
         """Return the residual stream (B, T, dim) after this block."""
         if self.config.post_norm:
-            x = self.attention_norm(x + dropout(self.attention(x, tokens, tables)))
+            x = self.attention_norm(x + dropout(self.attention(x, tokens, rotation)))
             return self.mlp_norm(x + dropout(self.mlp(x)))
-        attended = x + dropout(self.attention(self.attention_norm(x), tokens, tables))
+        attended = x + dropout(self.attention(self.attention_norm(x), tokens, rotation))
         return attended + dropout(self.mlp(self.mlp_norm(x if self.config.parallel_block else attended)))
 
 
@@ -183,7 +185,7 @@ class GPT(nn.Module):
             self.head = nn.Parameter(torch.empty(config.vocab, config.dim))
         initialise(self, config)
         self.to(config.device)
-        self.tables = Tables.of(config)
+        self.rotation = rotation_table(config)
         self.dropout = Dropout(config.dropout, config.seed)
 
     def embedding(self, tokens: Tensor) -> Tensor:
@@ -200,10 +202,10 @@ class GPT(nn.Module):
         """Return the summed negative log likelihood (nats) of `targets` (B * T, -1 = ignored) after `tokens` (B, T)."""
         x = self.dropout(self.embedding(tokens))
         for block in self.blocks:
-            x = block(x, tokens, self.tables, self.dropout)
+            x = block(x, tokens, self.rotation, self.dropout)
         head = self.embed if self.config.weight_tying else self.head
-        loss = FusedCrossEntropy.apply if self.config.fused else cross_entropy
-        return loss(self.final_norm(x).flatten(0, 1), head, targets, self.config.softcap)
+        x = self.final_norm(x).flatten(0, 1)
+        return functions(self.config).cross_entropy(x, head, targets, self.config.softcap)
 
 
 def initialise(model: nn.Module, config: argparse.Namespace) -> None:
@@ -485,7 +487,10 @@ def configure(argv: Sequence[str]) -> argparse.Namespace:
         parser.error("--device cuda: torch finds no GPU here; use cpu or auto")
     config.device = torch.device("cuda" if cuda and config.device != "cpu" else "cpu")
     config.dtype = torch.bfloat16 if config.device.type == "cuda" else torch.float32
-    config.fused = config.device.type == "cpu" and not config.compile
+    config.fused = config.fused and config.device.type == "cpu" and not config.compile
+    if config.fused and (doubt := proof.doubt()):
+        print(f"fused functions off: {doubt}; the plain functions run, slower", flush=True)
+        config.fused = False
     return config
 
 

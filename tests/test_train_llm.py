@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import train_llm
-from experiments.llm import data, functional, optim
+from experiments.llm import data, optim
 
 ROOT = Path(__file__).parents[1]
 
@@ -147,69 +147,6 @@ def test_fresh_process_repeats_the_run_bit_by_bit():
     code = f"import train_llm; print(repr(train_llm.main({flags!r})['train_loss']))"
     printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True).stdout
     assert float(printed.splitlines()[-1]) == run()["train_loss"]
-
-
-VARIANTS = {
-    "gpt2": [],
-    "modern": ["--recipe", "modern", "--value_embed"],
-    "shared heads": ["--rope", "--heads", "4", "--n_kv_heads", "2"],
-    "softcap": ["--softcap", "2", "--relu2", "--no_weight_tying", "--key_shift"],
-}
-
-
-@pytest.mark.parametrize("flags", VARIANTS.values(), ids=VARIANTS)
-def test_fused_model_equals_the_plain_one(flags, monkeypatch):
-    """Loss and every gradient of the fused functions are those of the plain ones, in double precision."""
-    monkeypatch.setattr(functional.torch.Tensor, "float", torch.Tensor.double)
-    config = train_llm.configure(["--size", "nano", "--dim", "32", "--heads", "2", *flags])
-    model = train_llm.GPT(config).double()
-    model.tables = functional.Tables(model.tables.mask.double(), model.tables.rotation.to(torch.complex128))
-    for index, parameter in enumerate(model.parameters()):
-        parameter.data.normal_(0, 0.3, generator=torch.Generator().manual_seed(index))
-    tokens, targets = torch.randint(256, (3, 64)), torch.randint(256, (192,))
-    targets[100:] = -1
-    results = []
-    for fused in (True, False):
-        config.fused = fused
-        model.zero_grad()
-        loss = model(tokens, targets)
-        loss.backward()
-        results.append([loss.detach(), *(parameter.grad.to_dense() for parameter in model.parameters())])
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
-
-
-def test_fused_rms_norm_gradcheck():
-    """The hand-written gradient of RMSNorm is the numerical one."""
-    x = torch.randn(3, 5, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(functional.FusedRMSNorm.apply, x)
-
-
-@pytest.mark.parametrize("relu2", [True, False])
-def test_fused_mlp_gradcheck(relu2, monkeypatch):
-    """The hand-written gradients of the perceptron are the numerical ones, also over several blocks of rows."""
-    monkeypatch.setattr(functional, "MLP_ROWS", 2)
-    x, up, down = (torch.randn(shape, dtype=torch.double, requires_grad=True) for shape in ((3, 4), (6, 4), (6, 4)))
-    assert torch.autograd.gradcheck(functional.FusedMLP.apply, (x, up, down, relu2))
-
-
-@pytest.mark.parametrize("softcap", [0.0, 1.5])
-def test_fused_cross_entropy_gradcheck(softcap):
-    """The hand-written gradients of the output layer are the numerical ones, ignored targets included."""
-    x, head = (torch.randn(shape, dtype=torch.double, requires_grad=True) for shape in ((4, 3), (5, 3)))
-    targets = torch.tensor([0, 4, -1, 2])
-    assert torch.autograd.gradcheck(functional.FusedCrossEntropy.apply, (x, head, targets, softcap))
-
-
-@pytest.mark.parametrize("flags", [["--qk_norm", "--rope", "--key_shift"], []])
-def test_fused_attention_gradcheck(flags, monkeypatch):
-    """The hand-written gradients of attention are the numerical ones, over several chunks, with an addend to the values."""
-    monkeypatch.setattr(functional, "CAUSAL_CHUNK", 2)
-    config = train_llm.configure(["--dim", "8", "--heads", "2", "--n_kv_heads", "1", "--context", "4", *flags])
-    tables = functional.Tables.of(config)
-    tables = functional.Tables(tables.mask.double(), tables.rotation.to(torch.complex128))
-    qkv, extra = (torch.randn(1, 4, width, dtype=torch.double, requires_grad=True) for width in (16, 4))
-    assert torch.autograd.gradcheck(lambda *x: functional.FusedAttention.apply(*x, tables, config), (qkv, extra))
 
 
 def test_attention_is_causal():

@@ -19,11 +19,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import torch
 
 import train_llm
-from experiments.llm import data, functional, optim
+from experiments.llm import data, fused, optim
 
 CASES = {
     "gpt2": [],
+    "gpt2, plain functions": ["--no_fused"],
     "modern": ["--recipe", "modern"],
+    "modern, plain functions": ["--recipe", "modern", "--no_fused"],
     "modern, no n-grams": ["--recipe", "modern", "--ngram_embed", "0"],
     "modern, no n-grams, no Muon": ["--recipe", "modern", "--ngram_embed", "0", "--no_muon"],
 }
@@ -65,9 +67,9 @@ def attention_products(stack: int = 32, context: int = 128, head_dim: int = 64) 
     x = torch.randn(stack, context, head_dim)
 
     def run() -> None:
-        with functional.mkl_products():
+        with fused.mkl_products():
             for _ in range(2 * STEPS):
-                for rows in functional.chunks(context, functional.CAUSAL_CHUNK):
+                for rows in fused.chunks(context, fused.CAUSAL_CHUNK):
                     chunk, seen = x[:, rows], x[:, : rows.stop]
                     share = torch.bmm(chunk, seen.mT)
                     torch.bmm(chunk, seen.mT)

@@ -299,7 +299,8 @@ class Reporter:
     def _live(self, line: str) -> None:
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
         if terminal is not None and terminal.isatty:
-            self._write(line, live=True)
+            # A line that wraps could not be erased.
+            self._write(line[: terminal._tw.fullwidth - 1], live=True)  # noqa: SLF001  # no public width
 
     def _write(self, text: str, *, live: bool = False) -> None:
         """Write past pytest's capture, which is as before afterwards, the trainer's redirected standard output included."""

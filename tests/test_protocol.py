@@ -332,7 +332,10 @@ def test_live_progress_on_a_terminal(toy_project):
     )
     controller, terminal = os.openpty()
     command = [sys.executable, "-m", "pytest", "experiments", "-p", "no:cacheprovider"]
-    with subprocess.Popen(command, cwd=toy_project.pytester.path, stdout=terminal, stderr=terminal) as session:
+    narrow = {**os.environ, "COLUMNS": "40"}
+    with subprocess.Popen(
+        command, cwd=toy_project.pytester.path, stdout=terminal, stderr=terminal, env=narrow
+    ) as session:
         os.close(terminal)
         chunks = []
         with contextlib.suppress(OSError):  # Linux says EIO when the other end is closed
@@ -342,7 +345,9 @@ def test_live_progress_on_a_terminal(toy_project):
     assert session.returncode == 0
     out = b"".join(chunks).decode()
     assert "\r\x1b[2K" in out
-    assert re.search(r"seed 137 +step \d +val_loss [\d.]+", out), out
+    live = re.findall(r"(\S+  seed \d+  step \d[^\r\n]*)", out.replace("\x1b[2K", ""))
+    assert any(re.match(r"rope  seed 137  step \d  val_loss [\d.]+$", line) for line in live), out
+    assert max(map(len, live)) == 39, "a line that wraps cannot be erased"
 
 
 def test_captured_output_stays_with_the_test(toy_project):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pytest_exprun.commands.console import WIDTH
 from pytest_exprun.report.certainty import confirmation, is_doubtful
+from pytest_exprun.report.columns import aligned
 from pytest_exprun.report.text import cohens_d, level, number, percent, places, plain, signed
 from pytest_exprun.terms.model import Arm, Summary, Verdict
 from pytest_exprun.verdict.comparison import Comparison
@@ -44,18 +45,6 @@ def _finite(arm: Arm, metric: str) -> Summary | None:
     return Summary.of(values) if values else None
 
 
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lay out rows: the first column to the left, the others, numbers, to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.rjust(size) if column else cell.ljust(size)
-            for column, (cell, size) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-
-
 def _arms(comparison: Comparison) -> list[str]:
     metric = comparison.metric
     summaries = {
@@ -67,7 +56,7 @@ def _arms(comparison: Comparison) -> list[str]:
     for name, found in summaries.items():
         figures = (None,) * 4 if found is None else (found.mean, found.std, found.min, found.max)
         rows.append((name, str(0 if found is None else found.n), *(number(value, decimals) for value in figures)))
-    return table(rows)
+    return aligned(rows)
 
 
 def _items(comparison: Comparison) -> Iterator[tuple[str, str]]:
@@ -108,4 +97,4 @@ def _seeds(comparison: Comparison) -> list[str]:
     rows = [("seed", "baseline", "experiment", "difference")]
     for seed, left, right, difference in pairs:
         rows.append((str(seed), number(left, decimals), number(right, decimals), signed(difference, decimals)))
-    return ["", *table(rows)]
+    return ["", *aligned(rows)]

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from pytest_exprun.commands.baseline import stored_baseline
 from pytest_exprun.commands.console import Console
-from pytest_exprun.commands.evidence import table
+from pytest_exprun.report.columns import aligned
 from pytest_exprun.report.text import DASH, number, places, plain
 from pytest_exprun.study.session import Session
 from pytest_exprun.study.study import Study
@@ -112,7 +112,7 @@ def _seeds_table(sigma: float, bounds: tuple[float, float], columns: Sequence[fl
         cells = [_seeds_cell([stats.seeds_needed(each, POWER) for each in scenarios])]
         cells += [_seeds_cell([stats.seeds_needed_paired(each, rho, POWER) for each in scenarios]) for rho in columns]
         rows.append((f"d = {d:g}", number(d * sigma, decimals), *cells))
-    yield from table(rows)
+    yield from aligned(rows)
 
 
 def _seeds_cell(counts: Sequence[int | None]) -> str:
@@ -136,7 +136,7 @@ def _plan_table(
         sizes = [sigmas * sigma for sigma in (baseline.std, *bounds)]
         percents = [100 * size / abs(baseline.mean) if baseline.mean else None for size in sizes]
         rows.append((name, number(sigmas, 2), _ranged(sizes, decimals), _ranged(percents, _two_digits(percents[1]))))
-    yield from table(rows)
+    yield from aligned(rows)
 
 
 def _two_digits(smallest: float | None) -> int:

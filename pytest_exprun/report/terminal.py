@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pytest_exprun.report.certainty import confirmation, is_doubtful
+from pytest_exprun.report.columns import NAME, Row, aligned, fits, is_numbered, narrowed, shortened
 from pytest_exprun.report.markdown import summary
 from pytest_exprun.report.text import (
     DASH,
@@ -28,9 +29,10 @@ Line = tuple[dict[str, bool], str]
 """pytest's markup keywords, and a line of text."""
 
 NOT_COMPARABLE, STALE = "*", "~"
-_HEADER = ("name", "verdict", "baseline", "experiment", "sigma", "p", "n", "wall %", "Holm p")
-_GAP = 2
+BASELINE = "baseline"
 _NAME_WIDTHS = 12, 22
+_GIVING_WAY = (("baseline", 22), ("n", 22), ("Holm p", 16), ("wall %", 16), ("experiment", 12))
+"""Columns that a narrow summary goes without, in this order, while its names would get less than so many columns."""
 _MARKUP = {Verdict.WINNER: {"green": True}, Verdict.NEUTRAL: {}, Verdict.LOSER: {"red": True}}
 
 
@@ -57,9 +59,17 @@ class Written(Protocol):
 # While it runs.
 
 
-def live_line(spec: RunSpec, point: CurvePoint, metric: str = "val_loss") -> str:
+def run_names(variants: Iterable[Variant]) -> dict[str, str]:
+    """Return what arms are called in the lines of a session's runs, by slug: padded to one width, no two of them alike."""
+    least, most = _NAME_WIDTHS
+    names = shortened([BASELINE, *(each.slug for each in variants)], most)
+    width = max([least, *map(len, names.values())])
+    return {slug: name.ljust(width) for slug, name in names.items()}
+
+
+def live_line(name: str, spec: RunSpec, point: CurvePoint, metric: str = "val_loss") -> str:
     """Return the line that is overwritten while a run trains."""
-    parts = [f"{_label(spec.variant)}  seed {spec.seed}", f"step {point.step}"]
+    parts = [f"{name.rstrip()}  seed {spec.seed}", f"step {point.step}"]
     tokens, value = point.values.get("tokens"), point.values.get(metric)
     if tokens is not None and spec.budget.unit == "tokens":
         parts.append(f"{min(100, 100 * tokens / spec.budget.amount):.0f} %")
@@ -68,36 +78,18 @@ def live_line(spec: RunSpec, point: CurvePoint, metric: str = "val_loss") -> str
     return "  ".join(parts)
 
 
-def name_width(variants: Iterable[Variant]) -> int:
-    """Return the width of the names in the lines of a session's runs."""
-    least, most = _NAME_WIDTHS
-    return min(most, max([least, *(len(plain(each.slug)) for each in variants)]))
-
-
 def run_line(
-    result: RunResult,
-    role: str,
-    metric: str,
-    outlook: Outlook | None = None,
-    old: RunResult | None = None,
-    *,
-    width: int = _NAME_WIDTHS[0],
+    name: str, result: RunResult, metric: str, outlook: Outlook | None = None, old: RunResult | None = None
 ) -> str:
     """Return a finished run's one line: `rope        seed 137  val_loss 1.7061  34.1 s   3/8 runs, about 2 min left`."""
-    name = "baseline" if role == "baseline" else _label(result.spec.variant)
     seconds = result.metrics.get("wall_time") or result.provenance.get("wall_time")
-    parts = [f"{name:<{width}} seed {result.spec.seed:<5}", f"{plain(metric)} {_value(result, metric)}"]
+    parts = [f"{name} seed {result.spec.seed:<5}", f"{plain(metric)} {_value(result, metric)}"]
     parts.append(f"{duration(seconds):>7}")
     if outlook is not None:
         parts.append(f" {_outlook(outlook)}")
     if old is not None:
         parts.append(f"(was {_value(old, metric)})")
     return "  ".join(parts)
-
-
-def _label(variant: Variant) -> str:
-    name, most = plain(variant.slug), _NAME_WIDTHS[1]
-    return name if len(name) <= most else f"{name[: most - 2]}.."
 
 
 def _value(result: RunResult, metric: str) -> str:
@@ -148,10 +140,14 @@ def summary_lines(
 
 
 def _block(family: Family, width: int) -> list[Line]:
-    header, *rows = _fitted(family, width)
-    lines: list[Line] = [({"bold": True}, line) for line in (*_title(family), *header)]
-    for comparison, row in zip(family.comparisons, rows, strict=True):
-        lines += [(_MARKUP[comparison.verdict], line) for line in row]
+    columns = _fitted(family, width)
+    header, *rows = aligned([list(row.values()) for row in columns], texts=2)
+    title = [*_title(family), *([] if BASELINE in columns[0] else [_baseline_line(family)])]
+    lines: list[Line] = [({"bold": True}, line) for line in (*title, header)]
+    lines += [(_MARKUP[each.verdict], row) for each, row in zip(family.comparisons, rows, strict=True)]
+    for comparison, row in zip(family.comparisons, columns[1:], strict=True):
+        if is_numbered(row[NAME]):
+            lines.append(({}, f"{row[NAME]} is {plain(comparison.name)}"))
     lines += [({"yellow": True}, line) for comparison in family.comparisons for line in _remarks(comparison)]
     if any(comparison.stale for comparison in family.comparisons):
         lines.append(({"yellow": True}, f"{STALE} judged from stale runs (exprun_stale = keep): see the notes"))
@@ -167,51 +163,40 @@ def _title(family: Family) -> list[str]:
     return lines
 
 
-def _fitted(family: Family, width: int) -> list[list[str]]:
-    """Lay the table out in full, or if that is too wide with two digits of the spread and a line of its own for a long name."""
+def _baseline_line(family: Family) -> str:
+    """Return what a table without a column for it says of the baseline."""
+    found = family.baseline[family.metric]
+    return f"the baseline's {plain(family.metric)}: {mean_and_spread(found, places([found]), '+-')}"
+
+
+def _fitted(family: Family, width: int) -> list[Row]:
+    """Return the table's rows, the header first: in full, or with two digits of the spread, or with fewer columns and cut names."""
     for full in (True, False):
-        rows = [_HEADER, *(_row(*entry, full=full) for entry in zip(family.comparisons, family.holm, strict=True))]
-        widths = _widths(rows)
-        spare = width - sum(widths[1:]) - _GAP * (len(widths) - 1)
-        if widths[0] <= spare:
-            return [[_aligned(row, widths)] for row in rows]
-    widths[0] = max(len(_HEADER[0]), spare)
-    return [
-        [_aligned(row, widths)] if len(row[0]) <= widths[0] else [row[0], _aligned(("", *row[1:]), widths)]
-        for row in rows
-    ]
+        rows = [_row(*entry, full=full) for entry in zip(family.comparisons, family.holm, strict=True)]
+        rows.insert(0, {column: column for column in rows[0]})
+        if fits(rows, width):
+            return rows
+    return narrowed(rows, width, _GIVING_WAY)
 
 
-def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
-    return [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int], texts: int = 2) -> str:
-    """Join a row's cells: the first `texts` of them to the left, numbers to the right."""
-    cells = [
-        cell.ljust(size) if column < texts else cell.rjust(size)
-        for column, (cell, size) in enumerate(zip(row, widths, strict=True))
-    ]
-    return (" " * _GAP).join(cells).rstrip()
-
-
-def _row(comparison: Comparison, q: float | None, *, full: bool) -> Sequence[str]:
+def _row(comparison: Comparison, q: float | None, *, full: bool) -> Row:
     judgement, baseline = comparison.judgement, compared_baseline(comparison)[comparison.metric]
     s_b = comparison.evidence.s_b
     decimals = places([baseline]) if full else places([Summary(1, s_b, None, s_b, s_b)]) - 2
     means = (
         _mean(found, decimals, full=full) for found in (baseline, summary(comparison.experiment, comparison.metric))
     )
-    return (
-        plain(comparison.name),
-        ("no effect" if has_no_effect(comparison) else comparison.verdict.value) + (STALE if comparison.stale else ""),
-        *means,
-        signed(judgement.sigmas, 1),
-        p_value(judgement.p_value, judgement.alpha) + ("?" if is_doubtful(comparison) else ""),
-        str(comparison.evidence.n_experiment),
-        _wall(comparison),
-        p_value(q),
-    )
+    verdict = "no effect" if has_no_effect(comparison) else comparison.verdict.value
+    return {
+        NAME: plain(comparison.name),
+        "verdict": verdict + (STALE if comparison.stale else ""),
+        **dict(zip((BASELINE, "experiment"), means, strict=True)),
+        "sigma": signed(judgement.sigmas, 1),
+        "p": p_value(judgement.p_value, judgement.alpha) + ("?" if is_doubtful(comparison) else ""),
+        "n": str(comparison.evidence.n_experiment),
+        "wall %": _wall(comparison),
+        "Holm p": p_value(q),
+    }
 
 
 def _mean(found: Summary | None, decimals: int, *, full: bool) -> str:
@@ -275,8 +260,7 @@ def _metric_table(comparison: Comparison) -> list[str]:
     """Return a row for every metric, but for constants."""
     header = ("metric", "baseline", "experiment", "change", "sigmas better", "d", "95 % interval")
     rows = [header, *(_metric_row(effect, comparison) for effect in comparison.effects.values() if effect.delta != 0)]
-    widths = _widths(rows)
-    return [_aligned(row, widths, texts=1) for row in rows]
+    return aligned(rows)
 
 
 def _metric_row(effect: Effect, comparison: Comparison) -> Sequence[str]:

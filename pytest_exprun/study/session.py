@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_exprun.terms.model import Arm, CurvePoint, RunResult, RunSpec
+from pytest_exprun.terms.model import Arm, CurvePoint, RunResult, RunSpec, Variant
 from pytest_exprun.terms.settings import Settings
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Session:
             from pytest_exprun.report.terminal import live_line
 
             self._spoke_at = time.monotonic()
-            self.live(live_line(spec, point))
+            self.live(live_line(self._name(spec.variant), spec, point))
 
     def run_finished(self, result: RunResult, role: str, old: RunResult | None) -> None:
         """Print the run's one line with the outlook."""
@@ -120,14 +120,21 @@ class Session:
             self._outlook.finished(result)
         # Beside other workers of the session nobody knows what is left for this one.
         outlook = None if self.beside else self._outlook
-        self.say(run_line(result, role, self.settings.metric, outlook, old, width=self._name_width))
+        name = self._names["baseline"] if role == "baseline" else self._name(result.spec.variant)
+        self.say(run_line(name, result, self.settings.metric, outlook, old))
         self.run_hook(result)
 
-    @cached_property
-    def _name_width(self) -> int:
-        from pytest_exprun.report.terminal import name_width
+    def _name(self, variant: Variant) -> str:
+        """Return what an arm is called in the lines of its runs; one that was not declared has the width of its own name."""
+        from pytest_exprun.report.terminal import run_names
 
-        return name_width(each.variant for each in self.study.declared)
+        return self._names.get(variant.slug) or run_names([variant])[variant.slug]
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        from pytest_exprun.report.terminal import run_names
+
+        return run_names(arm for each in self.study.declared for arm in (each.control, each.variant))
 
     def arm_complete(self, arm: Arm, role: str) -> None:  # noqa: ARG002  # the protocol's signature
         """Write the baseline's report."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from pytest_exprun.report.terminal import assertion_lines, live_line, name_width, run_line, summary_lines
+from pytest_exprun.report.terminal import assertion_lines, live_line, run_line, run_names, summary_lines
 from pytest_exprun.terms.model import Budget, CurvePoint, RunSpec, Variant
 from tests.report_toys import HOSTILE, LOSER, NEUTRAL, UNSURE, comparison, run
 
@@ -63,12 +64,68 @@ def test_at_80_columns_everything_fits():
     assert "rope   WINNER   2.000+-.016  1.910+-.010   +5.7  <.0001  3    +5.0  .00043" in lines
 
 
-def test_a_long_name_has_a_line_of_its_own():
-    """No name is cut: two that differ at the end must not look alike."""
-    name = "a-name-that-is-longer-than-there-is-room-for"
-    lines = text(summary_lines([comparison(name=name)], width=80)).splitlines()
-    assert name in lines
-    assert max(map(len, lines)) <= 80
+LONG = ("modern_without_parallel_block", "modern_without_parallel_attention", "modern_without_any_attention")
+
+
+def long_names():
+    """Return comparisons whose names begin alike, with one of each verdict."""
+    of = dict(zip(LONG, (UNSURE, NEUTRAL, LOSER), strict=True))
+    return [comparison(values, name=name, flags=(f"--{name}",)) for name, values in of.items()]
+
+
+def table_of(lines):
+    """Return the table's lines, the header first."""
+    every = text(lines).splitlines()
+    first = next(at for at, line in enumerate(every) if line.startswith("name "))
+    return every[first : first + 4]
+
+
+@pytest.mark.parametrize("width", [32, 40, 48, 60, 72, 80, 100, 120, 160])
+def test_a_table_of_long_names_fits_and_is_aligned(width):
+    """A name is one cell of one row at any width: columns begin and end where the header's do, and no two names look alike."""
+    header, *rows = table_of(summary_lines(long_names(), width=width))
+    verdicts = [re.search(r"WINNER|NEUTRAL|LOSER", row) for row in rows]
+    assert [found and found.start() for found in verdicts] == [header.index("verdict")] * 3
+    assert len({row[: header.index("verdict")] for row in rows}) == 3
+    assert max(map(len, [header, *rows])) <= width
+    for column in ("sigma", "wall %"):
+        end = header.find(column) + len(column)
+        assert column not in header or all(row[end - 1].isdigit() and row[end : end + 1] in ("", " ") for row in rows)
+
+
+def test_a_long_name_is_cut_out_of_its_middle_at_80_columns():
+    """The baseline's mean moves above the table before a name is cut, and all other figures stay."""
+    lines = summary_lines(long_names(), width=80)
+    assert "the baseline's val_loss: 2.0000 +- 0.0158" in text(lines).splitlines()
+    assert table_of(lines) == [
+        "name                      verdict   experiment  sigma       p  n  wall %  Holm p",
+        "modern_with..allel_block  WINNER   1.960+-.036   +2.5   .093?  3    +5.0     .37",
+        "modern_with..l_attention  NEUTRAL  1.992+-.016   +0.5  .00054  5    +5.0   .0043",
+        "modern_with..y_attention  LOSER    2.060+-.010   -3.8  .00028  3    +5.0   .0034",
+    ]
+
+
+def test_columns_give_way_to_names_in_a_fixed_order():
+    """What says least goes first; verdict, sigma and p stay at any width."""
+    headers = [table_of(summary_lines(long_names(), width=width))[0].split() for width in (160, 80, 72, 60, 48)]
+    assert headers == [
+        ["name", "verdict", "baseline", "experiment", "sigma", "p", "n", "wall", "%", "Holm", "p"],
+        ["name", "verdict", "experiment", "sigma", "p", "n", "wall", "%", "Holm", "p"],
+        ["name", "verdict", "experiment", "sigma", "p", "wall", "%", "Holm", "p"],
+        ["name", "verdict", "experiment", "sigma", "p"],
+        ["name", "verdict", "sigma", "p"],
+    ]
+
+
+def test_names_that_no_cut_tells_apart_are_told_below_the_table():
+    """Each has a number, and the number its name."""
+    names = [f"{'a' * 20}-{middle}-{'z' * 20}" for middle in "xy"]
+    found = [comparison(name=name, flags=(f"--{name}",)) for name in names]
+    lines = text(summary_lines(found, width=40)).splitlines()
+    for number, name in enumerate(names, 1):
+        label = f"aaaaaaaaaaaa..#{number}"
+        assert sum(line.startswith(f"{label}  WINNER") for line in lines) == 1
+        assert f"{label} is {name}" in lines
 
 
 def test_the_order_of_arrival_does_not_matter():
@@ -166,23 +223,32 @@ def test_where_the_reports_lie():
 def test_a_finished_run_is_one_line():
     """Name, seed, value, time, runs done and time left."""
     result = run(Variant(("--rope",)), 137, 1.70612)
-    line = run_line(result, "exp", "val_loss", Outlook())
+    line = run_line(run_names([result.spec.variant])["rope"], result, "val_loss", Outlook())
     assert line == "rope         seed 137    val_loss 1.7061   31.5 s   3/8 runs, about 2 min left"
 
 
 def test_the_lines_of_a_session_are_aligned():
     """As wide as the longest name of what is declared, within bounds."""
-    names = [(), ("--schedule=constant",), ("--" + "very_long_" * 4,)]
-    assert [name_width(map(Variant, names[: n + 1])) for n in range(3)] == [12, 17, 22]
-    short, long = (run_line(run(Variant(flags), 42, 1.9), "exp", "val_loss", width=22) for flags in names[1:])
-    assert short.index("seed") == long.index("seed")
+    arms = [Variant(), Variant(("--schedule=constant",)), Variant(("--" + "very_long_" * 4,))]
+    widths = [set(map(len, run_names(arms[: n + 1]).values())) for n in range(3)]
+    assert widths == [{12}, {17}, {22}]
+
+
+def test_arms_that_differ_at_the_end_have_names_that_differ():
+    """The line of a run says which arm it belongs to, however long its flags are."""
+    arms = [Variant((f"--parallel_block_with_attention_{end}",)) for end in ("first", "last")]
+    assert list(run_names(arms).values()) == [
+        "baseline              ",
+        "parallel_b..tion_first",
+        "parallel_b..ntion_last",
+    ]
 
 
 def test_a_range_of_runs_left():
     """Seeds 512 and 1024 are trained only if needed."""
-    line = run_line(run(Variant(), 42, 1.9), "baseline", "val_loss", Outlook(left=(3, 5), seconds_a_run=30.0))
+    line = run_line("baseline", run(Variant(), 42, 1.9), "val_loss", Outlook(left=(3, 5), seconds_a_run=30.0))
     assert line.endswith("3/6 to 8 runs, about 2 min left")
-    assert line.startswith("baseline     seed 42 ")
+    assert line.startswith("baseline seed 42 ")
 
 
 @pytest.mark.parametrize(
@@ -190,12 +256,12 @@ def test_a_range_of_runs_left():
 )
 def test_no_time_left_is_shown_where_there_is_none(outlook, end):
     """The last run, and a first one whose time is unknown."""
-    assert run_line(run(Variant(), 42, 1.9), "baseline", "val_loss", outlook).endswith(end)
+    assert run_line("baseline", run(Variant(), 42, 1.9), "val_loss", outlook).endswith(end)
 
 
 def test_a_refreshed_run_shows_the_record_it_replaces():
     """The old value stands at the end; a diverged one says so."""
-    line = run_line(run(Variant(), 42, None), "baseline", "val_loss", None, run(Variant(), 42, 1.9))
+    line = run_line("baseline", run(Variant(), 42, None), "val_loss", None, run(Variant(), 42, 1.9))
     assert "val_loss diverged" in line
     assert line.endswith("(was 1.9000)")
 
@@ -204,10 +270,10 @@ def test_the_live_line():
     """While a run trains: seed, step, share of the budget, value."""
     spec = RunSpec(Variant(("--rope",)), 42, Budget(1000))
     assert (
-        live_line(spec, CurvePoint(5, {"tokens": 250.0, "val_loss": 3.5}))
+        live_line("rope   ", spec, CurvePoint(5, {"tokens": 250.0, "val_loss": 3.5}))
         == "rope  seed 42  step 5  25 %  val_loss 3.5000"
     )
-    assert live_line(spec, CurvePoint(5, {"train_loss": 3.5})) == "rope  seed 42  step 5"
+    assert live_line("rope", spec, CurvePoint(5, {"train_loss": 3.5})) == "rope  seed 42  step 5"
 
 
 def test_a_failed_assertion_shows_verdict_numbers_and_seeds():
@@ -225,5 +291,6 @@ def test_hostile_text_cannot_reach_the_terminal():
     """Names, flags and conditions come out as visible codes."""
     hostile = comparison(name=HOSTILE, flags=(f"--{HOSTILE}",), provenance={"cpu": HOSTILE})
     every = text(summary_lines([hostile])) + "\n".join(assertion_lines(hostile))
-    every += run_line(run(Variant((f"--{HOSTILE}",)), 42, 1.0), "exp", HOSTILE)
+    arm = Variant((f"--{HOSTILE}",))
+    every += run_line(run_names([arm])[arm.slug], run(arm, 42, 1.0), HOSTILE)
     assert every.replace("\n", "").isprintable()

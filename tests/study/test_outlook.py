@@ -1,6 +1,8 @@
-"""What a session says of the work ahead."""
+"""What a session says of the work ahead and of the runs that it has trained."""
 
 from __future__ import annotations
+
+import re
 
 from pytest_exprun.study.outlook import Outlook
 from pytest_exprun.terms.model import Variant
@@ -40,3 +42,14 @@ def test_the_seconds_of_a_run_are_shared_among_jobs():
     for seconds in (30.0, 50.0):
         ahead.finished(run(ROPE, 42, 1.9, provenance={"wall_time": seconds}))
     assert ahead.seconds_a_run == 20.0
+
+
+def test_the_lines_of_runs_are_aligned_and_name_their_arm(toy_project):
+    """Controls count as experiments do: one column of seeds, and arms whose flags differ at the end have names that differ."""
+    toy_project.write(
+        '@pytest.mark.parametrize("shift", [1.001, 1.002])\n@experiment("--shift={shift}", baseline="--rope --noise=0.123456")\n'
+        "def test_shift(comparison, shift): ..."
+    )
+    lines = re.findall(r"^(.*?) seed (?:\d+) +val_loss .*$", toy_project.run("-q").stdout.str(), re.MULTILINE)
+    assert {len(name) for name in lines} == {22}
+    assert set(lines) == {"noise-0.123456-rope   ", "noise-0.12..hift-1.001", "noise-0.12..hift-1.002"}

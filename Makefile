@@ -29,8 +29,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 rope: venv
 	$(EXPRUN) -k rope --exprun-report-dir=build/research $(ARGS)
 
+# A worker a core. Whole files stay together as long as nobody is idle, so that what they set up is made once.
 test: venv
-	$(BIN)/python -m pytest tests $(ARGS)
+	$(BIN)/python -m pytest tests --numprocesses=auto --maxprocesses=8 --dist=worksteal $(ARGS)
 
 research: venv
 	$(EXPRUN) $(ARGS)

@@ -10,6 +10,7 @@ from pytest_exprun.commands.console import WIDTH
 from pytest_exprun.report.certainty import confirmation, is_doubtful
 from pytest_exprun.report.columns import aligned
 from pytest_exprun.report.text import cohens_d, level, number, percent, places, plain, signed
+from pytest_exprun.terms.judged_at import early_note
 from pytest_exprun.terms.model import Arm, Summary, Verdict
 from pytest_exprun.verdict.comparison import Comparison
 
@@ -73,6 +74,8 @@ def _items(comparison: Comparison) -> Iterator[tuple[str, str]]:
     bounds = f"{number(evidence.s_b_low, decimals)} and {number(evidence.s_b_high, decimals)}"
     known = f"sigma {number(evidence.s_b, decimals)} from {evidence.n_baseline} seeds"
     yield "noise", f"{known}; the true one lies between {bounds} (95 %)"
+    if early := comparison.judged_early:
+        yield "judged early", early_note(comparison.metric, early)
     common = sum(difference is not None for *_, difference in evidence.pairs)
     if evidence.rho is not None:
         yield "pairing", f"the arms correlate by {number(evidence.rho, 2)} over {common} common seeds"

@@ -11,10 +11,12 @@ from pytest_exprun.commands.console import Console
 from pytest_exprun.commands.evidence import evidence_lines, labelled
 from pytest_exprun.commands.measurements import Measurements, read_measurements
 from pytest_exprun.terms.errors import RefusedError
+from pytest_exprun.terms.judged_at import REPORTED_AT, Place
 from pytest_exprun.terms.model import Arm, Experiment, RunResult, RunSpec, Variant, Verdict, lower_is_better
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.verdict.comparison import Comparison, compare
 
+_Found = tuple[float, Place | None]
 LOSER_STATUS = 1
 _BASELINE, _EXPERIMENT = Variant(), Variant(("--experiment",))
 
@@ -71,6 +73,7 @@ def judged(
         variant=_EXPERIMENT,
         metric=metric,
         directions=_directions(settings, direction),
+        budget=settings.budget,
         seeds=arms[1].seeds,
         baseline_seeds=arms[0].seeds,
         rule=settings.rule,
@@ -98,23 +101,23 @@ def _common_seeds(baseline: Measurements, experiment: Measurements) -> tuple[int
     return tuple(common) if len(common) > 1 else ()
 
 
-def _by_seed(arm: Measurements, first: int, *, paired: bool) -> dict[int, float]:
+def _by_seed(arm: Measurements, first: int, *, paired: bool) -> dict[int, _Found]:
     """Return seed -> value, ascending; or with numbers that the other arm does not have, so that nothing is paired."""
+    found = list(zip(arm.values, arm.places or [None] * len(arm.values), strict=True))
     if paired:
         assert arm.seeds is not None, "arms without seeds have none in common"
-        return dict(sorted(zip(arm.seeds, arm.values, strict=True)))
-    return dict(enumerate(arm.values, first))
+        return {seed: found[at] for seed, at in sorted(zip(arm.seeds, range(len(found)), strict=True))}
+    return dict(enumerate(found, first))
 
 
-def _arm(variant: Variant, metric: str, values: Mapping[int, float]) -> Arm:
-    finite = {seed: value if math.isfinite(value) else None for seed, value in values.items()}
-    return Arm(
-        variant,
-        tuple(
-            RunResult(RunSpec(variant, seed), "diverged" if value is None else "finished", {metric: value})
-            for seed, value in finite.items()
-        ),
-    )
+def _arm(variant: Variant, metric: str, found: Mapping[int, _Found]) -> Arm:
+    return Arm(variant, tuple(_run(RunSpec(variant, seed), metric, *each) for seed, each in found.items()))
+
+
+def _run(spec: RunSpec, metric: str, value: float, place: Place | None) -> RunResult:
+    finite = math.isfinite(value)
+    known = {} if place is None else {REPORTED_AT: {metric: [place.unit, place.at, place.last]}}
+    return RunResult(spec, "finished" if finite else "diverged", {metric: value if finite else None}, provenance=known)
 
 
 def _pairing(comparison: Comparison, common: Sequence[int], arms: Sequence[Measurements]) -> str:

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_exprun.running.training.progress import parse
+from pytest_exprun.running.training.log_readers import FORMATS, plain_text
+from pytest_exprun.running.training.progress import read
 from pytest_exprun.terms.errors import RefusedError
+from pytest_exprun.terms.judged_at import Heard, Place, untrained
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE)
 _SEED_IN_NAME = re.compile(r"seed[-_=.]?(\d{1,18})", re.IGNORECASE)
@@ -27,11 +29,15 @@ SEED_COLUMN = "seed"
 
 @dataclass(frozen=True)
 class Measurements:
-    """One arm's numbers in the order found, and for each its seed, or no seeds at all; `origin` says where they are from."""
+    """One arm's numbers in the order found, and for each its seed, or no seeds at all; `origin` says where they are from.
+
+    `places` say for each number of a log where in its run it is from, None where the log does not tell.
+    """
 
     values: tuple[float, ...]
     seeds: tuple[int, ...] | None
     origin: str
+    places: tuple[Place | None, ...] = ()
 
     def __post_init__(self) -> None:
         if self.seeds is not None and len(set(self.seeds)) != len(self.seeds):
@@ -102,7 +108,7 @@ def _from_file(path: Path, metric: str, column: str | None) -> Measurements:
     numbers = [line for line in lines if line]
     if numbers and all(map(_NUMBER.fullmatch, numbers)):
         return Measurements(tuple(map(float, numbers)), None, f"file {path}")
-    if _last_value(path, metric) is not None:
+    if _last_value(path, metric)[0] is not None:
         raise RefusedError(
             f"{path} is the log of one run, one number; give a folder or a quoted glob with a log for each seed: '{path.parent}/*{suffix}'"
         )
@@ -219,30 +225,43 @@ def _json_number(path: Path, value: object) -> float:
 
 def _from_logs(paths: Sequence[Path], metric: str, origin: str) -> Measurements:
     """Read the last value of each log; the seeds are those that the names carry, if all carry one."""
-    values = []
+    values, places = [], []
     for path in paths:
-        value = _last_value(path, metric)
+        value, place = _last_value(path, metric)
         if value is None:
             raise RefusedError(
                 f"{path} has no line with '{metric}: ' and a number: a run that never reported cannot be judged; "
                 "name the logs with a quoted glob, and another metric with --metric"
             )
+        if math.isfinite(value) and place is not None and (why := untrained(metric, place)):
+            raise RefusedError(f"{path}: {why}")
         values.append(value)
+        places.append(place)
     seeds = _seeds_of(paths)
-    return Measurements(tuple(values), seeds, f"the last {metric} of {len(paths)} logs, {origin}")
+    return Measurements(tuple(values), seeds, f"the last {metric} of {len(paths)} logs, {origin}", tuple(places))
 
 
-def _last_value(path: Path, metric: str) -> float | None:
+def _last_value(path: Path, metric: str) -> tuple[float | None, Place | None]:
+    """Return a log's last value and where in the run it is from."""
     named = re.compile(rf"(?<![\w./-]){re.escape(metric)}[\"']?\s*[:=]\s*({_NUMBER.pattern})(?!\w|\.\d)", re.IGNORECASE)
-    last = None
+    last, heard = None, Heard()
     for line in _read_text(path).splitlines():
-        point = parse(line)
-        if point is not None and metric in point.values:
-            value = point.values[metric]
-            last = math.nan if value is None else value
-        elif found := named.findall(line):
-            last = float(found[-1])
-    return last
+        printed = read(line)
+        texts = [printed.texts[metric]] if printed and metric in printed.texts else named.findall(line)
+        last = float(texts[-1]) if texts else last
+        heard.take([metric] if texts else [], _counts(line))
+    known = heard.reported_at([metric])
+    return last, Place(*known[metric]) if known else None
+
+
+def _counts(line: str) -> dict[str, float]:
+    """Return how far a run is by a line of any known form."""
+    text = plain_text(line)
+    counts: dict[str, float] = {}
+    for reader in FORMATS.values():
+        reading = reader(text)
+        counts |= {} if reading is None else reading.counts
+    return counts
 
 
 def _seeds_of(paths: Iterable[Path]) -> tuple[int, ...] | None:

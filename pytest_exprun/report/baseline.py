@@ -9,6 +9,7 @@ from pytest_exprun.report.markdown import STATISTICS, document, scale_note, stat
 from pytest_exprun.report.names import experiment_stem
 from pytest_exprun.report.provenance import data, environment, stale_note
 from pytest_exprun.report.text import DASH, code, markdown, number, p_value, places, signed, table
+from pytest_exprun.terms.judged_at import early_note, judged_early
 from pytest_exprun.terms.kept import staleness
 from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Arm, Budget
 from pytest_exprun.verdict import stats
@@ -29,7 +30,7 @@ def baseline_report(
 ) -> str:
     """Return the report of a baseline or control arm; `judged` are all comparisons on it that are known."""
     (arm,) = with_one_clock(arm)
-    budget = arm.runs[0].spec.budget
+    budget, early = arm.runs[0].spec.budget, judged_early(metric, baseline=arm)
     sections = (
         [f"# Baseline Variance Report: {_title(budget)}"],
         scale_note(budget),
@@ -37,6 +38,7 @@ def baseline_report(
         [f"Control: {code(arm.variant)}"] if arm.variant.flags else [],
         table(STATISTICS, [statistics_row(arm, name) for name in dict.fromkeys([metric, "val_loss", "wall_time"])]),
         [f"Seeds used: {', '.join(map(str, arm.seeds))}"],
+        [f"**Judged early**: {markdown(early_note(metric, early))}."] if early else [],
         ["## Seeds", "", *_seed_table(arm, metric)],
         ["## What an experiment can see", "", *_sensitivity(arm, metric, len(experiment_seeds))],
         _judged(judged),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pytest_exprun.report.names import baseline_stem
 from pytest_exprun.report.text import code, cohens_d, level, markdown, number, p_sentence, percent, places, signed
+from pytest_exprun.terms.judged_at import early_note
 from pytest_exprun.terms.model import Verdict
 from pytest_exprun.verdict.comparison import Comparison
 
@@ -69,6 +70,8 @@ def _items(comparison: Comparison) -> Iterator[tuple[str, str]]:
     if not is_identical:
         yield "Effect size", _effect_size(comparison)
     yield "Noise", _noise(comparison)
+    if early := comparison.judged_early:
+        yield "Judged early", f"{markdown(early_note(comparison.metric, early))}."
     yield "Pairing", _pairing(comparison)
     yield "Seeds", _seeds(comparison)
     if not is_identical:

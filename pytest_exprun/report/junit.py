@@ -41,6 +41,7 @@ def _judgement(comparison: Comparison) -> Iterator[tuple[str, object]]:
     yield "verdict", comparison.verdict
     yield "verdict_two_sigma", comparison.two_sigma.verdict
     yield "reason", comparison.reason
+    yield "judged_early", comparison.judged_early
     yield "name", comparison.name
     yield "metric", comparison.metric
     yield "flags", " ".join(comparison.declaration.variant.flags)

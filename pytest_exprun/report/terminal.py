@@ -21,6 +21,7 @@ from pytest_exprun.report.text import (
     plain,
     signed,
 )
+from pytest_exprun.terms.judged_at import early_note
 from pytest_exprun.terms.model import Budget, CurvePoint, Effect, RunResult, RunSpec, Summary, Variant, Verdict
 from pytest_exprun.verdict.comparison import Comparison, compared_baseline, has_no_effect
 from pytest_exprun.verdict.family import Family, families
@@ -222,6 +223,8 @@ def _remarks(comparison: Comparison) -> Iterator[str]:
         yield f"{name}: {comparison.verdict} by rule {judgement.rule}, {comparison.two_sigma.verdict} by the protocol's two_sigma"
     if judgement.kind in ("diverged", "blow-up", "identical"):
         yield f"{name}: {plain(comparison.reason)}"
+    if early := comparison.judged_early:
+        yield f"{name}: {plain(early_note(comparison.metric, early))}"
     wall = comparison.effects.get("wall_time")
     if wall is not None and not wall.comparable:
         yield f"{NOT_COMPARABLE} {name}: wall time is not comparable, {plain(wall.why_not)}"

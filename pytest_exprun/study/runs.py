@@ -38,6 +38,7 @@ class Runs:
     _results: dict[tuple[str, int], RunResult | ExprunError] = field(default_factory=dict)
     _superseded: dict[str, dict[int, RunResult]] = field(default_factory=dict)
     _looked_back: set[str] = field(default_factory=set)
+    _unfit: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._stale = StaleRuns(self.settings, self.store, self.fingerprinter, self.observer)
@@ -52,6 +53,7 @@ class Runs:
         """
         missing = self.missing(asked, seeds, check_flags)
         self.train([(asked, seed) for seed in missing])
+        self._refuse_failed(asked, seeds)
         return tuple(self._known(asked, seed) for seed in seeds)
 
     def missing(self, asked: Asked, seeds: Sequence[int], check_flags: Callable[[], None]) -> list[int]:
@@ -82,9 +84,8 @@ class Runs:
     def _refuse_failed(self, asked: Asked, seeds: Iterable[int]) -> None:
         """Raise the error of the first seed that has one: the arm is an error whatever its other seeds give."""
         for seed in seeds:
-            result = self._results.get((asked.key.digest, seed))
-            if isinstance(result, ExprunError):
-                raise result
+            if (asked.key.digest, seed) in self._results:
+                self._known(asked, seed)
 
     def _known(self, asked: Asked, seed: int) -> RunResult:
         result = self._results[asked.key.digest, seed]
@@ -147,7 +148,7 @@ class Runs:
                     self._load(asked, [seed])
 
     def _left(self, wanted: Sequence[tuple[Asked, int]]) -> list[tuple[Asked, int]]:
-        by_run = {(asked.key.digest, seed): (asked, seed) for asked, seed in wanted}
+        by_run = {(asked.key.digest, seed): (asked, seed) for asked, seed in wanted if not self._is_unfit(asked)}
         return [by_run[run] for run in by_run if run not in self._results]
 
     def _train_free(self, wanted: Sequence[tuple[Asked, int]], on_point: OnPoint) -> None:
@@ -157,6 +158,8 @@ class Runs:
 
             def free() -> Iterator[Task]:
                 for asked, seed in wanted:
+                    if self._is_unfit(asked):
+                        continue
                     claim = rest.enter_context(contextlib.ExitStack())
                     path = self.store.lock_path(asked.variant.slug, asked.key, seed)
                     if claim.enter_context(claimed(path, _what(asked, seed))):
@@ -188,9 +191,20 @@ class Runs:
             if why is not None:
                 raise TrainerError(why)
             self._record(asked, result)
+            self._check_fit(asked, result)
         except ExprunError as error:
             self._results[asked.key.digest, result.spec.seed] = error
             self._attempts.failed(_name(asked, result.spec.seed), str(error))
+
+    def _check_fit(self, asked: Asked, result: RunResult) -> None:
+        """Note an arm one of whose runs cannot be judged by its metric: an error already, it needs no further seeds."""
+        try:
+            require_metric(result, asked.metric, self.settings.trained_by)
+        except TrainerError:
+            self._unfit.add((asked.key.digest, asked.metric))
+
+    def _is_unfit(self, asked: Asked) -> bool:
+        return (asked.key.digest, asked.metric) in self._unfit
 
     def _record(self, asked: Asked, result: RunResult) -> None:
         """Store a finished run. A full disk costs the record, never the result."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_exprun.terms.errors import RefusedError, TrainerError
+from pytest_exprun.terms.judged_at import check_places, judged_early
 from pytest_exprun.terms.kept import staleness
 from pytest_exprun.terms.model import Arm, Effect, Experiment, RunResult, RunSpec, Variant, Verdict, lower_is_better
 from pytest_exprun.trust.store.records import difference
@@ -70,6 +71,11 @@ class Comparison:
     def reason(self) -> str:
         """The verdict's reason, one sentence with its numbers."""
         return self.judgement.reason
+
+    @property
+    def judged_early(self) -> str | None:
+        """Where in its run the judged metric is from if that is before the end: `step 80 of 100`."""
+        return judged_early(self.metric, baseline=self.baseline, experiment=self.experiment)
 
     @property
     def not_loser(self) -> bool:
@@ -152,6 +158,7 @@ class Comparison:
             "confirmed": judgement.confirmed,
             "effects": {name: _plain(effect) for name, effect in self.effects.items()},
             "evidence": _plain(self.evidence),
+            **({"judged_early": early} if (early := self.judged_early) else {}),
             "declaration": self.declaration.to_json(),
             **({"stale": self.stale} if self.stale else {}),
         }
@@ -185,6 +192,7 @@ def decide(declaration: Experiment, baseline: Arm, experiment: Arm) -> Judgement
 def _judgements(
     rules: Sequence[str], declaration: Experiment, baseline: Arm, experiment: Arm, looks: int = 2
 ) -> list[Judgement]:
+    check_places(declaration.metric, declaration.budget.unit, baseline, experiment)
     return judge_by(
         rules,
         baseline.values(declaration.metric),
@@ -210,7 +218,7 @@ def compare(
 
     Raises:
         RefusedError: the numbers do not allow a verdict.
-        TrainerError: the arms were not measured on the same thing.
+        TrainerError: the arms were not measured on the same thing, or not at the same part of their runs.
     """
     arms = _arm(declaration.control, baseline), _arm(declaration.variant, experiment)
     check_same_measurement(*(arm.runs for arm in arms))

@@ -17,11 +17,12 @@ from pathlib import Path
 from pytest_exprun.running.sandbox.run_log import RunLog
 from pytest_exprun.running.sandbox.supervision import Ended, supervise
 from pytest_exprun.running.training.command_reads import listening
-from pytest_exprun.running.training.metrics_files import LIGHTNING, Stamps, read_written, stamps
+from pytest_exprun.running.training.metrics_files import LIGHTNING, Stamps, Written, read_written, stamps
 from pytest_exprun.running.training.output_metrics import OutputMetrics, UnreadableOutput
-from pytest_exprun.running.training.results import Metrics, Notes, check_tokens, sort_returned, status_of
+from pytest_exprun.running.training.results import check_tokens, sort_returned, status_of
 from pytest_exprun.running.training.script_options import Script, read_script
 from pytest_exprun.terms.errors import TrainerError
+from pytest_exprun.terms.judged_at import REPORTED_AT
 from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec, option_name
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.terms.templates import FLAGS, fill, placeholders, values_of
@@ -103,12 +104,13 @@ class CommandTrainer:
         ended = self._supervised(spec, values, heard, on_point, log)
         provenance = stopwatch.stop()
         self._check_end(ended)
-        metrics, notes = self._read(values, heard, before)
+        found = self._read(values, heard, before)
+        metrics, notes = sort_returned(found.values)
         if spec.budget.unit == "tokens":
             check_tokens(metrics, self._tokens(spec))
         # Threads, torch and GPU of this process say nothing about the command's.
         provenance |= {"cpu_time": ended.cpu_seconds, "threads": None, "torch": None, "gpu": None}
-        provenance["command"] = self._as_typed(spec)
+        provenance |= {"command": self._as_typed(spec), REPORTED_AT: found.reported_at}
         if ended.left_behind:
             provenance[LEFT] = ended.left_behind
         return RunResult(spec, status_of(metrics), metrics, notes, tuple(heard.curve), provenance)
@@ -193,11 +195,11 @@ class CommandTrainer:
         if ended.status:
             raise TrainerError(f"ended with exit status {ended.status}")
 
-    def _read(self, values: Mapping[str, str], heard: OutputMetrics, before: Stamps) -> tuple[Metrics, Notes]:
+    def _read(self, values: Mapping[str, str], heard: OutputMetrics, before: Stamps) -> Written:
         try:
             if self._metrics_file:
-                return sort_returned(read_written(fill(self._metrics_file, values), self._cwd, before))
-            return sort_returned(heard.metrics())
+                return read_written(fill(self._metrics_file, values), self._cwd, before)
+            return Written(heard.metrics(), heard.reported_at())
         except UnreadableOutput as error:
             raise TrainerError(str(error)) from None
 

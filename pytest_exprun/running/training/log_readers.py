@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from pytest_exprun.terms.judged_at import counts_in
+
 NUMBER = r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|nan|inf(?:inity)?)"
 _NUMBER = re.compile(NUMBER, re.ASCII | re.IGNORECASE)
 _TERMINAL_CODES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -42,6 +44,11 @@ class Reading:
     step: int | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     unreadable: frozenset[str] = frozenset()
+
+    @property
+    def counts(self) -> dict[str, float]:
+        """How far the run is by this line: its step, or what it names as one (`epoch`)."""
+        return counts_in(self.values) if self.step is None else {"step": self.step}
 
 
 LineReader = Callable[[str], Reading | None]

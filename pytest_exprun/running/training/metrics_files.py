@@ -7,10 +7,11 @@ import glob
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_exprun.running.training.log_readers import number
 from pytest_exprun.running.training.output_metrics import UnreadableOutput
+from pytest_exprun.terms.judged_at import Heard, counts_in
 
 MAX_BYTES = 64 << 20
 LIGHTNING = "{output_dir}/**/metrics.csv"
@@ -25,8 +26,15 @@ def stamps(pattern: str, base: Path) -> Stamps:
     return {path: (stat.st_mtime_ns, stat.st_size, stat.st_ino) for path in sorted(found) if (stat := path.stat())}
 
 
-def read_written(pattern: str, base: Path, before: Stamps) -> dict[str, Any]:
-    """Return the values of the one file of that name that was written since `before`; non-finite numbers as they are.
+class Written(NamedTuple):
+    """What a file holds: the last value of each name, non-finite numbers as they are, and at which step each was there."""
+
+    values: dict[str, Any]
+    reported_at: dict[str, list[Any]]
+
+
+def read_written(pattern: str, base: Path, before: Stamps) -> Written:
+    """Return what is in the one file of that name that was written since `before`.
 
     Raises:
         UnreadableOutput: none or several were written, or the file is not what its name says.
@@ -47,7 +55,7 @@ def read_written(pattern: str, base: Path, before: Stamps) -> dict[str, Any]:
     if path.stat().st_size > MAX_BYTES:
         raise UnreadableOutput(f"left {path.stat().st_size:,} bytes in {path.name}: allowed are {MAX_BYTES:,}")
     try:
-        return reader(path)
+        return _last_of_each(reader(path))
     except (ValueError, RecursionError, csv.Error) as error:
         raise UnreadableOutput(f"left a metrics file {path.name} that cannot be read: {error}") from None
 
@@ -60,27 +68,29 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _last_of_each(records: Iterable[Any]) -> dict[str, Any]:
+def _last_of_each(records: Iterable[Any]) -> Written:
     last: dict[str, Any] = {}
+    heard = Heard()
     for record in records:
         if not isinstance(record, dict):
             raise ValueError(f"an object of metrics is needed, found {record!r:.60}")  # noqa: TRY004  # of the file, as any other
         last |= record
-    return last
+        heard.take(record, counts_in(record))
+    return Written(last, heard.reported_at(last))
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> list[Any]:
     content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_no_twins)
-    return _last_of_each(content if isinstance(content, list) else [content])
+    return content if isinstance(content, list) else [content]
 
 
-def _json_lines(path: Path) -> dict[str, Any]:
+def _json_lines(path: Path) -> list[Any]:
     lines = path.read_text(encoding="utf-8-sig").split("\n")
-    return _last_of_each(json.loads(line, object_pairs_hook=_no_twins) for line in lines if line.strip())
+    return [json.loads(line, object_pairs_hook=_no_twins) for line in lines if line.strip()]
 
 
-def _csv(path: Path) -> dict[str, Any]:
-    """The last filled cell of each column."""
+def _csv(path: Path) -> list[Any]:
+    """The filled cells of each row by their columns."""
     text = path.read_text(encoding="utf-8-sig")
     if not text.endswith("\n"):
         raise ValueError("it ends within a line")
@@ -89,14 +99,14 @@ def _csv(path: Path) -> dict[str, Any]:
         raise ValueError("it has no row of numbers below its header")
     header, *body = rows
     _no_twins([(name, None) for name in header])
-    last: dict[str, Any] = {}
+    records = []
     for row in body:
         if len(row) != len(header):
             raise ValueError(f"a row of {len(row)} cells below a header of {len(header)}")
         cells = {name: cell.strip() for name, cell in zip(header, row, strict=True) if cell.strip()}
-        last |= {name: cell if (value := number(cell)) is None else value for name, cell in cells.items()}
-    return last
+        records.append({name: cell if (value := number(cell)) is None else value for name, cell in cells.items()})
+    return records
 
 
-READERS: Mapping[str, Callable[[Path], dict[str, Any]]] = {".json": _json, ".jsonl": _json_lines, ".csv": _csv}
+READERS: Mapping[str, Callable[[Path], list[Any]]] = {".json": _json, ".jsonl": _json_lines, ".csv": _csv}
 """Readers by the end of the file's name."""

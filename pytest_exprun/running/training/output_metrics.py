@@ -6,8 +6,10 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pytest_exprun.running.training.log_readers import FORMATS, LineReader, Reading, number, plain_text
+from pytest_exprun.terms.judged_at import Heard
 from pytest_exprun.terms.model import CurvePoint
 
 MAX_POINTS, MAX_OTHER_POINTS = 10_000, 1_000
@@ -26,6 +28,7 @@ class _Heard:
     """What one reader has heard so far: per metric the last value, None where the last mention was no number, and its line."""
 
     values: dict[str, float | None] = field(default_factory=dict)
+    places: Heard = field(default_factory=Heard)
     line: str = ""
     step: int | None = None
 
@@ -39,6 +42,7 @@ class _Heard:
                 )
             self.step, self.line = reading.step, line
         self.values |= fresh
+        self.places.take(fresh, reading.counts)
 
 
 class OutputMetrics:
@@ -98,7 +102,15 @@ class OutputMetrics:
         return self.curve[-1]
 
     def metrics(self) -> dict[str, float]:
-        """Return the last value of every metric.
+        """Return the last value of every metric; the errors are those of `_speaking`."""
+        return {name: value for name, value in self._speaking().values.items() if value is not None}
+
+    def reported_at(self) -> dict[str, list[Any]]:
+        """Return at which step each metric was last printed; the errors are those of `_speaking`."""
+        return self._speaking().places.reported_at(self.metrics())
+
+    def _speaking(self) -> _Heard:
+        """Return what the one reader heard that knows the judged metric.
 
         Raises:
             UnreadableOutput: the judged metric is not there, not readable, or there in more than one way.
@@ -117,7 +129,7 @@ class OutputMetrics:
                 f"printed a {self._metric} that cannot be read for sure: {_quoted(heard.line)}. One number, once a step, by one process; "
                 "for another form of line set exprun_pattern"
             )
-        return {name: value for name, value in heard.values.items() if value is not None}
+        return heard
 
     def _nothing_found(self) -> str:
         names = {name for heard in self._heard.values() for name, value in heard.values.items() if value is not None}
@@ -169,7 +181,7 @@ def _standing_alone(line: str, span: tuple[int, int]) -> float | None:
 
 
 def _like_a_value(compiled: re.Pattern[str], name: str, line: str) -> Sequence[str]:
-    texts = [match[name] for match in compiled.finditer(line)]
+    texts = [match[name] for match in compiled.finditer(line) if match[name] is not None]
     return [
         text for text in texts if number(text) is not None or any(map(str.isdigit, text)) or text.lower() in _NOTHING
     ]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
 from io import TextIOBase
-from typing import TextIO
+from typing import Any, TextIO
 
+from pytest_exprun.terms.judged_at import Heard
 from pytest_exprun.terms.model import CurvePoint
 
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)"
@@ -17,26 +20,75 @@ MAX_LINE = 10_000
 """Characters of one line that are looked at; a longer one is no progress line."""
 
 
-def parse(line: str) -> CurvePoint | None:
+@dataclass(frozen=True)
+class Line:
+    """A progress line: its step, and the numbers as they were printed."""
+
+    step: int
+    texts: Mapping[str, str]
+
+    @property
+    def point(self) -> CurvePoint:
+        """The point of the curve."""
+        numbers = {name: float(text) for name, text in self.texts.items()}
+        return CurvePoint(
+            self.step, {name: number if math.isfinite(number) else None for name, number in numbers.items()}
+        )
+
+
+def read(line: str) -> Line | None:
     """Read one progress line; None for any other line. A value with a unit (`7.6s`) is no number and is passed over."""
     match = _LINE.fullmatch(line.rstrip("\r\n")) if len(line) <= MAX_LINE else None
     if match is None:
         return None
-    values: dict[str, float | None] = {}
-    for part in match[2].split("|"):
-        pair = _PAIR.fullmatch(part)
-        if pair:
-            number = float(pair[2])
-            values[pair[1]] = number if math.isfinite(number) else None
-    return CurvePoint(int(match[1]), values) if values else None
+    pairs = filter(None, map(_PAIR.fullmatch, match[2].split("|")))
+    texts = {pair[1]: pair[2] for pair in pairs}
+    return Line(int(match[1]), texts) if texts else None
+
+
+class Progress:
+    """The progress lines of one run, gathered as they are printed.
+
+    Args:
+        on_point: hears each point of the curve.
+    """
+
+    def __init__(self, on_point: Callable[[CurvePoint], None]) -> None:
+        self.curve: list[CurvePoint] = []
+        self._on_point, self._heard = on_point, Heard()
+        self._texts: dict[str, str] = {}
+
+    def take(self, line: Line) -> None:
+        """Take in the next line."""
+        self._heard.take(line.texts, {"step": line.step})
+        self._texts.update(line.texts)
+        self.curve.append(line.point)
+        self._on_point(self.curve[-1])
+
+    def reported_at(self, returned: Mapping[str, float | None]) -> dict[str, list[Any]]:
+        """Return where the returned values are from: the line that printed one last, for another value than that nobody knows."""
+        return self._heard.reported_at(
+            name
+            for name, value in returned.items()
+            if value is not None and name in self._texts and _is_printed(value, self._texts[name])
+        )
+
+
+def _is_printed(value: float, text: str) -> bool:
+    """Whether a text is this number, to the digits that it has."""
+    printed = Decimal(text)
+    exponent = printed.as_tuple().exponent
+    if not isinstance(exponent, int):
+        return False  # not finite
+    return float(text) == value or abs(Decimal(value) - printed) <= Decimal(5).scaleb(exponent - 1)
 
 
 class ProgressTee(TextIOBase):
     """A standard output that passes everything on and reports each complete progress line."""
 
-    def __init__(self, target: TextIO, on_point: Callable[[CurvePoint], None]) -> None:
+    def __init__(self, target: TextIO, on_line: Callable[[Line], None]) -> None:
         super().__init__()
-        self._target, self._on_point, self._line = target, on_point, ""
+        self._target, self._on_line, self._line = target, on_line, ""
 
     def write(self, text: str) -> int:
         """Pass `text` on; report the lines that it completes."""
@@ -44,9 +96,9 @@ class ProgressTee(TextIOBase):
         *complete, rest = (self._line + text).split("\n")
         self._line = rest[-MAX_LINE:]
         for line in complete:
-            point = parse(line)
-            if point is not None:
-                self._on_point(point)
+            found = read(line)
+            if found is not None:
+                self._on_line(found)
         return len(text)
 
     def flush(self) -> None:

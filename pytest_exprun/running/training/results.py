@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_exprun.terms.errors import TrainerError
+from pytest_exprun.terms.judged_at import refuse_untrained
 from pytest_exprun.terms.model import RunResult, Status
 
 Metrics = dict[str, float | None]
@@ -53,9 +54,10 @@ def require_metric(result: RunResult, metric: str, trained_by: str) -> None:
     """Refuse a run that cannot be judged by `metric`. `trained_by` names the trainer, as `Settings.trained_by` does.
 
     Raises:
-        TrainerError: the metric is missing or no real number.
+        TrainerError: the metric is missing, no real number, or from before the training.
     """
     if metric in result.metrics:
+        refuse_untrained(result, metric)
         return
     where = f"{trained_by}: seed {result.spec.seed} of {result.spec.variant}"
     if metric in result.notes:

@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import NoReturn, Protocol
 
 from pytest_exprun.running.training.keywords import Keywords, keywords_of
-from pytest_exprun.running.training.progress import ProgressTee
+from pytest_exprun.running.training.progress import Progress, ProgressTee
 from pytest_exprun.running.training.results import (
     Metrics,
     Notes,
@@ -32,6 +32,7 @@ from pytest_exprun.running.training.results import (
     status_of,
 )
 from pytest_exprun.terms.errors import TrainerError
+from pytest_exprun.terms.judged_at import REPORTED_AT
 from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.accesses import OPENED
@@ -143,14 +144,9 @@ class CallableTrainer:
         """
         _, function = self._load()
         keywords = self._keywords(function)
-        curve: list[CurvePoint] = []
-
-        def heard(point: CurvePoint) -> None:
-            curve.append(point)
-            on_point(point)
-
+        progress = Progress(on_point)
         stopwatch = Stopwatch()
-        with at_root(self._root), contextlib.redirect_stdout(ProgressTee(sys.stdout, heard)):
+        with at_root(self._root), contextlib.redirect_stdout(ProgressTee(sys.stdout, progress.take)):
             try:
                 if keywords is None:
                     returned = function(spec.argv(str(output_dir)))
@@ -165,6 +161,7 @@ class CallableTrainer:
         metrics, notes = self.read(spec, returned)
         threads = notes.get("threads", metrics.get("threads"))
         provenance = stopwatch.stop(threads=int(threads) if isinstance(threads, int | float) else None)
+        provenance[REPORTED_AT] = progress.reported_at(metrics)
         if keywords is not None:
             provenance["command"] = self._as_typed(keywords.arguments(spec, "checkpoints/again"))
         return RunResult(
@@ -172,7 +169,7 @@ class CallableTrainer:
             status=status_of(metrics),
             metrics=metrics,
             notes=notes,
-            curve=tuple(curve),
+            curve=tuple(progress.curve),
             provenance=provenance,
         )
 

@@ -46,7 +46,7 @@ class Heard:
         for name in names:
             counts = self._at.get(name, {})
             unit = next((unit for unit in UNITS if unit in counts), None)
-            if unit is not None and name not in UNITS:
+            if unit is not None:
                 found[name] = [unit, counts[unit], self._last[unit]]
         return found
 

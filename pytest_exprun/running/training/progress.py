@@ -78,9 +78,8 @@ def _is_printed(value: float, text: str) -> bool:
     """Whether a text is this number, to the digits that it has."""
     printed = Decimal(text)
     exponent = printed.as_tuple().exponent
-    if not isinstance(exponent, int):
-        return False  # not finite
-    return float(text) == value or abs(Decimal(value) - printed) <= Decimal(5).scaleb(exponent - 1)
+    # Half of the last digit; what is not finite has none.
+    return isinstance(exponent, int) and abs(Decimal(value) - printed) <= Decimal(5).scaleb(exponent - 1)
 
 
 class ProgressTee(TextIOBase):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from pytest_exprun.running.sandbox.isolation import preserved_process_state
+from pytest_exprun.running.sandbox.fresh_process import preserved_process_state
 from pytest_exprun.running.training.trainers import CallableTrainer
 from pytest_exprun.study.verification import Differs, Verification
 from pytest_exprun.terms.errors import TrainerError

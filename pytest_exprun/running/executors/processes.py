@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_exprun.running.executors.child import Child, Guard, oom_kills, wait_for
 from pytest_exprun.running.executors.contract import OnPoint, Surroundings, Task, ended_like_ctrl_c, failed
-from pytest_exprun.running.sandbox.isolation import run_directory
+from pytest_exprun.running.sandbox.run_directory import run_directory
 from pytest_exprun.running.sandbox.run_log import RunLog
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec

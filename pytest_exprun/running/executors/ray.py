@@ -19,7 +19,7 @@ from typing import Any
 from pytest_exprun.running.executors.child import Child, Guard, oom_kills, wait_for
 from pytest_exprun.running.executors.contract import OnPoint, Surroundings, Task, ended_like_ctrl_c, failed
 from pytest_exprun.running.executors.processes import ATTEMPTS, THREAD_VARIABLES, death, job
-from pytest_exprun.running.sandbox.isolation import run_directory
+from pytest_exprun.running.sandbox.run_directory import run_directory
 from pytest_exprun.running.sandbox.run_log import RunLog
 from pytest_exprun.running.training.trainers import describe
 from pytest_exprun.terms.errors import SettingsError, TrainerError

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_exprun.running.executors.contract import described
-from pytest_exprun.running.sandbox.isolation import children
+from pytest_exprun.running.sandbox.leftovers import children
 
 # All of the package that a run needs is imported here: what is imported while a run is on would count as read by it.
 from pytest_exprun.running.training import trainers

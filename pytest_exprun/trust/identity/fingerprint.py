@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from pytest_exprun.running.sandbox.isolation import TOKEN_FILE
+from pytest_exprun.running.sandbox.run_directory import TOKEN_FILE
 from pytest_exprun.terms.errors import SettingsError, TrainerError
 from pytest_exprun.terms.model import Budget, Variant
 from pytest_exprun.terms.settings import Settings

@@ -1,4 +1,4 @@
-"""Process state saved before a run and restored after it, and the directory that a run may write in.
+"""A block is run as in a fresh process, and leaves this one as it found it.
 
 A run starts as it would in a fresh process: libraries set as they were right after their import, generators seeded by the system, then
 whatever the trainer's own modules set while they were imported. After it everything is as it was before; what cannot be put back is
@@ -8,13 +8,9 @@ reported by name.
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib.abc
 import os
 import random
-import secrets
-import shutil
-import stat
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -24,19 +20,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pytest_exprun.running.sandbox.leftovers import Leftovers
 from pytest_exprun.running.sandbox.library_state import LIBRARIES, LIBRARY_KINDS
-from pytest_exprun.running.sandbox.process_state import PYTHON_KINDS, Kind
-from pytest_exprun.terms.errors import StoreError
+from pytest_exprun.running.sandbox.process_state import PYTHON_KINDS
+from pytest_exprun.running.sandbox.saved_state import Snapshot, capture, restore
 from pytest_exprun.trust.files.accesses import OPENED
 from pytest_exprun.trust.identity.imports import is_first_party
 
 KINDS = (*PYTHON_KINDS, *LIBRARY_KINDS)
-TOKEN_FILE = ".exprun-owner"  # noqa: S105  # of ownership; no secret
 _OWN_PACKAGE = str(Path(__file__).parents[2]) + os.sep
-
-_RACES = 100
-
-Snapshot = dict[str, Any]
 
 
 @dataclass
@@ -44,36 +36,12 @@ class Report:
     """What a run left behind.
 
     Attributes:
-        restored: kinds of state that the run changed and that are as before again.
-        leaks: what could not be put back: open files, child processes, threads; one phrase each.
+        leaks: what could not be put back: state, open files, child processes, threads; one phrase each.
         children: the child processes among them.
     """
 
-    restored: list[str] = field(default_factory=list)
     leaks: list[str] = field(default_factory=list)
     children: list[int] = field(default_factory=list)
-
-
-def capture(kinds: Sequence[Kind] = KINDS) -> Snapshot:
-    """Read all state there is now."""
-    return {kind.name: kind.get() for kind in kinds if kind.loaded}
-
-
-def restore(before: Snapshot, kinds: Sequence[Kind] = KINDS) -> Report:
-    """Put back what differs from a snapshot."""
-    report = Report()
-    for kind in kinds:
-        if kind.name not in before:
-            continue
-        try:
-            if not kind.same(before[kind.name], kind.get()):
-                kind.put(before[kind.name])
-                report.restored.append(kind.name)
-                if not kind.same(before[kind.name], kind.get()):
-                    report.leaks.append(f"a changed {kind.name}")
-        except Exception as error:  # noqa: BLE001  # one state that cannot be read must not keep the others from being restored
-            report.leaks.append(f"a changed {kind.name} ({type(error).__name__}: {error})")
-    return report
 
 
 # What libraries are right after their import, and what the trainer's own modules did while they were imported. Both last as long as the
@@ -200,8 +168,7 @@ def preserved_process_state() -> Iterator[Report]:
     """Run a block as in a fresh process and leave this one as it was found. The report is complete when the block has ended."""
     report = Report()
     OPENED.listen()  # what it needs is no resource of the block
-    before = capture()
-    resources = _resources()
+    before, leftovers = capture(KINDS), Leftovers()
     watcher = _Watcher()
     _start_like_a_fresh_process()
     sys.meta_path.insert(0, watcher)
@@ -211,114 +178,6 @@ def preserved_process_state() -> Iterator[Report]:
     finally:
         with contextlib.suppress(ValueError):
             sys.meta_path.remove(watcher)
-        found = restore({**_pristine, **before})
-        report.restored.extend(found.restored)
-        left = _left_open(resources)
-        report.leaks.extend([*found.leaks, *sorted(left.values())])
-        report.children.extend(int(name.removeprefix(_PROCESS)) for name in left if name.startswith(_PROCESS))
-
-
-def _resources() -> dict[str, str]:
-    """Open descriptors, threads and child processes, by a name that tells each from all others."""
-    found = {f"descriptor {number}": f"open {target} (descriptor {number})" for number, target in _descriptors()}
-    found |= {f"thread {thread.ident}": f"the running thread {thread.name!r}" for thread in threading.enumerate()}
-    return found | {f"{_PROCESS}{pid}": f"the running child process {pid} ({name})" for pid, name in children()}
-
-
-_PROCESS = "process "
-
-
-def _left_open(before: dict[str, str]) -> dict[str, str]:
-    left = {name: text for name, text in _resources().items() if before.get(name) != text}
-    if left:
-        gc.collect()  # what only a reference cycle keeps open is about to close
-        left = {name: text for name, text in _resources().items() if before.get(name) != text}
-    return left
-
-
-def _descriptors() -> Iterator[tuple[str, str]]:
-    for listing in (Path("/proc/self/fd"), Path("/dev/fd")):
-        if listing.is_dir():
-            for name in os.listdir(listing):  # noqa: PTH208  # iterdir holds its own descriptor open
-                with contextlib.suppress(OSError):
-                    yield name, str((listing / name).readlink()) if listing.parts[1] == "proc" else _kind_of(int(name))
-            return
-
-
-def _kind_of(descriptor: int) -> str:
-    return "file" if stat.S_ISREG(os.fstat(descriptor).st_mode) else "device, pipe or socket"
-
-
-def children() -> Iterator[tuple[int, str]]:
-    """Yield the living child processes with their names, Python's own helper left out. Linux tells; elsewhere none is found."""
-    for listing in Path("/proc/self/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for pid in listing.read_text().split():
-                name = Path(f"/proc/{pid}/comm").read_text().strip()
-                state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-                # It watches over shared memory, and ends by itself when this process does.
-                is_helper = b"multiprocessing.resource_tracker" in Path(f"/proc/{pid}/cmdline").read_bytes()
-                if state != "Z" and not is_helper:
-                    yield int(pid), name
-
-
-@contextlib.contextmanager
-def run_directory(root: Path, name: str) -> Iterator[Path]:
-    """Make `<root>/<name>-<8 hex>` for one run and remove it afterwards, if it is still the directory that was made here.
-
-    Raises:
-        StoreError: it cannot be made; the message says where and what to change.
-    """
-    token = secrets.token_hex(16)
-    path = root / f"{name}-{secrets.token_hex(4)}"
-    made_root = not root.exists()
-    try:
-        _make_below(root, path)
-        (path / TOKEN_FILE).write_text(token)
-    except OSError as error:
-        raise StoreError(
-            f"checkpoint folder {root} cannot be written: {(error.strerror or str(error)).lower()}; "
-            "set exprun_checkpoint_dir to a folder that can"
-        ) from error
-    try:
-        yield path
-    finally:
-        remove_owned(path, token)
-        if made_root:
-            with contextlib.suppress(OSError):
-                root.rmdir()
-
-
-def _make_below(root: Path, path: Path) -> None:
-    """Make a folder and its root. Another session may remove the root, empty for it, between the two: then once more."""
-    for _ in range(_RACES):
-        root.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            path.mkdir()
-            return
-    path.mkdir()
-
-
-def remove_owned(path: Path, token: str) -> bool:
-    """Delete a directory that holds our token, following no link and crossing into no other file system; tell whether it is gone."""
-    try:
-        place = path.lstat()
-        token_file = path / TOKEN_FILE
-        owned = stat.S_ISDIR(place.st_mode) and not token_file.is_symlink() and token_file.read_text() == token
-        if owned and not _crosses_mounts(path, place.st_dev):
-            shutil.rmtree(path)
-    except (OSError, ValueError):
-        return not path.exists()
-    return not path.exists()
-
-
-def _crosses_mounts(path: Path, device: int) -> bool:
-    """Whether something below is mounted: `shutil.rmtree` would delete the content of that file system."""
-    if os.path.ismount(path):
-        return True
-    for folder, names, _ in os.walk(path):
-        for name in names:
-            below = Path(folder, name)
-            if not below.is_symlink() and (below.lstat().st_dev != device or os.path.ismount(below)):
-                return True
-    return False
+        leaks = restore({**_pristine, **before}, KINDS)
+        left, report.children = leftovers.found()
+        report.leaks += [*leaks, *left]

@@ -1,0 +1,60 @@
+"""What a run leaves open or running is named."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+
+import pytest
+
+from pytest_exprun.running.sandbox.fresh_process import preserved_process_state
+from tests.leaks import run, space
+
+REPORTED = {
+    "open file": ("kept = open(__file__)", "open "),
+    "open pipe": ("kept = os.pipe()", "open pipe"),
+    "running thread": (
+        "e = threading.Event(); t = threading.Thread(target=e.wait, name='leaky'); t.start()",
+        "thread 'leaky'",
+    ),
+    "child process": ("kept = subprocess.Popen(['sleep', '600'])", "child process"),
+}
+
+
+@pytest.mark.parametrize("kind", REPORTED)
+def test_what_cannot_be_undone_is_named(kind):
+    """Open files, threads and children stay, and the report says which."""
+    leak, words = REPORTED[kind]
+    left = space()
+    with preserved_process_state() as report:
+        run(leak, left)
+    for made in (left.get("kept"), left.get("t")):
+        if isinstance(made, tuple):
+            for descriptor in made:
+                os.close(descriptor)
+        elif isinstance(made, subprocess.Popen):
+            made.kill()
+            made.wait()
+        elif isinstance(made, threading.Thread):
+            left["e"].set()
+            made.join()
+        elif made is not None:
+            made.close()
+    assert any(words in text for text in report.leaks), report.leaks
+    assert report.children == ([left["kept"].pid] if kind == "child process" else [])
+
+
+def test_what_is_closed_again_is_not_named():
+    """A run that tidies up after itself is reported clean, also where only a reference cycle held a file."""
+    with preserved_process_state() as report:
+        with open(__file__, encoding="utf-8"):  # noqa: PTH123  # what trainers write
+            pass
+        ring = {"file": os.fdopen(os.dup(0), "rb", closefd=True)}
+        ring["self"] = ring
+        ring.pop("file").close()
+        worker = threading.Thread(target=time.sleep, args=(0,))
+        worker.start()
+        worker.join()
+    assert report.leaks == []

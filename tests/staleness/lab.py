@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from pytest_exprun.study.verification import Differs, Verification
+
 from pytest_exprun.running.sandbox.fresh_process import preserved_process_state
 from pytest_exprun.running.training.trainers import CallableTrainer
-from pytest_exprun.study.verification import Differs, Verification
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.model import Budget, RunResult, RunSpec, Variant
 from pytest_exprun.terms.settings import Settings

@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-import time
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pytest_exprun.running.executors.child import Child, Guard, oom_kills, wait_for
-from pytest_exprun.running.executors.contract import OnPoint, Surroundings, Task, ended_like_ctrl_c, failed
+from pytest_exprun.running.executors.child import Child, job, surroundings
+from pytest_exprun.running.executors.contract import OnPoint, Surroundings, Task, ended_like_ctrl_c
+from pytest_exprun.running.executors.outcome import Attempt
 from pytest_exprun.running.sandbox.run_directory import run_directory
 from pytest_exprun.running.sandbox.run_log import RunLog
+from pytest_exprun.running.sandbox.supervision import wait_for
+from pytest_exprun.running.sandbox.watchdog import Guard
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec
 from pytest_exprun.terms.settings import Settings
-from pytest_exprun.trust.files.accesses import OPENED
-
-ATTEMPTS = 2
-"""How often a run may be tried whose process was killed or crashed. What the trainer itself reports wrong is not tried again."""
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 
 
-@dataclass
-class _Attempt:
-    """One run that is under way."""
+@dataclass(kw_only=True)
+class _Running(Attempt):
+    """One run that is under way; `beside` is how many others have been at the same time."""
 
-    task: Task
     slot: int
-    log: RunLog
     child: Child
     resources: contextlib.ExitStack
-    oom_kills: int | None
-    earlier: list[str] = field(default_factory=list)
     beside: int = 0
 
 
@@ -54,21 +39,19 @@ class Processes:
     def rejects(self, specs: Sequence[RunSpec]) -> list[str | None]:
         """Ask the trainer's own parser, in a process of its own: this one never imports the trainer."""
         output = bytearray()
-        with contextlib.closing(Guard()) as guard:
-            child = Child(
-                {**job(self._settings, sys.path), "do": "check", "specs": [spec.to_json() for spec in specs]},
-                self._environment(0),
-                str(Path.cwd()),
-                guard,
-                on_output=output.extend,
-                timeout=self._settings.timeout,
-            )
-            with contextlib.closing(_Killed(child)):
-                _drain(child)
-        answer = child.final or {}
-        if answer.get("event") == "answers":
+        told = job(self._settings, sys.path, "check", specs=[spec.to_json() for spec in specs])
+        with contextlib.ExitStack() as resources:
+            guard = resources.enter_context(contextlib.closing(Guard()))
+            child = Child(told, self._environment(0), guard, on_output=output.extend, timeout=self._settings.timeout)
+            resources.callback(child.close)
+            while not child.ended:
+                wait_for([child])
+                child.pump()
+            child.pump()
+        answer = child.last_word()
+        if answer["event"] == "answers":
             return list(answer["answers"])
-        why = answer.get("message") or f"asking the trainer about its flags: its process {child.how_it_ended()}"
+        why = answer.get("message") or f"asking the trainer about its flags: {answer['how']}"
         raise TrainerError("\n".join([why, bytes(output[-2000:]).decode("utf-8", "replace").rstrip()]).rstrip())
 
     def run(self, tasks: Iterable[Task], on_point: OnPoint) -> Generator[RunResult]:
@@ -78,130 +61,71 @@ class Processes:
             if not (checkpoints := self._settings.path("checkpoint_dir")).exists():
                 everything.callback(_remove_empty, checkpoints)
             guard = everything.enter_context(contextlib.closing(Guard()))
-            active: dict[int, _Attempt] = {}
+            active: dict[int, _Running] = {}
             while True:
                 for slot in sorted(set(range(self._settings.jobs)) - set(active)):
                     if (task := next(waiting, None)) is not None:
                         active[slot] = self._start(task, slot, guard, everything)
                 if not active:
                     return
-                for attempt in active.values():
-                    attempt.beside = max(attempt.beside, len(active) - 1)
-                wait_for(attempt.child for attempt in active.values())
-                for attempt in list(active.values()):
-                    _pass_on(attempt, on_point)
-                    if attempt.child.ended:
-                        _pass_on(attempt, on_point)
-                        again = self._retried(attempt, guard, everything)
+                for each in active.values():
+                    each.beside = max(each.beside, len(active) - 1)
+                wait_for(each.child for each in active.values())
+                for each in list(active.values()):
+                    _pass_on(each, on_point)
+                    if each.child.ended:
+                        _pass_on(each, on_point)
+                        again = self._again(each, guard, everything)
                         if again is not None:
-                            active[attempt.slot] = again
+                            active[each.slot] = again
                             continue
-                        del active[attempt.slot]
-                        with attempt.resources:  # the directory goes when the caller has recorded the result
-                            yield self._outcome(attempt)
+                        del active[each.slot]
+                        with each.resources:  # the directory goes when the caller has recorded the result
+                            yield self._outcome(each)
 
-    def _start(self, task: Task, slot: int, guard: Guard, everything: contextlib.ExitStack) -> _Attempt:
+    def _start(self, task: Task, slot: int, guard: Guard, everything: contextlib.ExitStack) -> _Running:
         settings = self._settings
         resources = everything.enter_context(contextlib.ExitStack())
         output_dir = resources.enter_context(run_directory(settings.path("checkpoint_dir"), task.directory))
         log = RunLog(settings.path("store") / "logs" / f"{output_dir.name}.log")
         resources.callback(log.close, keep=False)
-        child = Child(
-            {**job(settings, sys.path), "do": "run", "specs": [task.spec.to_json()], "output_dir": str(output_dir)},
-            self._environment(slot),
-            str(Path.cwd()),
-            guard,
-            on_output=log.write,
-            timeout=settings.timeout,
-        )
-        resources.callback(child.kill)
-        return _Attempt(task, slot, log, child, resources, oom_kills())
+        told = job(settings, sys.path, "run", specs=[task.spec.to_json()], output_dir=str(output_dir))
+        child = Child(told, self._environment(slot), guard, on_output=log.write, timeout=settings.timeout)
+        resources.callback(child.close)
+        return _Running(task=task, log=log, slot=slot, child=child, resources=resources)
 
     def _environment(self, slot: int) -> dict[str, str]:
-        """One thread a process unless the user's environment says otherwise; one GPU each where there are several."""
-        environment = dict.fromkeys(THREAD_VARIABLES, "1") | dict(os.environ)
+        """One GPU each where there are several."""
+        environment = surroundings()
         gpus = visible_gpus(environment)
         if self._settings.jobs > 1 and gpus:
             environment["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
         return environment
 
-    def _retried(self, attempt: _Attempt, guard: Guard, everything: contextlib.ExitStack) -> _Attempt | None:
+    def _again(self, each: _Running, guard: Guard, everything: contextlib.ExitStack) -> _Running | None:
         """Start a run again whose process died, if it may be."""
-        child = attempt.child
-        if child.final is not None or child.timed_out or len(attempt.earlier) + 1 >= ATTEMPTS:
+        earlier = each.try_again(each.child.last_word(), self._surroundings.notice)
+        if earlier is None:
             return None
-        why = death(attempt.child, attempt.oom_kills)
-        attempt.log.close(keep=True)
-        self._surroundings.notice(f"{attempt.task}: {why}; it is tried once more (log: {attempt.log.path})")
-        attempt.resources.close()
-        again = self._start(attempt.task, attempt.slot, guard, everything)
-        again.earlier = [*attempt.earlier, why]
-        again.beside = attempt.beside
+        each.resources.close()
+        again = self._start(each.task, each.slot, guard, everything)
+        again.earlier, again.beside = earlier, each.beside
         return again
 
-    def _outcome(self, attempt: _Attempt) -> RunResult:
-        """Turn what a process left into a result; the log of a run that cannot be trusted is kept."""
-        final = attempt.child.final or {}
-        provenance: dict[str, Any] = {"attempts": len(attempt.earlier) + 1, "executor": "processes"}
-        if attempt.earlier:
-            provenance["earlier_attempts"] = attempt.earlier
-        if final.get("event") == "result":
-            attempt.log.close(keep=False)
-            if attempt.child.lingered:
-                self._surroundings.notice(f"{attempt.task}: its process did not end after the run and was killed")
-            OPENED.add(self._settings.root, dict.fromkeys(final["files"], time.time()), final["folders"])
-            result = RunResult.from_json(final["result"])
-            provenance["concurrency"] = 1 + attempt.beside + self._surroundings.beside
-            return replace(result, provenance={**result.provenance, **provenance})
-        attempt.log.close(keep=True)
-        if attempt.child.timed_out:
-            why = (
-                f"{attempt.task} ran longer than exprun_timeout = {self._settings.timeout:g} s and was ended; raise the limit, or "
-                "set it to 0 for none"
-            )
-            return failed(attempt.task.spec, "timeout", attempt.log.told(why), **provenance)
-        why = final.get("message") or f"{attempt.task}: {death(attempt.child, attempt.oom_kills)}" + (
-            f", {len(attempt.earlier) + 1} times" if attempt.earlier else ""
-        )
-        return failed(attempt.task.spec, "crashed", attempt.log.told(why), **provenance)
+    def _outcome(self, each: _Running) -> RunResult:
+        if each.child.lingered:
+            self._surroundings.notice(f"{each.task}: its process did not end after the run and was killed")
+        return each.outcome(each.child.last_word(), self._settings, 1 + each.beside + self._surroundings.beside)
 
 
-def death(child: Child, oom_kills_before: int | None) -> str:
-    """Say how a process ended that left no result."""
-    kills = oom_kills()
-    by_kernel = kills is not None and oom_kills_before is not None and kills > oom_kills_before
-    how = child.how_it_ended()
-    memory = "; the kernel ended processes because memory ran out" if by_kernel and "SIGKILL" in how else ""
-    return f"its process {how}{memory}"
-
-
-class _Killed:
-    """A child as something to close."""
-
-    def __init__(self, child: Child) -> None:
-        self.close = child.kill
-
-
-def _drain(child: Child) -> None:
-    while not child.ended:
-        wait_for([child])
-        child.pump()
-    child.pump()
-
-
-def _pass_on(attempt: _Attempt, on_point: OnPoint) -> None:
-    for event in attempt.child.pump():
-        on_point(attempt.task.spec, CurvePoint(event["step"], event["values"]))
+def _pass_on(each: _Running, on_point: OnPoint) -> None:
+    for event in each.child.events():
+        on_point(each.task.spec, CurvePoint(event["step"], event["values"]))
 
 
 def _remove_empty(folder: Path) -> None:
     with contextlib.suppress(OSError):
         folder.rmdir()
-
-
-def job(settings: Settings, path: Sequence[str]) -> dict[str, Any]:
-    """Return what every job of a session says: its settings and where modules lie."""
-    return {"settings": settings.to_json(), "root": str(settings.root), "path": [entry for entry in path if entry]}
 
 
 def visible_gpus(environment: dict[str, str]) -> list[str]:

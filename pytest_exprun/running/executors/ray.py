@@ -10,22 +10,22 @@ import contextlib
 import importlib.util
 import os
 import socket
-import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_exprun.running.executors.child import Child, Guard, oom_kills, wait_for
-from pytest_exprun.running.executors.contract import OnPoint, Surroundings, Task, ended_like_ctrl_c, failed
-from pytest_exprun.running.executors.processes import ATTEMPTS, THREAD_VARIABLES, death, job
+from pytest_exprun.running.executors.child import Child, job, surroundings
+from pytest_exprun.running.executors.contract import OnPoint, Surroundings, Task, ended_like_ctrl_c
+from pytest_exprun.running.executors.outcome import Attempt
 from pytest_exprun.running.sandbox.run_directory import run_directory
 from pytest_exprun.running.sandbox.run_log import RunLog
+from pytest_exprun.running.sandbox.supervision import wait_for
+from pytest_exprun.running.sandbox.watchdog import Guard
 from pytest_exprun.running.training.trainers import describe
 from pytest_exprun.terms.errors import SettingsError, TrainerError
 from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec
 from pytest_exprun.terms.settings import Settings
-from pytest_exprun.trust.files.accesses import OPENED
 
 _POLL_SECONDS = 0.5
 _ANSWER_SECONDS = 5.0
@@ -34,49 +34,40 @@ _IN_FLIGHT = 1000
 _LEFT_OUT = ("__pycache__", ".git", ".venv", "venv", "*.pyc", ".mypy_cache", ".ruff_cache", ".pytest_cache")
 
 
-def perform(job: Mapping[str, Any], cwd: str | None = None) -> Iterator[dict[str, Any]]:
+def perform(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Do one job in a process of this machine and yield its events, its output among them; runs where Ray puts it.
 
-    The last event is the worker's own, or `{"event": "ended", "how": ..., "timed_out": ...}` if its process did not live to send one.
+    The last event is that of `Child.last_word`.
     """
-    folder = cwd or str(Path.cwd())
+    folder = str(Path.cwd())
     settings = Settings.from_json(job["settings"], Path(folder))
+    told: dict[str, Any] = {**job, "root": folder, "path": [folder]}
     pending = bytearray()
     with contextlib.ExitStack() as resources:
         guard = resources.enter_context(contextlib.closing(Guard()))
-        told: dict[str, Any] = {**job, "root": folder, "path": [folder]}
         if "directory" in job:
-            told["output_dir"] = str(
-                resources.enter_context(run_directory(settings.path("checkpoint_dir"), job["directory"]))
-            )
-        kills = oom_kills()
-        environment = dict.fromkeys(THREAD_VARIABLES, "1") | dict(os.environ)
-        child = Child(told, environment, folder, guard, on_output=pending.extend, timeout=settings.timeout)
-        resources.callback(child.kill)
+            made = run_directory(settings.path("checkpoint_dir"), job["directory"])
+            told["output_dir"] = str(resources.enter_context(made))
+        child = Child(told, surroundings(), guard, on_output=pending.extend, timeout=settings.timeout)
+        resources.callback(child.close)
         yield {"event": "started", "pid": child.pid}
         ended = False
         while not ended:
             wait_for([child])
             ended = child.ended
-            for event in child.pump():  # Ray calls `send` on what `yield from` is given, so no iterator will do
+            for event in child.events():  # Ray calls `send` on what `yield from` is given, so no iterator will do
                 yield dict(event)
             if pending:
                 yield {"event": "output", "text": pending.decode("utf-8", "replace")}
                 pending.clear()
-        if child.final is not None:
-            yield dict(child.final)
-        else:
-            yield {"event": "ended", "how": death(child, kills), "timed_out": child.timed_out}
+        yield dict(child.last_word())
 
 
-@dataclass
-class _Running:
+@dataclass(kw_only=True)
+class _Running(Attempt):
     """One task that Ray has."""
 
-    task: Task
     events: Any
-    log: RunLog
-    earlier: list[str] = field(default_factory=list)
 
 
 class RayExecutor:
@@ -150,7 +141,7 @@ class RayExecutor:
     def rejects(self, specs: Sequence[RunSpec]) -> list[str | None]:
         """Ask the trainer's own parser, where the runs will be."""
         ray = self._connect()
-        told = {**job(self._settings, []), "do": "check", "specs": [spec.to_json() for spec in specs]}
+        told = job(self._settings, [], "check", specs=[spec.to_json() for spec in specs])
         last: Mapping[str, Any] = {}
         for reference in self._remote.remote(told):
             last = ray.get(reference)
@@ -190,14 +181,9 @@ class RayExecutor:
                         ray.cancel(each.events, force=True)
 
     def _start(self, task: Task, earlier: Sequence[str] = ()) -> _Running:
-        told = {
-            **job(self._settings, []),
-            "do": "run",
-            "specs": [task.spec.to_json()],
-            "directory": task.directory,
-        }
+        told = job(self._settings, [], "run", specs=[task.spec.to_json()], directory=task.directory)
         log = RunLog(self._settings.path("store") / "logs" / f"{task.directory}-ray-{id(told):x}.log")
-        return _Running(task, self._remote.remote(told), log, list(earlier))
+        return _Running(task=task, log=log, earlier=earlier, events=self._remote.remote(told))
 
     def _next(self, each: _Running, on_point: OnPoint) -> Mapping[str, Any] | None:
         """Take in a task's next event; return it if it is the last one."""
@@ -213,31 +199,15 @@ class RayExecutor:
             each.log.write(event["text"].encode())
         return event if event["event"] in {"result", "error", "ended"} else None
 
-    def _again(self, each: _Running, final: Mapping[str, Any]) -> _Running | None:
+    def _again(self, each: _Running, last: Mapping[str, Any]) -> _Running | None:
         """Hand a run to Ray again whose process or machine died, if it may be."""
-        if final["event"] != "ended" or final["timed_out"] or len(each.earlier) + 1 >= ATTEMPTS:
-            return None
-        each.log.close(keep=True)
-        self._surroundings.notice(f"{each.task}: {final['how']}; it is tried once more (log: {each.log.path})")
-        return self._start(each.task, [*each.earlier, final["how"]])
+        earlier = each.try_again(last, self._surroundings.notice)
+        return None if earlier is None else self._start(each.task, earlier)
 
-    def _outcome(self, each: _Running, final: Mapping[str, Any]) -> RunResult:
-        provenance: dict[str, Any] = {"attempts": len(each.earlier) + 1, "executor": "ray"}
-        if each.earlier:
-            provenance["earlier_attempts"] = each.earlier
-        if final["event"] == "result":
-            each.log.close(keep=False)
-            OPENED.add(self._settings.root, dict.fromkeys(final["files"], time.time()), final["folders"])
-            result = RunResult.from_json(final["result"])
-            # Nobody here knows what else ran on that machine; a whole GPU is at least not shared.
-            provenance["concurrency"] = 1 if resources(self._settings.ray_resources).get("num_gpus", 0) >= 1 else 2
-            return replace(result, provenance={**result.provenance, **provenance})
-        each.log.close(keep=True)
-        if final.get("timed_out"):
-            why = f"{each.task} ran longer than exprun_timeout = {self._settings.timeout:g} s and was ended"
-            return failed(each.task.spec, "timeout", each.log.told(why), **provenance)
-        why = final.get("message") or f"{each.task}: {final['how']}"
-        return failed(each.task.spec, "crashed", each.log.told(why), **provenance)
+    def _outcome(self, each: _Running, last: Mapping[str, Any]) -> RunResult:
+        # Nobody here knows what else ran on that machine; a whole GPU is at least not shared.
+        alone = resources(self._settings.ray_resources).get("num_gpus", 0) >= 1
+        return each.outcome(last, self._settings, 1 if alone else 2)
 
 
 def check_address(address: str) -> None:

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from pytest_exprun.running.executors.processes import job
+from pytest_exprun.running.executors.child import job
 from pytest_exprun.running.executors.ray import resources
 from pytest_exprun.terms.errors import SettingsError
 from tests.executor_contract import Lab
@@ -46,7 +46,7 @@ def perform(lab: Lab, *flags: str) -> list[dict]:
     for name in ("pytest", "_pytest", "pluggy"):
         (blocked / f"{name}.py").write_text("raise ImportError('this machine has no pytest')", encoding="ascii")
     (task,) = lab.tasks(*flags, seeds=(42,))
-    told = {**job(lab.settings, []), "do": "run", "specs": [task.spec.to_json()], "directory": task.directory}
+    told = job(lab.settings, [], "run", specs=[task.spec.to_json()], directory=task.directory)
     paths = os.pathsep.join([str(blocked), str(Path(__file__).parents[3])])
     done = subprocess.run(
         [sys.executable, "-c", PERFORM, json.dumps(told)],

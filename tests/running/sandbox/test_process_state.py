@@ -64,6 +64,8 @@ LEAKS: Rows = {
     "patched print": ("builtins.print = max", "builtins.print"),
     "patched open": ("builtins.open = max", "builtins.open"),
 }
+if len(os.sched_getaffinity(0)) > 1:  # one core cannot be taken away
+    LEAKS["cpu affinity"] = ("os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})", "os.sched_getaffinity(0)")
 
 
 @pytest.fixture(scope="module")

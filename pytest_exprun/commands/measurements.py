@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_exprun.running.training.log_readers import FORMATS, plain_text
+from pytest_exprun.running.training.lines import FORMATS, NUMBER, number, plain_text
 from pytest_exprun.running.training.progress import read
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.judged_at import Heard, Place, untrained
 
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE)
 _SEED_IN_NAME = re.compile(r"seed[-_=.]?(\d{1,18})", re.IGNORECASE)
 _SHOWN = 60
 SEED_COLUMN = "seed"
@@ -67,11 +66,18 @@ def read_measurements(source: str, metric: str = "val_loss", column: str | None 
             raise RefusedError(f"{source!r}: no file matches")
         return _from_file(found[0], metric, column) if len(found) == 1 else _from_logs(found, metric, source)
     words = [word for word in re.split(r"[,\s]+", source.strip()) if word]
-    if not words or not all(map(_NUMBER.fullmatch, words)):
+    values = _all_numbers(words)
+    if not values:
         raise RefusedError(
             f"{source[:_SHOWN]!r} is neither an existing file, folder or glob nor numbers separated by commas such as 1.92,1.95"
         )
-    return Measurements(tuple(map(float, words)), None, "typed numbers")
+    return Measurements(values, None, "typed numbers")
+
+
+def _all_numbers(texts: Sequence[str]) -> tuple[float, ...]:
+    """Return all as numbers; nothing if any of them is none."""
+    values = [value for text in texts if (value := number(text)) is not None]
+    return tuple(values) if len(values) == len(texts) else ()
 
 
 def _exists(path: Path) -> bool:
@@ -104,15 +110,14 @@ def _from_file(path: Path, metric: str, column: str | None) -> Measurements:
         return _from_json(path, metric, column)
     if suffix in (".csv", ".tsv") or column is not None:
         return _from_table(path, metric, column)
-    lines = [line.partition("#")[0].strip() for line in _read_text(path).splitlines()]
-    numbers = [line for line in lines if line]
-    if numbers and all(map(_NUMBER.fullmatch, numbers)):
-        return Measurements(tuple(map(float, numbers)), None, f"file {path}")
+    lines = [line for each in _read_text(path).splitlines() if (line := each.partition("#")[0].strip())]
+    if values := _all_numbers(lines):
+        return Measurements(values, None, f"file {path}")
     if _last_value(path, metric)[0] is not None:
         raise RefusedError(
             f"{path} is the log of one run, one number; give a folder or a quoted glob with a log for each seed: '{path.parent}/*{suffix}'"
         )
-    bad = next((line for line in numbers if not _NUMBER.fullmatch(line)), "")
+    bad = next((line for line in lines if number(line) is None), "")
     raise RefusedError(
         f"{path}: {bad[:_SHOWN]!r} is no number; allowed is one number a line, or lines with '{metric}: 1.23'"
         if bad
@@ -126,7 +131,7 @@ def _from_file(path: Path, metric: str, column: str | None) -> Measurements:
 def _from_table(path: Path, metric: str, column: str | None) -> Measurements:
     rows = _rows(path)
     header = [cell.strip() for cell in rows[0][1]]
-    if len(header) == 1 and column is None and _NUMBER.fullmatch(header[0]):
+    if len(header) == 1 and column is None and number(header[0]) is not None:
         return Measurements(tuple(_cell(path, line, row[0]) for line, row in rows), None, f"file {path}")
     name = column or metric
     at = _column(path, header, name)
@@ -161,9 +166,10 @@ def _column(path: Path, header: Sequence[str], name: str) -> int:
 
 
 def _cell(path: Path, line: int, text: str) -> float:
-    if not _NUMBER.fullmatch(text.strip()):
+    value = number(text.strip())
+    if value is None:
         raise RefusedError(f"{path} line {line}: {text[:_SHOWN]!r} is no number")
-    return float(text)
+    return value
 
 
 def _seed(path: Path, value: object) -> int:
@@ -198,10 +204,10 @@ def _from_json(path: Path, metric: str, column: str | None) -> Measurements:
 
 
 def _from_objects(path: Path, data: Sequence[Mapping[str, Any]], name: str) -> Measurements:
-    for number, entry in enumerate(data, 1):
+    for at, entry in enumerate(data, 1):
         if name not in entry:
             raise RefusedError(
-                f"{path}: object {number} has no {name!r}; it has: {', '.join(entry)[:200]}. Choose one with --column"
+                f"{path}: object {at} has no {name!r}; it has: {', '.join(entry)[:200]}. Choose one with --column"
             )
     with_seed = all(SEED_COLUMN in entry for entry in data)
     seeds = tuple(_seed(path, entry[SEED_COLUMN]) for entry in data) if with_seed else None
@@ -243,7 +249,7 @@ def _from_logs(paths: Sequence[Path], metric: str, origin: str) -> Measurements:
 
 def _last_value(path: Path, metric: str) -> tuple[float | None, Place | None]:
     """Return a log's last value and where in the run it is from."""
-    named = re.compile(rf"(?<![\w./-]){re.escape(metric)}[\"']?\s*[:=]\s*({_NUMBER.pattern})(?!\w|\.\d)", re.IGNORECASE)
+    named = re.compile(rf"(?<![\w./-]){re.escape(metric)}[\"']?\s*[:=]\s*({NUMBER})(?!\w|\.\d)", re.IGNORECASE)
     last, heard = None, Heard()
     for line in _read_text(path).splitlines():
         printed = read(line)

@@ -17,7 +17,7 @@ from pytest_exprun.terms.kept import staleness
 from pytest_exprun.terms.model import Arm, Effect, Experiment, RunResult, RunSpec, Variant, Verdict, lower_is_better
 from pytest_exprun.trust.store.records import difference
 from pytest_exprun.verdict import stats
-from pytest_exprun.verdict.conditions import why_times_differ_in_kind, with_one_clock
+from pytest_exprun.verdict.clocks import why_times_differ_in_kind, with_one_clock
 from pytest_exprun.verdict.rules import Judgement, judge_by
 
 MIN_PAIRS_FOR_CORRELATION = 3

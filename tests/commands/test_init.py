@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from pytest_exprun.cli import main
-from pytest_exprun.running.training.script_options import read_script
 from pytest_exprun.terms.project import find_project
 from pytest_exprun.terms.templates import fill
 
@@ -232,22 +231,6 @@ def test_any_name_of_a_script_is_one_word(folder, name, configuration):
     settings = settings_of(folder)
     assert fill(settings.command[1], {}) == name
     assert settings.command[2] == "--seed={seed}"
-
-
-def test_options_of_dataclasses_and_click_are_seen(tmp_path):
-    """Other ways to declare options, read from the source; only argparse in one piece counts as complete."""
-    path = tmp_path / "train.py"
-    path.write_text("@dataclass\nclass Args:\n    seed: int = 1\n    lr: float = 2 * 3\n    fast: bool = False\n")
-    script = read_script(path)
-    assert {name: option.default for name, option in script.options.items()} == {"seed": 1, "lr": 6, "fast": False}
-    path.write_text(
-        "@click.option('--seed', default=1)\n@click.option('--fast', is_flag=True)\ndef main(seed, fast): ...\n"
-    )
-    script = read_script(path)
-    assert script.options["fast"].is_switch
-    assert not script.complete
-    path.write_text("this is no python")
-    assert read_script(path) is None
 
 
 def test_a_newcomer_gets_to_a_plan(pytester, monkeypatch):

@@ -13,7 +13,7 @@ from pytest_exprun.report.baseline import baseline_report
 from pytest_exprun.report.junit import properties
 from pytest_exprun.report.markdown import experiment_report
 from pytest_exprun.report.terminal import summary_lines
-from pytest_exprun.running.training.log_readers import FORMATS
+from pytest_exprun.running.training.lines import FORMATS
 from pytest_exprun.running.training.metrics_files import read_written
 from pytest_exprun.running.training.output_metrics import MAX_OTHER_POINTS, OutputMetrics
 from pytest_exprun.running.training.results import require_metric

@@ -21,6 +21,7 @@ from pytest_exprun.running.training.metrics_files import LIGHTNING, Stamps, Writ
 from pytest_exprun.running.training.output_metrics import OutputMetrics, UnreadableOutput
 from pytest_exprun.running.training.results import check_tokens, sort_returned, status_of
 from pytest_exprun.running.training.script_options import Script, read_script
+from pytest_exprun.running.training.stopwatch import Stopwatch
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.judged_at import REPORTED_AT
 from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec, option_name
@@ -28,7 +29,6 @@ from pytest_exprun.terms.settings import Settings
 from pytest_exprun.terms.templates import FLAGS, fill, placeholders, values_of
 from pytest_exprun.trust.files.stray_writes import LEFT
 from pytest_exprun.trust.identity.command_sources import Program
-from pytest_exprun.verdict.conditions import Stopwatch
 
 SHOWN_BYTES = 256 * 1024
 """Bytes of a run's output that are passed on to this process' standard output; all of it is in the log."""

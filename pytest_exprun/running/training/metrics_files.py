@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_exprun.running.training.log_readers import number
+from pytest_exprun.running.training.lines import number
 from pytest_exprun.running.training.output_metrics import UnreadableOutput
 from pytest_exprun.terms.judged_at import Heard, counts_in
 

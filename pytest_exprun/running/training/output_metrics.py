@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_exprun.running.training.log_readers import FORMATS, LineReader, Reading, number, plain_text
+from pytest_exprun.running.training.lines import FORMATS, LineReader, Reading, number, plain_text
 from pytest_exprun.terms.judged_at import Heard
 from pytest_exprun.terms.model import CurvePoint
 

@@ -10,12 +10,12 @@ from decimal import Decimal
 from io import TextIOBase
 from typing import Any, TextIO
 
+from pytest_exprun.running.training.lines import NUMBER
 from pytest_exprun.terms.judged_at import Heard
 from pytest_exprun.terms.model import CurvePoint
 
-_NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)"
 _LINE = re.compile(r"\s*Step (\d{1,18}) \|(.*)", re.DOTALL)
-_PAIR = re.compile(rf"\s*([A-Za-z_]\w{{0,63}}): ({_NUMBER})\s*", re.ASCII | re.IGNORECASE)
+_PAIR = re.compile(rf"\s*([A-Za-z_]\w{{0,63}}): ({NUMBER})\s*", re.ASCII | re.IGNORECASE)
 MAX_LINE = 10_000
 """Characters of one line that are looked at; a longer one is no progress line."""
 

@@ -1,7 +1,7 @@
-"""Metrics in the output of training scripts that we did not write: one reader for each kind of line.
+"""The forms of lines that carry metrics, in the output of scripts that we did not write: one reader for each.
 
-A line is either read whole or not at all. A line of a known form whose value is no number is remembered as unreadable, so that an
-older value is never taken for the last one; whoever needs that metric then gets an error that quotes the line.
+A line is either read whole or not at all. A line of a known form whose value is no number is remembered as unreadable, so that
+an older value is never taken for the last one; whoever needs that metric then gets an error that quotes the line.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _PREFIX = re.compile(
     re.ASCII,
 )
 _NAME = r"[A-Za-z_]\w*"
+_STEP = r"(\d{1,18})"
 _WORDS = rf"{_NAME}(?: {_NAME}){{0,3}}"
 _LONGEST_NAME = 100
 # A piece without a name may belong to the number before it: `val_loss:1 2`, `val_loss:1 e-5`.
@@ -133,7 +134,6 @@ def _pairs_reader(head: str, separator: str, pair: str, spelled: Callable[[str],
     return read
 
 
-_STEP = r"(\d{1,18})"
 _protocol = _pairs_reader(rf"Step {_STEP} \|", r"\|", rf"({_NAME}): *(\S+)")
 _nanogpt = _pairs_reader(rf"(?:step|iter) {_STEP}: ", r", ", rf"({_WORDS}):? (\S+)", _snake)
 _modded = _pairs_reader(rf"step:{_STEP}/\d+,? ", r",? +", rf"({_NAME}):(\S+)")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import ast
 import math
-import re
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pytest_exprun.running.training.log_readers import FORMATS, number, plain_text
-from pytest_exprun.running.training.output_metrics import MAX_POINTS, OutputMetrics, UnreadableOutput
+from pytest_exprun.running.training.lines import FORMATS, number, plain_text
+from pytest_exprun.running.training.output_metrics import OutputMetrics
 from pytest_exprun.terms.settings import LOG_FORMATS
-
-PATTERN = r"val loss (?P<val_loss>[0-9.eE+-]+)"
+from tests.logs import NUMBERS, PATTERN, read, same
 
 # One line of each format with `{value}` where the validation loss stands. `{step}` counts up.
+
+
 LINES = {
     "protocol": "Step {step} | val_loss: {value} | train_loss: 1.5 | tokens: 204800 | tok/s: 27100 | lr: 1.0e-02 | time: 7.6s",
     "nanogpt": "step {step}: train loss 1.5000, val loss {value}",
@@ -25,8 +25,11 @@ LINES = {
     "huggingface": "{{'eval_loss': {value}, 'eval_runtime': 0.5, 'epoch': 1.0}}",
     "llm-research-kit": "Step {step}: Val Loss: {value}, Val Acc: 0.2500, Val PPL: 167.00",
 }
-NUMBERS = ["2.3456", "5.1e-05", "-0.5", "nan", "inf", "-inf", "3", "1E+3", ".5", "0.0000"]
+
+
 NO_NUMBERS = ["2,3456", "1.2.3", "tensor(1.2)", "None", "1e", "--1", "0x1f!", "1.2%", "2.3k", "1.2±0.1", "१.२", "1 2"]
+
+
 NOISE = [
     "",
     "loading checkpoint 3",
@@ -37,22 +40,6 @@ NOISE = [
     "warning: 2 lossy operations",
     "num_steps:        953",
 ]
-
-
-def read(text: str, **how: str) -> float | str:
-    """Return the metric at the end of a log, or `refused`."""
-    heard = OutputMetrics(how.pop("metric", "val_loss"), **how)
-    for line in re.split(r"[\r\n]", text):
-        heard.hear(line)
-    try:
-        return heard.metrics()["val_loss"]
-    except UnreadableOutput:
-        return "refused"
-
-
-def same(one: object, two: object) -> bool:
-    """Whether two readings are the same number to the last bit, NaN included."""
-    return repr(one) == repr(two)
 
 
 def test_every_format_of_the_settings_has_a_reader_and_a_line_here():
@@ -132,112 +119,6 @@ def test_a_progress_bar_on_the_dictionary_of_the_hugging_face_trainer():
 def test_ambiguous_logs_are_refused(log):
     """Two values on a line, one step with two values, two formats, a torn line, no metric at all."""
     assert read(log) == "refused"
-
-
-def test_a_format_named_silences_the_others():
-    """exprun_log_format chooses among two that are there."""
-    log = "Step 1 | val_loss: 1.5\nval_loss: 1.25\n"
-    assert read(log, log_format="protocol") == 1.5
-    assert read(log, log_format="autoresearch") == 1.25
-
-
-def test_times_come_in_seconds_and_other_units_are_left_out():
-    """`train_time:12345ms` is 12.345; a rate or percentage is no metric."""
-    heard = OutputMetrics("val_loss")
-    heard.hear("step:250/1750 val_loss:3.2800 train_time:12345ms step_avg:49.38ms")
-    assert heard.metrics() == {"val_loss": 3.28, "train_time": 12.345}
-
-
-def test_a_metric_that_stopped_being_a_number_is_dropped():
-    """The last value counts for every metric: one that is unreadable at the end has none."""
-    heard = OutputMetrics("val_loss")
-    heard.hear("Step 1 | val_loss: 1.5 | acc: 0.5")
-    heard.hear("Step 2 | val_loss: 1.25 | acc: n/a")
-    assert heard.metrics() == {"val_loss": 1.25}
-
-
-def test_the_message_quotes_the_line_and_says_what_to_set():
-    """What could not be read is shown, with the option that helps."""
-    heard = OutputMetrics("val_loss")
-    heard.hear("Step 2 | val_loss: 1,25")
-    with pytest.raises(UnreadableOutput, match=r"'Step 2 \| val_loss: 1,25'.*exprun_pattern"):
-        heard.metrics()
-    other = OutputMetrics("val_loss")
-    other.hear("val_bpb:    0.9979")
-    with pytest.raises(UnreadableOutput, match=r"printed no val_loss, only val_bpb: .*exprun_metric"):
-        other.metrics()
-
-
-def test_a_line_too_long_to_be_held_is_not_believed():
-    """Half a line may hold half a number; it also ends the trust in an older one."""
-    heard = OutputMetrics("val_loss")
-    heard.hear("Step 1 | val_loss: 1.5")
-    heard.hear("Step 2 | val_loss: 1.2", complete=False)
-    with pytest.raises(UnreadableOutput):
-        heard.metrics()
-
-
-# Patterns.
-
-
-@pytest.mark.parametrize("value", [value for value in NUMBERS if value != "-inf"])
-def test_a_pattern_reads_every_number(value):
-    """A value that the pattern does not know, as nan, is found in its place all the same."""
-    assert same(read(f"val loss 9.9\nepoch 3, val loss {value}, lr 1e-3\n", pattern=PATTERN), float(value))
-
-
-@pytest.mark.parametrize(
-    ("line", "pattern"),
-    [
-        ("val loss 5.1e-05", r"val loss (?P<val_loss>[0-9.]+)"),
-        ("val loss 5.1e-05", r"val loss (?P<val_loss>[0-9.]+).*"),
-        ("val loss -0.5", r"val loss.*?(?P<val_loss>[0-9.]+)"),
-        ("val loss 12.5", r"val loss.*(?P<val_loss>[0-9.]+)"),
-        ("val loss 1,234.5", PATTERN),
-        ("val loss 1.5.", PATTERN),
-        ("val loss 1.5M", PATTERN),
-        ("val loss 1.5%", PATTERN),
-        ("val loss None", PATTERN),
-        ("val loss -inf", PATTERN),
-        ("val loss 1.5 val loss 1.25", PATTERN),
-        ("train loss 1.5, val loss 1.25", r"loss (?P<val_loss>[0-9.eE+-]+)"),
-    ],
-)
-def test_a_pattern_that_cuts_a_number_is_refused(line, pattern):
-    """A part of a number is no number, whatever the pattern says; an older value does not stand for it."""
-    assert read(f"val loss 9.9\n{line}\n", pattern=pattern) == "refused"
-
-
-def test_words_where_a_pattern_wants_a_number_are_no_value():
-    """Prose about the metric changes nothing."""
-    assert read("val loss 1.5\nval loss improved, saving\n", pattern=PATTERN) == 1.5
-
-
-def test_a_pattern_with_several_groups_and_brackets():
-    """Each named group is a metric; classes with brackets inside do not confuse the reader."""
-    heard = OutputMetrics("val_loss", pattern=r"\[eval\] loss=(?P<val_loss>[^\s\])]+) \((?P<acc>[0-9.]+)\)")
-    heard.hear("[eval] loss=1.5 (0.25)")
-    assert heard.metrics() == {"val_loss": 1.5, "acc": 0.25}
-
-
-# Curves.
-
-
-def test_curves_have_steps_and_stay_small():
-    """A point a line, bounded in number: a script may print for every one of a million steps."""
-    heard = OutputMetrics("val_loss")
-    for step in range(MAX_POINTS + 10):
-        heard.hear(f"step {step}: train loss 1.0, val loss 2.0")
-    assert len(heard.curve) == MAX_POINTS
-    assert heard.curve[3].step == 3
-    assert heard.hear("step 99999: train loss 1.0, val loss nan") is None
-    assert math.isnan(heard.metrics()["val_loss"])
-
-
-def test_curves_hold_no_nan():
-    """A value that is not finite is None, as in records."""
-    heard = OutputMetrics("val_loss")
-    assert heard.hear("Step 1 | val_loss: nan").values == {"val_loss": None}
 
 
 # Fuzzing against a second reading, written with other means: string methods and no regular expression.
@@ -333,6 +214,8 @@ def test_clean_logs_are_read_right(name, values, noise, decoration):
 
 
 ARABIC_THREE, MINUS, NO_BREAK_SPACE = "\u0663", "\u2212", "\u00a0"
+
+
 NASTY = (*" ,.:|-+eE019_%xX/'\"{}()[]=;\t\bnaif", ARABIC_THREE, MINUS, NO_BREAK_SPACE)
 
 

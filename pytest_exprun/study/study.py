@@ -102,8 +102,7 @@ class Study:
         """
         if self.settings.mode not in {"run", "refresh"}:
             return
-        several = self.settings.jobs > 1 or self.settings.executor not in {"inprocess", "processes"}
-        if several and not self._looked_ahead:
+        if self.settings.several_at_once and not self._looked_ahead:
             self._looked_ahead = True
             self._train_ahead(self.declared)
         elif self.beside:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_exprun.terms.errors import SettingsError
+from pytest_exprun.terms.executors import EXECUTORS, executor_kind
 from pytest_exprun.terms.model import RESERVED, SEEDS, STANDARD_TOKENS, Budget, Variant, baseline_seeds, option_name
 from pytest_exprun.terms.templates import check_command, placeholders
 
@@ -32,7 +33,6 @@ LOG_FORMATS = (
     "lightning",
 )
 _OF_COMMANDS = ("env", "cwd", "pattern", "metrics_file", "log_format", "tokens_per_step")
-EXECUTORS = ("inprocess", "processes", "ray")
 
 
 def _row(default: Any, parse: Callable[[str], Any], help: str, allowed: str) -> Any:  # noqa: A002  # argparse's word
@@ -239,7 +239,7 @@ class Settings:
     executor: str = _row(
         "inprocess",
         _executor,
-        "where runs are performed: inprocess (one after the other), processes (each in a fresh one), ray (a cluster)",
+        f"where runs are performed: {', '.join(f'{name} ({each.about})' for name, each in EXECUTORS.items())}",
         f"{', '.join(EXECUTORS)}, or module:Class",
     )
     jobs: int = _row(1, _number(1, int), "runs at once, of executors that can", "a whole number of at least 1")
@@ -284,10 +284,11 @@ class Settings:
         settings = cls(root=root.resolve(), **values)
         settings._check_trainer(values)
         settings._check_reserved()
-        if settings.jobs > 1 and settings.executor == "inprocess":
+        if settings.jobs > 1 and executor_kind(settings.executor).at_once == "one":
+            others = " or ".join(name for name, each in EXECUTORS.items() if each.at_once == "jobs")
             raise SettingsError(
-                f"exprun_jobs = {settings.jobs}: executor inprocess trains one run after the other; "
-                "set exprun_executor = processes for several at once"
+                f"exprun_jobs = {settings.jobs}: executor {settings.executor} trains one run after the other; "
+                f"set exprun_executor = {others} for several at once"
             )
         return settings
 
@@ -351,6 +352,17 @@ class Settings:
         if self.command:
             return f"command {shlex.join(self.command)} (exprun_command)"
         return f"trainer {self.trainer} (exprun_trainer)"
+
+    @property
+    def trains_here(self) -> bool:
+        """Whether runs are performed by a function in this process, which then has the modules that they import."""
+        return executor_kind(self.executor).here and not self.command
+
+    @property
+    def several_at_once(self) -> bool:
+        """Whether runs are performed beside each other."""
+        at_once = executor_kind(self.executor).at_once
+        return at_once == "many" or (at_once == "jobs" and self.jobs > 1)
 
     @property
     def default_control(self) -> Variant:

@@ -18,8 +18,9 @@ from typing import Any, Literal, NoReturn, Protocol
 
 from pytest_exprun.running.training.trainers import at_root, describe
 from pytest_exprun.terms.errors import SettingsError
+from pytest_exprun.terms.executors import EXECUTORS, executor_kind
 from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec
-from pytest_exprun.terms.settings import EXECUTORS, Settings
+from pytest_exprun.terms.settings import Settings
 
 OnPoint = Callable[[RunSpec, CurvePoint], None]
 
@@ -80,14 +81,6 @@ class Surroundings:
     stderr: int | None = None
 
 
-_NAMES = {
-    "inprocess": "pytest_exprun.running.executors.inprocess:InProcess",
-    "processes": "pytest_exprun.running.executors.processes:Processes",
-    "ray": "pytest_exprun.running.executors.ray:RayExecutor",
-}
-assert set(_NAMES) == set(EXECUTORS)
-
-
 @dataclass
 class Deferred:
     """The executor that the settings name, made at its first use.
@@ -117,7 +110,7 @@ def from_settings(settings: Settings, surroundings: Surroundings) -> Executor:
     Raises:
         SettingsError: there is no such executor, or what it needs is not installed.
     """
-    module_name, _, class_name = _NAMES.get(settings.executor, settings.executor).partition(":")
+    module_name, _, class_name = executor_kind(settings.executor).place.partition(":")
     try:
         with at_root(settings.root):
             factory = getattr(importlib.import_module(module_name), class_name, None)

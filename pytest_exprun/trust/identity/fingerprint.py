@@ -118,7 +118,7 @@ class Fingerprinter:
 
     def _loaded_from_elsewhere(self, path: Path) -> str | None:
         """The file of the module that this process has under the name of `path`, if it is another: one that shadows it on sys.path."""
-        if self.settings.command or self.settings.executor != "inprocess":
+        if not self.settings.trains_here:
             return None  # it ran in another process
         module = sys.modules.get(self._closure.names.get(path, ""))
         file = getattr(module, "__file__", None)

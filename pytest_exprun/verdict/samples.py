@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import Summary
+from pytest_exprun.terms.real import real
 
 LARGEST = 1e150
 """Squares of larger values would overflow."""
@@ -17,23 +17,13 @@ def real_number(value: object, where: str) -> float:
     """Return a real number as float, NaN and infinities included; an array of exactly one element counts as its element.
 
     Raises:
-        RefusedError: bool, str, None, complex, a longer array, or an integer too large for a float; `where` names the place.
+        RefusedError: it is none; `where` names the place.
     """
-    if type(value) is float:
-        return value
-    plain = value
-    if not isinstance(plain, numbers.Real) and hasattr(plain, "item"):
-        try:
-            plain = plain.item()
-        except (ValueError, RuntimeError, TypeError):
-            raise RefusedError(f"{where} is an array of more than one element: return one real number") from None
-    # numpy's scalars are no bool by type but become one by item().
-    if isinstance(plain, bool) or not isinstance(plain, numbers.Real):
-        raise RefusedError(f"{where} is {value!r} ({type(value).__name__}): allowed is one real number")
     try:
-        return float(plain)
-    except OverflowError:
-        raise RefusedError(f"{where} is an integer too large for a float: allowed is one real number") from None
+        return real(value)
+    except ValueError as error:
+        problem = str(error) or f"{value!r} ({type(value).__name__}): allowed is one real number"
+        raise RefusedError(f"{where} is {problem}") from None
 
 
 def sample_of(values: Iterable[object], name: str, least: int = 2) -> list[float]:

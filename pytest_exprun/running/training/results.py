@@ -10,6 +10,7 @@ from typing import Any
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.judged_at import refuse_untrained
 from pytest_exprun.terms.model import RunResult, Status
+from pytest_exprun.terms.real import real
 
 Metrics = dict[str, float | None]
 Notes = dict[str, Any]
@@ -69,21 +70,10 @@ def require_metric(result: RunResult, metric: str, trained_by: str) -> None:
 
 
 def real_number(value: object) -> float | None:
-    """Return an int, float or one-element array as float; None for anything else (bool, str, None, complex, larger arrays)."""
-    if isinstance(value, bool | str | bytes | complex) or value is None:
-        return None
-    if not isinstance(value, int | float) and hasattr(value, "item"):
-        try:
-            value = value.item()
-        except (TypeError, ValueError, RuntimeError):
-            return None
-        if isinstance(value, bool):
-            return None
-    if not isinstance(value, int | float):
-        return None
+    """Return an int, float or one-element array as float; None for anything else."""
     try:
-        return float(value)
-    except OverflowError:
+        return real(value)
+    except ValueError:
         return None
 
 

@@ -14,9 +14,8 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from pytest_exprun.running.sandbox.watchdog import Guard
 
@@ -82,6 +81,7 @@ class Supervised:
             pass_fds=passed,
             start_new_session=True,
         )
+        self.pid = self._process.pid  # and its process group
         guard.watch(self.pid)
         self._deadline = time.monotonic() + timeout if timeout else float("inf")
         self._listeners: dict[int, OnBytes] = {}
@@ -90,10 +90,8 @@ class Supervised:
             assert pipe is not None
             self.listen(pipe, take)
         if self._process.stdin is not None:
-            with (
-                contextlib.suppress(OSError),
-                self._process.stdin as pipe,
-            ):  # it is dead already; that shows soon enough
+            # It may be dead already; that shows soon enough.
+            with contextlib.suppress(OSError), self._process.stdin as pipe:
                 pipe.write(told)
 
     def listen(self, pipe: IO[bytes], take: OnBytes) -> None:
@@ -101,11 +99,6 @@ class Supervised:
         os.set_blocking(pipe.fileno(), False)
         self._pipes.append(pipe)
         self._listeners[pipe.fileno()] = take
-
-    @property
-    def pid(self) -> int:
-        """The process, which is also its process group."""
-        return self._process.pid
 
     @property
     def ended(self) -> bool:
@@ -242,8 +235,7 @@ class Lines:
         self._overlong = False
 
 
-@dataclass
-class Ended:
+class Ended(NamedTuple):
     """How a command ended.
 
     Attributes:
@@ -255,8 +247,8 @@ class Ended:
 
     status: int
     cpu_seconds: float
-    left_behind: int = 0
-    timed_out: bool = False
+    left_behind: int
+    timed_out: bool
 
 
 def supervise(
@@ -276,41 +268,28 @@ def supervise(
     Raises:
         OSError: it cannot be started.
     """
-    before = _cpu_of_children()
+    cpu = sum(os.times()[2:4])  # of children that were waited for
     outputs, when_late = [Lines(on_line, on_bytes) for _ in range(2)], [(signal.SIGTERM, GRACE_SECONDS)]
     with contextlib.ExitStack() as resources:
         guard = resources.enter_context(contextlib.closing(Guard()))
         process = Supervised(argv, environment, cwd, guard, outputs=outputs, timeout=timeout, when_late=when_late)
         resources.callback(process.close)
         try:
-            left = _followed(process)
+            _hear(process, lambda: not process.ended)
+            # A process that outlives the command holds its output open, and may go on printing: it must not hold us.
+            _hear(process, lambda: bool(process.descriptors), _DRAIN_SECONDS)
+            left = process.end(signal.SIGTERM)
+            _hear(process, lambda: bool(process.descriptors), GRACE_SECONDS)
         except BaseException as error:
             asked = [signal.SIGINT] if isinstance(error, KeyboardInterrupt) else []
             process.end(*asked, signal.SIGTERM)
             raise
         assert process.status is not None
-        return Ended(process.status, _cpu_of_children() - before, left, process.overdue)
+        return Ended(process.status, sum(os.times()[2:4]) - cpu, left, process.overdue)
 
 
-def _followed(process: Supervised) -> int:
-    """Read until a command has ended and its output too; return how many processes it left."""
-    while not process.ended:
-        wait_for([process])
-        process.pump()
-    # A process that outlives the command holds its output open, and may go on printing: it must not hold us.
-    _drain(process, _DRAIN_SECONDS)
-    left = process.end(signal.SIGTERM)
-    _drain(process, GRACE_SECONDS)
-    return left
-
-
-def _drain(process: Supervised, seconds: float) -> None:
+def _hear(process: Supervised, goes_on: Callable[[], bool], seconds: float = float("inf")) -> None:
     stops = time.monotonic() + seconds
-    while process.descriptors and time.monotonic() < stops:
+    while goes_on() and time.monotonic() < stops:
         wait_for([process])
         process.pump()
-
-
-def _cpu_of_children() -> float:
-    times = os.times()
-    return times.children_user + times.children_system

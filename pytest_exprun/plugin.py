@@ -1,4 +1,4 @@
-"""The pytest side: options, marker, fixtures, gates, and what is printed. The only module that sees pytest objects.
+"""The pytest side: options, marker, fixtures, gates. What is printed and written is the reporter's.
 
 Loading it imports the standard library and the settings, nothing else: everything heavy waits for the first marked test.
 """
@@ -6,19 +6,20 @@ Loading it imports the standard library and the settings, nothing else: everythi
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_exprun import hookspec
+from pytest_exprun.reporter import Reporter
 from pytest_exprun.study.session import Session
 from pytest_exprun.terms.errors import ExprunError, SettingsError
 from pytest_exprun.terms.settings import Settings
 
 if TYPE_CHECKING:
-    from pytest_exprun.terms.model import Arm, Experiment, RunResult  # noqa: F401  # named in the stash keys
+    from pytest_exprun.terms.model import Arm, Experiment  # noqa: F401  # named in the stash keys
     from pytest_exprun.verdict.comparison import Comparison
 
 FIXTURES = ("comparison", "baseline", "experiment")
@@ -276,129 +277,3 @@ def pytest_runtest_makereport(
         if hasattr(item.config, "workerinput"):
             report.exprun = found.to_json()  # type: ignore[attr-defined]
     return report
-
-
-# The controller: prints, writes, calls the hooks.
-
-
-class Reporter:
-    """Gathers what the session found out. Lives on the controller only, so that reports are written once."""
-
-    def __init__(self, config: pytest.Config, session: Session) -> None:
-        self._config, self._session = config, session
-        self._live_shown = False
-        self._earlier: Sequence[Comparison] = ()
-        session.say = self._say
-        session.markdown = self._markdown
-        session.run_hook = self._run_finished
-        session.live = self._live
-
-    def _say(self, line: str) -> None:
-        self._write(line + "\n")
-
-    def _live(self, line: str) -> None:
-        terminal = self._config.pluginmanager.getplugin("terminalreporter")
-        if terminal is not None and terminal.isatty:
-            # A line that wraps could not be erased.
-            self._write(line[: terminal._tw.fullwidth - 1], live=True)  # noqa: SLF001  # no public width
-
-    def _write(self, text: str, *, live: bool = False) -> None:
-        """Write past pytest's capture, which is as before afterwards, the trainer's redirected standard output included."""
-        import sys
-
-        terminal = self._config.pluginmanager.getplugin("terminalreporter")
-        if terminal is None:
-            return
-        capture = self._config.pluginmanager.getplugin("capturemanager")
-        stdout = sys.stdout
-        try:
-            if capture is not None:
-                with capture.global_and_fixture_disabled():
-                    self._write_now(terminal, text, live=live)
-            else:
-                self._write_now(terminal, text, live=live)
-        finally:
-            sys.stdout = stdout
-
-    def _write_now(self, terminal: Any, text: str, *, live: bool) -> None:
-        terminal.ensure_newline()
-        if terminal._tw.width_of_current_line and not self._live_shown:  # noqa: SLF001  # xdist's dots belong to no file
-            terminal.write("\n")
-        erase = "\r\x1b[2K" if self._live_shown else ""
-        terminal.write(erase + text, flush=True)
-        self._live_shown = live
-
-    def _markdown(self, comparison: Comparison) -> str | None:
-        text: str | None = self._config.hook.pytest_exprun_markdown(config=self._config, comparison=comparison)
-        return text
-
-    def _run_finished(self, run: RunResult) -> None:
-        self._config.hook.pytest_exprun_run_finished(config=self._config, run=run)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in what an xdist worker found out; erase the live line of a run that failed."""
-        if self._live_shown:
-            self._write("")
-        data: Mapping[str, Any] | None = getattr(report, "exprun", None)
-        if data is not None:
-            from pytest_exprun.verdict.comparison import Comparison
-
-            self._session.receive(Comparison.from_json(data))
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        """Let a worker of xdist speak while it trains."""
-        from pytest_exprun.study.relay import connect_node
-
-        connect_node(node, self._config.pluginmanager.getplugin("dsession"), self._hear)
-
-    def _hear(self, kind: str, text: str) -> None:
-        """Pass on what a worker says."""
-        if kind == "run":
-            import json
-
-            from pytest_exprun.terms.model import RunResult
-
-            self._run_finished(RunResult.from_json(json.loads(text)))
-        else:
-            (self._live if kind == "live" else self._say)(text)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Take in what a worker left at its end; one that crashed left nothing."""
-        from pytest_exprun.study.relay import KEY, take_leave
-
-        left = getattr(node, "workeroutput", {}).get(KEY)
-        if left is not None:
-            take_leave(self._session, left)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the overview and call the report hook; a result that could not be saved fails the session."""
-        ours = self._session
-        if ours.arms and ours.writes_reports:
-            self._earlier = ours.finish()
-        if ours.comparisons:
-            self._config.hook.pytest_exprun_report(
-                config=self._config, comparisons=self._comparisons(), paths=dict(ours.paths)
-            )
-        if ours.unsaved and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def _comparisons(self) -> Sequence[Comparison]:
-        return list(self._session.comparisons.values())
-
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print one row an experiment; nothing in a session without experiments."""
-        comparisons = self._comparisons()
-        if not comparisons and not self._session.notices:
-            return
-        from pytest_exprun.report.terminal import summary_lines
-
-        terminalreporter.section("experiments")
-        width = terminalreporter._tw.fullwidth  # noqa: SLF001  # no public width
-        for markup, line in summary_lines(
-            comparisons, self._session, width=width, earlier=self._earlier
-        ):  # no public width
-            terminalreporter.write_line(line, **markup)

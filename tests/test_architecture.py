@@ -14,7 +14,7 @@ MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path for path in PACKAGE.rglob("*.py")
 }
 HEAVY = {"numpy", "scipy", "torch", "matplotlib", "ray"}
-SHELL = {"plugin", "hookspec", "__init__"}
+SHELL = {"plugin", "hookspec", "reporter", "__init__"}
 STDLIB_ONLY = {f"terms.{name}" for name in ("errors", "model", "settings", "templates")}
 
 
@@ -48,7 +48,7 @@ def ours(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_pytest_is_seen_by_the_shell_only(name):
-    """Only plugin, hookspec and experiment() import pytest; nobody imports plugin."""
+    """Only plugin, hookspec, reporter and experiment() import pytest; nobody imports plugin."""
     found = {each.partition(".")[0] for each in imports(MODULES[name])}
     assert name in SHELL or not found & {"pytest", "_pytest"}
     assert "plugin" not in ours(MODULES[name])
@@ -76,7 +76,7 @@ def test_layers(name):
     found = ours(MODULES[name])
     if name.startswith("report"):
         assert not {each for each in found if each.startswith(("study", "running", "trust"))}
-    elif name not in {"study.session", "plugin", "cli"} and not name.startswith("commands"):
+    elif name not in {"study.session", "plugin", "reporter", "cli"} and not name.startswith("commands"):
         assert not {each for each in found if each.startswith("report")}
         assert name.startswith("study") or not {each for each in found if each.startswith("study")}
 

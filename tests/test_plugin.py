@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import re
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -304,63 +299,6 @@ def test_last_failed_exitfirst_and_xfail(toy_project):
     toy_project.run("--lf").assert_outcomes(failed=1)
 
 
-def test_without_a_terminal(toy_project):
-    """-p no:terminal works: reports and junit are written all the same."""
-    toy_project.write(ROPE)
-    result = toy_project.run("-p", "no:terminal", "--junitxml=junit.xml")
-    assert result.ret == 0
-    assert "WINNER" in (toy_project.pytester.path / "junit.xml").read_text(encoding="utf-8")
-    assert "## Verdict: WINNER" in toy_project.report("experiment_rope_1M.md")
-
-
-def test_output_is_clean_when_piped(toy_project):
-    """Without a terminal there is one line a run, no carriage returns and no escapes; the trainer's lines stay captured."""
-    toy_project.write(ROPE)
-    out = toy_project.run_fresh().stdout.str()
-    assert "\r" not in out
-    assert "\x1b" not in out
-    assert "Step 1 |" not in out
-    lines = [line for line in out.splitlines() if "seed 137" in line and "val_loss" in line]
-    assert len(lines) == 2
-
-
-def test_live_progress_on_a_terminal(toy_project):
-    """On a terminal one line is overwritten while a run trains; a finished run's line replaces it."""
-    toy_project.write(ROPE)
-    (toy_project.pytester.path / "conftest.py").write_text(
-        "from pytest_exprun.study import session\n\nsession.LIVE_SECONDS = -1  # every line, however quickly it comes\n"
-    )
-    controller, terminal = os.openpty()
-    command = [sys.executable, "-m", "pytest", "experiments", "-p", "no:cacheprovider"]
-    narrow = {**os.environ, "COLUMNS": "40"}
-    with subprocess.Popen(
-        command, cwd=toy_project.pytester.path, stdout=terminal, stderr=terminal, env=narrow
-    ) as session:
-        os.close(terminal)
-        chunks = []
-        with contextlib.suppress(OSError):  # Linux says EIO when the other end is closed
-            while chunk := os.read(controller, 65536):
-                chunks.append(chunk)
-    os.close(controller)
-    assert session.returncode == 0
-    out = b"".join(chunks).decode()
-    assert "\r\x1b[2K" in out
-    live = re.findall(r"(\S+  seed \d+  step \d[^\r\n]*)", out.replace("\x1b[2K", ""))
-    assert any(re.match(r"rope  seed 137  step \d  val_loss [\d.]+$", line) for line in live), out
-    assert max(map(len, live)) == 39, "a line that wraps cannot be erased"
-
-
-def test_captured_output_stays_with_the_test(toy_project):
-    """pytest's own capture works around a run: the test's output and the trainer's are shown with a failure."""
-    toy_project.write(
-        '@experiment("--worse")\ndef test_worse(comparison, capsys):\n    print("mine")\n'
-        '    assert capsys.readouterr().out == "mine\\n"\n    assert 0'
-    )
-    result = toy_project.run_fresh()
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*Captured stdout setup*", "Step 1 | val_loss: *"])
-
-
 def test_checkpoints_are_gone_but_foreign_folders_stay(toy_project):
     """Each run's directory is removed after recording; a folder the run did not make is left alone."""
     toy_project.write(ROPE)
@@ -501,32 +439,6 @@ def test_json_beside_the_report_has_the_same_content(toy_project):
     assert data["verdict"] == "WINNER"
     assert data["effects"]["val_loss"]["sigmas"] > 2
     assert [run["spec"]["seed"] for run in data["baseline"]] == BASELINE_SEEDS
-
-
-def test_hooks(toy_project):
-    """Markdown can be replaced, and reports and runs are announced."""
-    (toy_project.pytester.path / "conftest.py").write_text(
-        "runs = []\n"
-        "def pytest_exprun_markdown(config, comparison):\n    return f'mine: {comparison.name}\\n'\n"
-        "def pytest_exprun_run_finished(config, run):\n    runs.append(run.spec.seed)\n"
-        "def pytest_exprun_report(config, comparisons, paths):\n"
-        "    print('REPORTED', [c.name for c in comparisons], sorted(paths), len(runs))\n",
-        encoding="utf-8",
-    )
-    toy_project.write(ROPE)
-    result = toy_project.run("-s")
-    result.stdout.fnmatch_lines(["*REPORTED [[]'rope'] [[]'rope'] 8*"])
-    assert toy_project.report("experiment_rope_1M.md") == "mine: rope\n"
-
-
-def test_silent_without_experiments(toy_project):
-    """A session without experiments sees nothing of the plugin."""
-    toy_project.write("def test_plain():\n    assert True")
-    result = toy_project.run()
-    result.assert_outcomes(passed=1)
-    assert "= experiments =" not in result.stdout.str()
-    assert not [line for line in result.outlines if "exprun" in line and not line.startswith("plugins: ")]
-    assert not (toy_project.pytester.path / ".exprun").exists()
 
 
 def test_wall_time_of_unlike_conditions_is_not_compared(toy_project):

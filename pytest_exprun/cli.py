@@ -25,7 +25,8 @@ _OF_SESSIONS = ("mode", "plots")
 """Settings that only a pytest session has a use for."""
 _OF_JUDGE = ("rule", "metric", "min_effect")
 _EPILOG = (
-    "exit status: 0 as hoped, 1 not (judge: LOSER; aa: not NEUTRAL; audit: the run differs), 2 refused or bad input"
+    "a setting wins over the ini file's; exit status: 0 as hoped, 1 not (judge: LOSER; aa: not NEUTRAL; audit: the run differs), "
+    "2 refused or bad input"
 )
 
 
@@ -94,17 +95,13 @@ def _add(
     """Add a subcommand with the settings it reads; each is spelled short, or as on pytest's command line."""
     parser = commands.add_parser(name, help=summary, description=summary, epilog=_EPILOG, allow_abbrev=False)
     parser.add_argument("--rootdir", metavar="DIR", help="the project's root directory (default: found as pytest does)")
-    group = parser.add_argument_group("settings", "as in the ini file (exprun_...); given here they win")
-    for row in Settings.rows():
-        if row.name in settings if settings is not None else row.name not in _OF_SESSIONS:
-            dashed = row.name.replace("_", "-")
-            group.add_argument(
-                f"--{dashed}",
-                f"--exprun-{dashed}",
-                dest=f"exprun_{row.name}",
-                metavar="VALUE",
-                help=f"{row.metadata['help']} ({row.metadata['allowed']})".replace("%", "%%"),
-            )
+    for about, rows in Settings.groups().items():
+        read = [row for row in rows if (row.name not in _OF_SESSIONS if settings is None else row.name in settings)]
+        if read:
+            group = parser.add_argument_group(f"settings: {about}")
+            for row in read:
+                short, help_text = row.flag.replace("exprun-", "", 1), row.help.replace("%", "%%")
+                group.add_argument(short, row.flag, dest=row.key, metavar="VALUE", help=help_text)
     return parser
 
 
@@ -143,7 +140,7 @@ def _spelled(argv: Sequence[str]) -> list[str]:
 def _run(argv: Sequence[str]) -> int:
     arguments = build_parser().parse_args(argv)
     project = _project(arguments.rootdir)
-    settings = project.settings({row.name: getattr(arguments, f"exprun_{row.name}", None) for row in Settings.rows()})
+    settings = project.settings({row.name: getattr(arguments, row.key, None) for row in Settings.rows()})
     command = import_module(f"pytest_exprun.commands.{arguments.command}")
     from pytest_exprun.commands.console import Console
 

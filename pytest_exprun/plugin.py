@@ -35,16 +35,11 @@ COMPARISON = pytest.StashKey["Comparison"]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add one option and one ini key for each row of the settings."""
-    group = parser.getgroup("exprun", "training experiments as tests")
-    for row in Settings.rows():
-        option = f"--exprun-{row.name.replace('_', '-')}"
-        group.addoption(
-            option,
-            dest=f"exprun_{row.name}",
-            metavar=row.name.upper(),
-            help=f"{row.metadata['help']} ({row.metadata['allowed']})",
-        )
-        parser.addini(f"exprun_{row.name}", f"{row.metadata['help']} ({row.metadata['allowed']})", default=None)
+    for about, rows in Settings.groups().items():
+        group = parser.getgroup(f"exprun: {about}")
+        for row in rows:
+            group.addoption(row.flag, dest=row.key, metavar=row.name.upper(), help=row.help)
+            parser.addini(row.key, row.help, default=None)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -56,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the settings; on the controller also register who prints and writes."""
     config.addinivalue_line("markers", MARKER)
     try:
-        settings = Settings.read({row.name: _given(config, row.name) for row in Settings.rows()}, config.rootpath)
+        settings = Settings.read({row.name: _given(config, row.key) for row in Settings.rows()}, config.rootpath)
     except SettingsError as error:
         raise pytest.UsageError(str(error)) from None
     is_worker = hasattr(config, "workerinput")
@@ -76,12 +71,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Reporter(config, session), "exprun-reporter")
 
 
-def _given(config: pytest.Config, name: str) -> str | None:
-    """Return an option as text, from the command line or else the ini file."""
-    value = config.getoption(f"exprun_{name}")
-    if value is None:
-        value = config.getini(f"exprun_{name}")
-    return " ".join(map(str, value)) if isinstance(value, list) else None if value is None else str(value)
+def _given(config: pytest.Config, key: str) -> object:
+    """Return what the command line says, or else the ini file."""
+    value = config.getoption(key)
+    return config.getini(key) if value is None else value
 
 
 # Collection: a marker becomes an Experiment, and every misuse is one line.

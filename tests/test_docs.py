@@ -39,19 +39,22 @@ def default_of(value: object) -> str:
     return f"`{text.removesuffix('.0')}`" if text else "(empty)"
 
 
-def options_table() -> str:
-    """Return the reference's table of options."""
-    lines = ["| option and ini key | default | what it is | allowed |", "| --- | --- | --- | --- |"]
-    for row in Settings.rows():
-        names = f"`--exprun-{row.name.replace('_', '-')}` `exprun_{row.name}`"
-        cells = (row.metadata[part].replace("|", "\\|").replace("<", "&lt;") for part in ("help", "allowed"))
-        lines.append(" | ".join(["|", names, default_of(row.default), *cells, "|"]).replace("|  ", "| ").strip())
-    return "\n".join(line.replace("| |", "|") for line in lines) + "\n"
+def options_tables() -> str:
+    """Return the reference's tables of options, one for each thing that they are about."""
+    lines = []
+    for about, rows in Settings.groups().items():
+        lines += [f"### {about.capitalize()}", "", "| option and ini key | default | what it is | allowed |"]
+        lines.append("| --- | --- | --- | --- |")
+        for row in rows:
+            what, allowed = (part.replace("|", "\\|").replace("<", "&lt;") for part in (row.what, row.allowed))
+            lines.append(f"| `{row.flag}` `{row.key}` | {default_of(row.default)} | {what} | {allowed} |")
+        lines.append("")
+    return "\n" + "\n".join(lines)
 
 
 def generated(page: Path) -> str:
     """Return a page with its generated parts as they should be."""
-    text = OPTIONS.sub(lambda found: found[1] + options_table() + found[2], page.read_text(encoding="utf-8"))
+    text = OPTIONS.sub(lambda found: found[1] + options_tables() + found[2], page.read_text(encoding="utf-8"))
     return INCLUDED.sub(lambda found: found[1] + (page.parent / found[2]).read_text(encoding="utf-8") + found[3], text)
 
 
@@ -217,7 +220,7 @@ def attributes(kind: type) -> set[str]:
 @pytest.mark.parametrize(
     "name",
     [
-        *(f"`exprun_{row.name}`" for row in Settings.rows()),
+        *(f"`{row.key}`" for row in Settings.rows()),
         *(f"`{keyword}`" for keyword in KEYWORDS),
         *(f"`{value}`" for value in (*GATES, *MODES, *STALE)),
         *(f"`{fixture}`" for fixture in ("comparison", "baseline", "experiment")),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_exprun.terms.settings import Settings
+
 ROPE = '@experiment("--rope")\ndef test_rope(comparison):\n    """Better."""\n    assert comparison.verdict is Verdict.WINNER\n'
 BASELINE_SEEDS = [42, 137, 256, 512, 1024]
 
@@ -483,3 +485,15 @@ def test_a_coarse_metric_is_no_flag_without_effect(toy_project, exact, outcome):
     result = toy_project.run("--exprun-trainer=coarse:main")
     result.assert_outcomes(**outcome)
     result.stdout.fnmatch_lines(["*too coarse to show a change*" if exact else "*is the flag wired?*"])
+
+
+def test_help_lists_the_options_by_what_they_are_about(pytester):
+    """`pytest --help` has a heading for each group, in their order, and every option below its own."""
+    out = pytester.runpytest_inprocess("--help").stdout.str()
+    wanted = [
+        text
+        for about, rows in Settings.groups().items()
+        for text in (f"exprun: {about}:", *(f"  {row.flag}=" for row in rows))
+    ]
+    found = [line for line in out.splitlines() if line.startswith(("exprun: ", "  --exprun-"))]
+    assert [line.startswith(text) for line, text in zip(found, wanted, strict=True)] == [True] * len(wanted)

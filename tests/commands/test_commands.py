@@ -752,7 +752,7 @@ def test_every_setting_of_a_session_is_an_option(exprun):
     with pytest.raises(SystemExit):
         main(["aa", "--help"])
     out = exprun._capsys.readouterr().out
-    given = {row.name for row in Settings.rows() if f"--exprun-{row.name.replace('_', '-')} " in out}
+    given = {row.name for row in Settings.rows() if f"{row.flag} " in out}
     assert {row.name for row in Settings.rows()} - given == {"mode", "plots"}
 
 

@@ -74,7 +74,7 @@ OPTIONS = [
     ("--exprun-tokens=1e6", "*exprun_tokens = '1e6': allowed is*"),
     ("--exprun-tokens=", "*exprun_tokens = '': allowed is*"),
     ("--exprun-rule=best", "*exprun_rule = 'best': allowed is two_sigma or tested*"),
-    ("--exprun-mode=fast", "*exprun_mode = 'fast': allowed is run, plan, frozen, refresh*"),
+    ("--exprun-mode=fast", "*exprun_mode = 'fast': allowed is run, plan, frozen or refresh*"),
     ("--exprun-trainer=toy", "*exprun_trainer = 'toy': allowed is module:function*"),
     ("--exprun-trainer=toy.py:main()", "*exprun_trainer = *allowed is module:function*"),
     ("--exprun-min-effect=nan", "*exprun_min_effect = 'nan': allowed is*"),

@@ -141,7 +141,7 @@ def test_native_toml_tables_are_read(pytester, name):
     ("name", "text", "message"),
     [
         ("pytest.ini", "[pytest]\nexprun_tokenz = 1\n", "did you mean exprun_tokens?"),
-        ("pytest.ini", "[pytest]\nexprun_zzz = 1\n", "there are: trainer, tokens"),
+        ("pytest.ini", "[pytest]\nexprun_zzz = 1\n", "there are: trainer, baseline"),
         ("pytest.ini", "[pytest]\nexprun_tokens = 0\n", "exprun_tokens = '0': allowed is a whole number of at least 1"),
         ("pytest.ini", "[pytest]\naddopts = --exprun-tokenz=1\n", "did you mean exprun_tokens?"),
         ("pytest.ini", "[pytest]\naddopts = 'open\n", "No closing quotation"),

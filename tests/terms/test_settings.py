@@ -37,35 +37,50 @@ def test_texts_are_parsed():
     assert settings.store == Path("~/x").expanduser()
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("tokens", "0"),
-        ("tokens", "1.5"),
-        ("tokens", "nan"),
-        ("rule", ""),
-        ("min_effect", "inf"),
-        ("futility", "-1"),
-        ("trainer", "a b:c"),
-        ("executor", "threads"),
-        ("jobs", "0"),
-        ("timeout", "-1"),
-        ("ray_resources", "num_cpus"),
-        ("ray_resources", "num_cpus=many"),
-    ],
-)
-def test_bad_values_name_the_key_and_what_is_allowed(name, text):
-    """One line: key, value, what is allowed."""
-    with pytest.raises(SettingsError, match=rf"^exprun_{name} = '{text}': allowed is "):
+@pytest.mark.parametrize("given", ["--size nano", ["--size", "nano"]])
+def test_a_list_of_words_is_the_text_with_blanks(given):
+    """A list, as TOML has it, is what the words would be in an ini file."""
+    assert Settings.read({"args": given}, Path()).args == ("--size", "nano")
+
+
+@pytest.mark.parametrize("name", [row.name for row in Settings.rows() if row.kind.parse is not str.strip])
+def test_bad_values_name_the_key_and_what_is_allowed(name):
+    """One line: key, value, what is allowed. A list of words refuses an open quote."""
+    text = "'\0{(?P<open"
+    with pytest.raises(SettingsError) as caught:
         Settings.read({name: text}, Path())
+    assert str(caught.value).startswith(f"exprun_{name} = {text!r}: ")
+    assert "allowed is " in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_are_grouped_by_what_they_are_about():
+    """Every option stands under one heading, in the order of the table; what is only for commands stands beside the command."""
+    groups = Settings.groups()
+    assert [row for rows in groups.values() for row in rows] == list(Settings.rows())
+    assert next(iter(groups)) == "what is trained"
+    assert {row.name for row in groups["how it is judged"]} >= {"metric", "rule", "min_effect"}
+
+
+def test_what_is_only_for_commands_needs_one():
+    """Any option beside the command is refused without it."""
+    for row in Settings.groups()["a command in place of a function"]:
+        text = {"env": "A=1", "pattern": "(?P<val_loss>.)", "log_format": "nanogpt", "tokens_per_step": "5"}.get(
+            row.name, "x"
+        )
+        if row.name != "command":
+            with pytest.raises(
+                SettingsError, match=f"exprun_{row.name} is about the training command, but there is no"
+            ):
+                Settings.read({row.name: text}, Path())
 
 
 @pytest.mark.parametrize("row", list(Settings.rows()), ids=lambda row: row.name)
 def test_every_row_is_complete(row):
-    """Each option has a parser, a help text and words for what is allowed; its default parses or is a value of its own type."""
-    assert {"parse", "help", "allowed"} <= set(row.metadata)
-    assert row.metadata["help"]
-    assert row.metadata["allowed"]
+    """Each option has a parser, a help text and words for what is allowed."""
+    assert row.what
+    assert row.allowed
+    assert callable(row.kind.parse)
 
 
 def test_settings_travel_as_plain_json():

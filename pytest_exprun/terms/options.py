@@ -1,0 +1,159 @@
+"""What an option is, whatever reads or shows it, and the kinds of text that options are given as."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytest_exprun.terms.model import Budget
+from pytest_exprun.terms.templates import placeholders
+
+PREFIX = "exprun_"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a text may be: `parse` raises ValueError for anything else. If `explains`, its words are shown beside what is allowed."""
+
+    parse: Callable[[str], Any]
+    allowed: str
+    explains: bool = False
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: its name everywhere, what it is about (the heading that it is listed under), what it is and what it may be."""
+
+    name: str
+    default: Any
+    about: str
+    kind: Kind
+    what: str
+    allowed: str
+
+    @property
+    def key(self) -> str:
+        """The name in ini files and in messages."""
+        return PREFIX + self.name
+
+    @property
+    def flag(self) -> str:
+        """The name on pytest's command line."""
+        return f"--{self.key.replace('_', '-')}"
+
+    @property
+    def help(self) -> str:
+        """What it is and what is allowed, in a line."""
+        return f"{self.what} ({self.allowed})"
+
+
+def option(about: str, default: Any, kind: Kind, what: str, allowed: str = "") -> Any:
+    """Return a field of the settings that is an option; `allowed` says more than its kind does."""
+    return field(
+        default=default, metadata={"about": about, "kind": kind, "what": what, "allowed": allowed or kind.allowed}
+    )
+
+
+def choice(*words: str) -> Kind:
+    """One of these words."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(text)
+        return text
+
+    return Kind(parse, f"{', '.join(words[:-1])} or {words[-1]}")
+
+
+def number(low: float, kind: type[int | float] = float) -> Kind:
+    """A number of at least `low`; `20_000` is one."""
+
+    def parse(text: str) -> float:
+        value = kind(text.replace("_", ""))
+        if not math.isfinite(value) or value < low:
+            raise ValueError(text)
+        return value
+
+    return Kind(parse, f"a {'whole ' if kind is int else ''}number of at least {low}")
+
+
+def entry_point(*instead: str) -> Kind:
+    """`module:name`, or one of these words instead."""
+
+    def parse(text: str) -> str:
+        module, _, name = text.partition(":")
+        if text not in instead and not all(part.isidentifier() for part in (name, *module.split("."))):
+            raise ValueError(text)
+        return text
+
+    return Kind(parse, ", ".join([*filter(None, instead), "module:name"]))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(shlex.split(text))
+
+
+def _amounts(text: str) -> tuple[str, ...]:
+    for word in (found := _words(text)):
+        name, equals, amount = word.partition("=")
+        if not name or not equals:
+            raise ValueError(word)
+        number(0).parse(amount)
+    return found
+
+
+def _template(text: str) -> str:
+    placeholders(text)
+    return text
+
+
+def _templates(text: str) -> tuple[str, ...]:
+    return tuple(map(_template, _words(text)))
+
+
+def _variables(text: str) -> tuple[str, ...]:
+    for word in (found := _templates(text)):
+        if not re.match(r"[A-Za-z_]\w*=", word, re.ASCII):
+            raise ValueError(f"{word!r} is no NAME=value")
+    return found
+
+
+def _pattern(text: str) -> str:
+    try:
+        groups = re.compile(text).groupindex
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
+    if text and not groups:
+        raise ValueError("it has no named group")
+    return text
+
+
+def _budget(text: str) -> Budget | None:
+    """Nothing, or `tokens` alone, leaves it to exprun_tokens."""
+    if text in {"", "tokens"}:
+        return None
+    amount, _, unit = text.rpartition(" ")
+    return Budget(number(1, int).parse(amount), choice("tokens", "steps", "seconds").parse(unit))
+
+
+def _path(text: str) -> Path:
+    if not text.strip() or "\0" in text:
+        raise ValueError(text)
+    return Path(os.path.expandvars(text)).expanduser()
+
+
+NAME = Kind(str.strip, "a name the trainer returns")
+WORDS = Kind(_words, "words, split as a shell would")
+AMOUNTS = Kind(_amounts, "name=amount, as num_cpus=1 num_gpus=1")
+TEMPLATE = Kind(_template, "a text with placeholders", explains=True)
+TEMPLATES = Kind(_templates, "words with placeholders", explains=True)
+VARIABLES = Kind(_variables, "words NAME=value", explains=True)
+PATTERN = Kind(_pattern, "a regular expression with a group for each metric", explains=True)
+BUDGET = Kind(_budget, "an amount and its unit: 300 seconds, or 2000 steps")
+PATH = Kind(_path, "a path")

@@ -3,11 +3,21 @@
 Every message names the value, the place, what is allowed and the fix. None of these reaches a user with a traceback of ours.
 """
 
+from collections.abc import Sequence
+
 
 def one_line(text: str) -> str:
     """Return foreign text as it may stand in a message: one line, and nothing that a terminal would obey."""
     joined = " ".join(text.split())
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in joined)
+
+
+def meant(word: str, known: Sequence[str], prefix: str = "") -> str:
+    """Return the hint for a misspelt word: the one that was probably meant, or all there are."""
+    import difflib
+
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {prefix}{close[0]}?" if close else f"allowed are {', '.join(known)}"
 
 
 class ExprunError(Exception):

@@ -6,22 +6,25 @@ determining rootdir and configfile": the first file, from the current directory 
 
 from __future__ import annotations
 
-import difflib
+import argparse
 import shlex
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_exprun.terms.errors import SettingsError
+from pytest_exprun.terms.errors import SettingsError, meant
+from pytest_exprun.terms.options import PREFIX
 from pytest_exprun.terms.settings import Settings
 
-PREFIX = "exprun_"
-_OPTION = "--exprun-"
-
-Values = Mapping[str, Any]
-"""A file's pytest configuration: texts, or lists of texts where the file is TOML."""
+_SECTIONS = {
+    **dict.fromkeys(("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini"), "pytest"),
+    "pyproject.toml": "tool.pytest",
+    "tox.ini": "pytest",
+    "setup.cfg": "tool:pytest",
+}
+"""The files in pytest's order of precedence, each with the section or table that it reads."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,13 @@ class Project:
     Attributes:
         root: the root directory; every relative path of the settings starts there.
         file: the configuration file, if there is one.
-        values: the texts of the `exprun_*` keys without the prefix, `addopts` and PYTEST_ADDOPTS included.
+        values: what the `exprun_*` keys say, without the prefix, `addopts` and PYTEST_ADDOPTS included.
         python_path: the folders of pytest's `pythonpath`, absolute: what the trainer may be imported from besides the root.
     """
 
     root: Path
     file: Path | None = None
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
     python_path: tuple[Path, ...] = ()
 
     def settings(self, given: Mapping[str, str | None]) -> Settings:
@@ -46,9 +49,8 @@ class Project:
         Raises:
             SettingsError: a value that is not allowed.
         """
-        return Settings.read(
-            {**self.values, **{name: text for name, text in given.items() if text is not None}}, self.root
-        )
+        said = {name: text for name, text in given.items() if text is not None}
+        return Settings.read({**self.values, **said}, self.root)
 
 
 def find_project(start: Path, environ: Mapping[str, str], root: Path | None = None) -> Project:
@@ -63,148 +65,87 @@ def find_project(start: Path, environ: Mapping[str, str], root: Path | None = No
         SettingsError: a configuration file that cannot be read, or says what pytest or this package refuses.
     """
     directory, file, values = _locate(start)
-    ini = _texts(values, file)
-    options: dict[str, str] = {}
-    for tokens in (_words(values.get("addopts", ()), file), _words(environ.get("PYTEST_ADDOPTS", ""), None)):
-        _take_options(tokens, ini, options)
-    folders = tuple((file or directory).parent / entry for entry in _words(values.get("pythonpath", ()), file))
-    return Project(root or directory, file, {**ini, **options}, folders)
+    addopts = _words(values.get("addopts", ""), file) + _words(environ.get("PYTEST_ADDOPTS", ""), "PYTEST_ADDOPTS")
+    options, overrides = _options(addopts)
+    keys = {_known(key, file): value for key, value in values.items() if key.startswith(PREFIX)}
+    folders = tuple((file or directory).parent / entry for entry in _words(values.get("pythonpath", ""), file))
+    return Project(root or directory, file, {**keys, **overrides, **options}, folders)
 
 
-def _locate(start: Path) -> tuple[Path, Path | None, Values]:
-    """Return the root directory, the configuration file and its values."""
-    empty_pyproject = None
-    for folder in (start, *start.parents):
-        for name, read in _READERS.items():
-            path = folder / name
-            if path.is_file():
-                values = _reading(path, read)
-                if values is not None:
-                    return folder, path, values
-                if name == "pyproject.toml":
-                    empty_pyproject = empty_pyproject or path
-    if empty_pyproject is not None:
-        return empty_pyproject.parent, empty_pyproject, {}
-    root = next((folder for folder in (start, *start.parents) if (folder / "setup.py").is_file()), start)
-    return root, None, {}
+def _locate(start: Path) -> tuple[Path, Path | None, dict[str, Any]]:
+    """Return the root directory, the configuration file and what it says."""
+    above = (start, *start.parents)
+    for folder in above:
+        for name in _SECTIONS:
+            if (folder / name).is_file() and (values := _reading(folder / name)) is not None:
+                return folder, folder / name, values
+    for mark in ("pyproject.toml", "setup.py"):
+        if root := next((folder for folder in above if (folder / mark).is_file()), None):
+            return root, root / mark if mark in _SECTIONS else None, {}
+    return start, None, {}
 
 
-def _reading(path: Path, read: Callable[[Path], Values | None]) -> Values | None:
-    try:
-        return read(path)
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path} is no UTF-8 text (byte {error.start}); save it as UTF-8") from None
-
-
-def _section(path: Path, name: str) -> dict[str, str] | None:
-    """Return one section of a file in ini form."""
+def _reading(path: Path) -> dict[str, Any] | None:
+    """Return what a file says to pytest; None if nothing: the search goes on."""
     from iniconfig import IniConfig, ParseError
 
     try:
-        sections = IniConfig(str(path)).sections
-    except ParseError as error:
+        text = path.read_text(encoding="utf-8")
+        said = tomllib.loads(text) if path.suffix == ".toml" else dict(IniConfig(str(path), text).sections)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (ValueError, ParseError) as error:
         raise SettingsError(f"{path} cannot be parsed: {' '.join(str(error).split())}") from None
-    if path.name == "setup.cfg" and "pytest" in sections and name not in sections:
+    table = said.get("tool", {}).get("pytest") if path.name == "pyproject.toml" else said.get(_SECTIONS[path.name])
+    if not isinstance(table, Mapping | None):
+        raise SettingsError(f"{path}: pytest = {table!r}: it must be a table")
+    if path.name == "pyproject.toml":
+        return _native_or_texts(path, dict(table or {}))
+    if path.name == "setup.cfg" and table is None and "pytest" in said:
         raise SettingsError(f"{path}: pytest does not read [pytest] in setup.cfg; call the section [tool:pytest]")
-    return None if name not in sections else dict(sections[name])
+    return dict(table or {}) if table is not None or path.stem.endswith("pytest") else None
 
 
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path} cannot be parsed: {error}") from None
-
-
-def _table(path: Path, within: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = within.get(name, {})
-    if not isinstance(found, dict):
-        raise SettingsError(f"{path}: {name} = {found!r}: it must be a table")
-    return dict(found)
-
-
-def _native(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Check a table in pytest's native form, where our keys are strings."""
-    for name, value in table.items():
-        if name.startswith(PREFIX) and not isinstance(value, str):
-            raise SettingsError(f'{path}: {name} = {value!r}: write it as a string, {name} = "..."')
-    return dict(table)
-
-
-def _pytest_ini(path: Path) -> Values:
-    return _section(path, "pytest") or {}
-
-
-def _pytest_toml(path: Path) -> Values:
-    return _native(path, _table(path, _toml(path), "pytest"))
-
-
-def _pyproject(path: Path) -> Values | None:
-    table = _table(path, _table(path, _toml(path), "tool"), "pytest")
-    in_ini_form = _table(path, table, "ini_options") if "ini_options" in table else None
-    table.pop("ini_options", None)
-    if table and in_ini_form:
+def _native_or_texts(path: Path, table: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what pyproject.toml says: the native table, or the one within it that is written as ini files are."""
+    texts = table.pop("ini_options", None)
+    if texts and table:
         raise SettingsError(f"{path}: use [tool.pytest] or [tool.pytest.ini_options], not both")
-    if table:
-        return _native(path, table)
-    if in_ini_form is None:
-        return None
-    return {name: value if isinstance(value, list) else str(value) for name, value in in_ini_form.items()}
+    return table or texts
 
 
-_READERS: Mapping[str, Callable[[Path], Values | None]] = {
-    "pytest.toml": _pytest_toml,
-    ".pytest.toml": _pytest_toml,
-    "pytest.ini": _pytest_ini,
-    ".pytest.ini": _pytest_ini,
-    "pyproject.toml": _pyproject,
-    "tox.ini": lambda path: _section(path, "pytest"),
-    "setup.cfg": lambda path: _section(path, "tool:pytest"),
-}
-"""In pytest's order of precedence. None: the file has nothing for pytest, the search goes on."""
-
-
-def _words(value: object, file: Path | None) -> list[str]:
-    """Return a text split as a shell would, or a list as it is."""
-    if not isinstance(value, str):
-        return [str(each) for each in value] if isinstance(value, Sequence) else []
+def _words(value: object, where: object) -> list[str]:
+    """Return a list as it is, and a text split as a shell would."""
     try:
-        return shlex.split(value)
+        return [*map(str, value)] if isinstance(value, list) else shlex.split(str(value))
     except ValueError as error:
-        raise SettingsError(f"{file or 'PYTEST_ADDOPTS'}: {value!r}: {error}") from None
+        raise SettingsError(f"{where}: {value!r}: {error}") from None
 
 
-def _texts(values: Values, file: Path | None) -> dict[str, str]:
-    """Return our keys without their prefix."""
-    found = {}
-    for key, value in values.items():
-        if key.startswith(PREFIX):
-            text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-            found[_known(key.removeprefix(PREFIX), f"{key} in {file}")] = text
-    return found
+def _options(words: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what options given to pytest say of ours, and what `-o` says of our keys; of each the last one counts."""
+    parser = argparse.ArgumentParser(
+        add_help=False, allow_abbrev=False, exit_on_error=False, argument_default=argparse.SUPPRESS
+    )
+    parser.add_argument("-o", "--override-ini", action="append", default=[])
+    for row in Settings.rows():
+        parser.add_argument(row.flag, dest=row.name)
+    try:
+        known, others = parser.parse_known_args(words)
+    except argparse.ArgumentError as error:
+        raise SettingsError(f"addopts: {error}") from None
+    for word in others:
+        if word.startswith("--exprun-"):
+            _known(word.removeprefix("--").partition("=")[0].replace("-", "_"), "addopts")
+    options = vars(known)
+    overrides = (text.partition("=") for text in options.pop("override_ini"))
+    return options, {_known(key, "addopts"): text for key, _, text in overrides if key.startswith(PREFIX)}
 
 
-def _known(name: str, where: str) -> str:
-    names = [row.name for row in Settings.rows()]
-    if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {PREFIX}{close[0]}?" if close else f"there are: {', '.join(names)}"
-        raise SettingsError(f"{where}: no such setting; {hint}")
-    return name
-
-
-def _take_options(tokens: Sequence[str], ini: dict[str, str], options: dict[str, str]) -> None:
-    """Take our options, and overrides of our ini keys, from options given to pytest; later ones win."""
-    remaining: Iterator[str] = iter(tokens)
-    for token in remaining:
-        name, equals, value = token.partition("=")
-        if name.startswith(_OPTION):
-            known = _known(name.removeprefix(_OPTION).replace("-", "_"), f"{name} in addopts")
-            options[known] = value if equals else next(remaining, "")
-        elif token.startswith(("-o", "--override-ini")):
-            rest = token.removeprefix("--override-ini").removeprefix("-o").removeprefix("=") or next(remaining, "")
-            key, _, text = rest.partition("=")
-            if key.startswith(PREFIX):
-                ini[_known(key.removeprefix(PREFIX), f"-o {key} in addopts")] = text
+def _known(key: str, where: object) -> str:
+    """Return the option that a key names."""
+    names = {row.key: row.name for row in Settings.rows()}
+    if key not in names:
+        hint = meant(key.removeprefix(PREFIX), [*names.values()], PREFIX)
+        raise SettingsError(f"{key} in {where}: no such setting; {hint}")
+    return names[key]

@@ -9,12 +9,12 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pytest_exprun.commands.baseline import declared_baseline
 from pytest_exprun.commands.console import Console
 from pytest_exprun.commands.evidence import evidence_lines
 from pytest_exprun.report.text import percent, plain
 from pytest_exprun.study.session import Session
 from pytest_exprun.study.study import Study
+from pytest_exprun.terms.declaration import declare_baseline
 from pytest_exprun.terms.model import SEEDS, Experiment, Verdict, baseline_seeds
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.verdict.comparison import Comparison, compare
@@ -33,7 +33,7 @@ def run(settings: Settings, _arguments: argparse.Namespace, console: Console) ->
     settings = replace(settings, mode="run")
     first = settings.baseline_seeds
     seeds = baseline_seeds(first + len(SEEDS))
-    declared = declared_baseline(settings, seeds[:first], seeds[first:])
+    declared = declare_baseline(settings, seeds[:first], seeds[first:])
     session = Session(settings, say=console.say, live=console.live, writes_reports=False)
     session.study.declared = [replace(declared, baseline_seeds=seeds)]  # what is to come, for the outlook
     with console.training():

@@ -12,7 +12,7 @@ from pytest_exprun.commands.evidence import evidence_lines, labelled
 from pytest_exprun.commands.measurements import Measurements, read_measurements
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.judged_at import REPORTED_AT, Place
-from pytest_exprun.terms.model import Arm, Experiment, RunResult, RunSpec, Variant, Verdict, lower_is_better
+from pytest_exprun.terms.model import Arm, Experiment, RunResult, RunSpec, Variant, Verdict
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.verdict.comparison import Comparison, compare
 
@@ -72,7 +72,9 @@ def judged(
         name="experiment",
         variant=_EXPERIMENT,
         metric=metric,
-        directions=_directions(settings, direction),
+        directions=settings.directions(
+            metric, direction, "add --higher-is-better or --lower-is-better, or name the metric with --metric"
+        ),
         budget=settings.budget,
         seeds=arms[1].seeds,
         baseline_seeds=arms[0].seeds,
@@ -81,18 +83,6 @@ def judged(
     )
     # The looks of a session are those of training; numbers that lie there all at once are one look.
     return compare(declaration, *arms, looks=1)
-
-
-def _directions(settings: Settings, direction: bool | None) -> tuple[tuple[str, bool], ...]:
-    metric = settings.metric
-    declared = {**dict.fromkeys(settings.lower_is_better, True), **dict.fromkeys(settings.higher_is_better, False)}
-    if direction is not None:
-        declared[metric] = direction
-    if lower_is_better(metric, declared) is None:
-        raise RefusedError(
-            f"nobody says whether more {metric} is better: add --higher-is-better or --lower-is-better, or name the metric with --metric"
-        )
-    return tuple(sorted(declared.items()))
 
 
 def _common_seeds(baseline: Measurements, experiment: Measurements) -> tuple[int, ...]:

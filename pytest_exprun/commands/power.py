@@ -8,12 +8,13 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pytest_exprun.commands.baseline import stored_baseline
 from pytest_exprun.commands.console import Console
 from pytest_exprun.report.columns import aligned
 from pytest_exprun.report.text import DASH, number, places, plain
 from pytest_exprun.study.session import Session
 from pytest_exprun.study.study import Study
+from pytest_exprun.terms.declaration import declare_baseline
+from pytest_exprun.terms.errors import MissingRunError
 from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Arm, Summary, Variant
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.store.inventory import Standing, standing_runs, stored_arms
@@ -39,6 +40,25 @@ def run(settings: Settings, _arguments: argparse.Namespace, console: Console) ->
     rhos = seed_correlations(study, settings, baseline)
     console.show(power_lines(settings, baseline[settings.metric], rhos))
     return 0
+
+
+def stored_baseline(study: Study, settings: Settings) -> Arm:
+    """Return the stored baseline; trains nothing (the settings' mode is `frozen`).
+
+    Raises:
+        MissingRunError: a seed of it is not stored, or does not stand.
+    """
+    seeds = settings.seeds_of_baselines
+    declared = declare_baseline(settings, seeds, seeds)
+    try:
+        return study.arm(settings.default_control, seeds, declared)
+    except MissingRunError:
+        plan = study.plan(settings.default_control, seeds, declared)
+        why = f"; stored runs do not stand: {plan.why}" if plan.why else ""
+        raise MissingRunError(
+            f"the baseline ({settings.default_control}) at {settings.budget} is not stored: missing seed "
+            f"{', '.join(map(str, plan.missing))} in {settings.path('store')}{why}. `pytest` on your experiments or `exprun aa` trains it"
+        ) from None
 
 
 def seed_correlations(study: Study, settings: Settings, baseline: Arm) -> dict[str, tuple[float, int]]:

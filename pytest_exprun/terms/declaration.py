@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import shlex
@@ -11,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from string import Formatter
 from typing import Any
 
-from pytest_exprun.terms.errors import DeclarationError
-from pytest_exprun.terms.model import FIRST_LOOK, RESERVED, Experiment, Variant, lower_is_better, option_name, slugify
+from pytest_exprun.terms.errors import DeclarationError, RefusedError, meant
+from pytest_exprun.terms.model import FIRST_LOOK, RESERVED, Experiment, Variant, option_name, slugify
 from pytest_exprun.terms.settings import GATES, RULES, Settings
 
 KEYWORDS = ("name", "baseline", "metric", "higher_is_better", "seeds", "rule", "min_effect", "gate")
@@ -70,12 +69,34 @@ def declare(marked: Marked, settings: Settings) -> Experiment:
     return experiment
 
 
+def declare_baseline(settings: Settings, seeds: Sequence[int], further_seeds: Sequence[int]) -> Experiment:
+    """Return a declaration whose both arms are the default baseline, with the project's metric, budget and arguments.
+
+    Raises:
+        RefusedError: nobody says which direction of the metric is better.
+    """
+    return Experiment(
+        name="aa",
+        variant=settings.default_control,
+        control=settings.default_control,
+        common_args=settings.args,
+        metric=settings.metric,
+        directions=settings.directions(
+            settings.metric, None, "name it in exprun_higher_is_better or exprun_lower_is_better"
+        ),
+        budget=settings.budget,
+        seeds=tuple(further_seeds),
+        rule=settings.rule,
+        min_effect=settings.min_effect,
+        futility=settings.futility,
+        baseline_seeds=tuple(seeds),
+    )
+
+
 def _check_keywords(marked: Marked) -> None:
     for keyword in marked.kwargs:
         if keyword not in KEYWORDS:
-            close = difflib.get_close_matches(keyword, KEYWORDS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"allowed are {', '.join(KEYWORDS)}"
-            raise marked.error(f"unknown keyword {keyword!r}; {hint}")
+            raise marked.error(f"unknown keyword {keyword!r}; {meant(keyword, KEYWORDS)}")
 
 
 def _flags(marked: Marked) -> Sequence[Any]:
@@ -178,17 +199,14 @@ def _seeds(marked: Marked, settings: Settings) -> tuple[int, ...]:
 
 def _directions(marked: Marked, settings: Settings, metric: str) -> tuple[tuple[str, bool], ...]:
     """Return metric -> whether less is better, as declared in the settings and on the marker."""
-    declared = {**dict.fromkeys(settings.lower_is_better, True), **dict.fromkeys(settings.higher_is_better, False)}
-    here = marked.kwargs.get("higher_is_better")
-    if here is not None and not isinstance(here, bool):
-        raise marked.error(f"higher_is_better={here!r}: allowed is True or False")
-    if here is not None:
-        declared[metric] = not here
-    if lower_is_better(metric, declared) is None:
-        raise marked.error(
-            f"nobody says whether more {metric} is better: add higher_is_better=True or False (or the ini key exprun_higher_is_better)"
-        )
-    return tuple(sorted(declared.items()))
+    more = marked.kwargs.get("higher_is_better")
+    if more is not None and not isinstance(more, bool):
+        raise marked.error(f"higher_is_better={more!r}: allowed is True or False")
+    fix = "add higher_is_better=True or False (or the ini key exprun_higher_is_better)"
+    try:
+        return settings.directions(metric, None if more is None else not more, fix)
+    except RefusedError as error:
+        raise marked.error(str(error)) from None
 
 
 def _name(marked: Marked) -> str:

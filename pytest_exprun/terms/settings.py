@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -9,25 +10,20 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pytest_exprun.terms.errors import SettingsError
+from pytest_exprun.terms import options as kinds
+from pytest_exprun.terms.errors import RefusedError, SettingsError
 from pytest_exprun.terms.executors import EXECUTORS, executor_kind
-from pytest_exprun.terms.model import RESERVED, SEEDS, STANDARD_TOKENS, Budget, Variant, baseline_seeds, option_name
-from pytest_exprun.terms.options import (
-    AMOUNTS,
-    BUDGET,
-    NAME,
-    PATH,
-    PATTERN,
-    TEMPLATE,
-    TEMPLATES,
-    VARIABLES,
-    WORDS,
-    Option,
-    choice,
-    entry_point,
-    number,
-    option,
+from pytest_exprun.terms.model import (
+    RESERVED,
+    SEEDS,
+    STANDARD_TOKENS,
+    Budget,
+    Variant,
+    baseline_seeds,
+    lower_is_better,
+    option_name,
 )
+from pytest_exprun.terms.options import Option, choice, entry_point, number, option
 from pytest_exprun.terms.templates import check_command
 
 RULES = ("two_sigma", "tested")
@@ -68,21 +64,21 @@ class Settings:
         "module:function, for instance train_llm:main",
     )
     baseline: tuple[str, ...] = option(
-        TRAINED, (), WORDS, "flags of the default baseline", "command-line tokens, for instance --recipe=modern"
+        TRAINED, (), kinds.WORDS, "flags of the default baseline", "command-line tokens, for instance --recipe=modern"
     )
     args: tuple[str, ...] = option(
-        TRAINED, (), WORDS, "arguments given to every run of both arms", "command-line tokens, for instance --size nano"
+        TRAINED, (), kinds.WORDS, "arguments of every run of both arms", "command-line tokens, for instance --size nano"
     )
 
     command: tuple[str, ...] = option(
         COMMAND,
         (),
-        TEMPLATES,
+        kinds.TEMPLATES,
         "the training command, in place of exprun_trainer; no shell reads it",
         "a command with {seed}, {output_dir} and {flags}: python train.py --seed={seed} --max_iters={steps} --out_dir={output_dir} {flags}",
     )
-    env: tuple[str, ...] = option(COMMAND, (), VARIABLES, "environment variables of the command")
-    cwd: Path = option(COMMAND, Path(), PATH, "working directory of the command")
+    env: tuple[str, ...] = option(COMMAND, (), kinds.VARIABLES, "environment variables of the command")
+    cwd: Path = option(COMMAND, Path(), kinds.PATH, "working directory of the command")
     tokens_per_step: int = option(COMMAND, 0, number(0, int), "train tokens of one step of the command, 0 if unknown")
     log_format: str = option(
         COMMAND, "auto", choice(*LOG_FORMATS), "how the command prints its metrics (auto: recognised)"
@@ -90,25 +86,29 @@ class Settings:
     pattern: str = option(
         COMMAND,
         "",
-        PATTERN,
+        kinds.PATTERN,
         "a regular expression for the metrics in the command's output, in place of a format",
         "one with a group for each metric: val loss (?P<val_loss>[0-9.eE+-]+)",
     )
     metrics_file: str = option(
         COMMAND,
         "",
-        TEMPLATE,
+        kinds.TEMPLATE,
         "the file in which the command leaves its metrics",
         "a .json, .jsonl or .csv file, a glob if need be: {output_dir}/metrics.json",
     )
 
     tokens: int = option(LENGTH, STANDARD_TOKENS, number(1, int), "train tokens of every run")
-    budget: Budget = option(LENGTH, None, BUDGET, "how long every run trains, if not by tokens")
+    budget: Budget = option(LENGTH, None, kinds.BUDGET, "how long every run trains, if not by tokens")
     baseline_seeds: int = option(LENGTH, len(SEEDS), number(len(SEEDS), int), "seeds of every baseline arm")
 
-    metric: str = option(JUDGED, "val_loss", NAME, "the metric that decides")
-    higher_is_better: tuple[str, ...] = option(JUDGED, (), WORDS, "metrics of which more is better", "names of metrics")
-    lower_is_better: tuple[str, ...] = option(JUDGED, (), WORDS, "metrics of which less is better", "names of metrics")
+    metric: str = option(JUDGED, "val_loss", kinds.NAME, "the metric that decides")
+    higher_is_better: tuple[str, ...] = option(
+        JUDGED, (), kinds.WORDS, "metrics of which more is better", "names of metrics"
+    )
+    lower_is_better: tuple[str, ...] = option(
+        JUDGED, (), kinds.WORDS, "metrics of which less is better", "names of metrics"
+    )
     rule: str = option(JUDGED, "two_sigma", choice(*RULES), "how a verdict is reached")
     min_effect: float = option(JUDGED, 2.0, number(0), "the bar of rule `tested`, in baseline sigmas")
     futility: float = option(
@@ -130,7 +130,7 @@ class Settings:
     inputs: tuple[str, ...] = option(
         STORED,
         (),
-        WORDS,
+        kinds.WORDS,
         "files and folders that a run reads: their content belongs to the key of a stored run",
         "paths or globs below the root directory",
     )
@@ -145,16 +145,16 @@ class Settings:
     jobs: int = option(PERFORMED, 1, number(1, int), "runs at once, of executors that can")
     timeout: float = option(PERFORMED, 0.0, number(0), "seconds after which a run is ended as an error (0: never)")
     ray_resources: tuple[str, ...] = option(
-        PERFORMED, ("num_cpus=1",), AMOUNTS, "what executor `ray` reserves for a run"
+        PERFORMED, ("num_cpus=1",), kinds.AMOUNTS, "what executor `ray` reserves for a run"
     )
 
-    report_dir: Path = option(PLACES, Path("docs/research"), PATH, "folder of the reports")
+    report_dir: Path = option(PLACES, Path("docs/research"), kinds.PATH, "folder of the reports")
     plots: str = option(
         PLACES, "auto", choice(*PLOTS), "pictures in the reports: auto draws them where matplotlib is installed"
     )
-    store: Path = option(PLACES, Path(".exprun"), PATH, "folder of the stored runs")
+    store: Path = option(PLACES, Path(".exprun"), kinds.PATH, "folder of the stored runs")
     checkpoint_dir: Path = option(
-        PLACES, Path("checkpoints"), PATH, "folder that runs write in, each its own, removed after recording"
+        PLACES, Path("checkpoints"), kinds.PATH, "folder that runs write in, each its own, removed after recording"
     )
 
     root: Path = Path()
@@ -240,7 +240,9 @@ class Settings:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values without `root`, for a process that performs runs elsewhere."""
-        return {row.name: _plain(getattr(self, row.name)) for row in self.rows()}
+        values = {row.name: getattr(self, row.name) for row in self.rows()} | {"budget": vars(self.budget)}
+        plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
+        return plain
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], root: Path) -> Settings:
@@ -283,16 +285,23 @@ class Settings:
         """Seeds of every baseline arm."""
         return baseline_seeds(self.baseline_seeds)
 
+    def directions(self, metric: str, less: bool | None, fix: str) -> tuple[tuple[str, bool], ...]:
+        """Return metric -> whether less of it is better, as declared here; `less` is what is said of `metric` beside.
+
+        Raises:
+            RefusedError: nobody says it of `metric`, and its name does not tell; `fix` is what to do.
+        """
+        declared = {**dict.fromkeys(self.lower_is_better, True), **dict.fromkeys(self.higher_is_better, False)}
+        if less is not None:
+            declared[metric] = less
+        if lower_is_better(metric, declared) is None:
+            raise RefusedError(f"nobody says whether more {metric} is better: {fix}")
+        return tuple(sorted(declared.items()))
+
     def path(self, name: str) -> Path:
         """An option's path, absolute: `report_dir`, `store` or `checkpoint_dir`."""
         value: Path = getattr(self, name)
         return self.root / value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Budget):
-        return {"amount": value.amount, "unit": value.unit}
-    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
 
 
 def _from_plain(value: Any, default: Any) -> Any:

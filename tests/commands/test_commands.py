@@ -15,9 +15,9 @@ import pytest
 
 from pytest_exprun.cli import build_parser, main
 from pytest_exprun.commands.audit import TOLERANCE
-from pytest_exprun.commands.baseline import declared_baseline
 from pytest_exprun.commands.why import matches
 from pytest_exprun.study.session import Session
+from pytest_exprun.terms.declaration import declare_baseline
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import SEEDS, Variant, baseline_seeds
 from pytest_exprun.terms.project import find_project
@@ -81,7 +81,7 @@ def train_baseline(**changes):
     settings = find_project(Path.cwd(), {}).settings({name: str(value) for name, value in changes.items()})
     seeds = baseline_seeds(10)
     study = Session(settings, writes_reports=False).study
-    study.arm(settings.default_control, seeds, declared_baseline(settings, seeds, seeds))
+    study.arm(settings.default_control, seeds, declare_baseline(settings, seeds, seeds))
 
 
 def snapshot(folder):

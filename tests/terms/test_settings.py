@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.terms.errors import SettingsError
+from pytest_exprun.terms.errors import RefusedError, SettingsError
 from pytest_exprun.terms.settings import Settings
 
 
@@ -108,3 +108,13 @@ def test_several_jobs_need_an_executor_that_has_them():
         SettingsError, match="exprun_jobs = 2: executor inprocess trains one run after the other; set exprun_executor"
     ):
         Settings.read({"jobs": "2"}, Path())
+
+
+def test_directions_are_declared_or_told_by_the_name():
+    """What is said where the question is asked wins over the settings; a name that nobody knows is refused with the fix."""
+    settings = Settings.read({"higher_is_better": "score", "lower_is_better": "cost"}, Path())
+    assert dict(settings.directions("score", None, "")) == {"score": False, "cost": True}
+    assert dict(settings.directions("cost", False, "")) == {"score": False, "cost": False}  # noqa: FBT003  # less is not better
+    assert "val_loss" not in dict(settings.directions("val_loss", None, ""))
+    with pytest.raises(RefusedError, match="nobody says whether more zork is better: name it"):
+        settings.directions("zork", None, "name it")

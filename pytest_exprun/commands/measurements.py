@@ -10,18 +10,20 @@ import csv
 import glob
 import json
 import math
+import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_exprun.running.training.lines import FORMATS, NUMBER, number, plain_text
-from pytest_exprun.running.training.progress import read
+from pytest_exprun.running.training.lines import FORMATS, NUMBER, plain_text
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.judged_at import Heard, Place, untrained
 
-_SEED_IN_NAME = re.compile(r"seed[-_=.]?(\d{1,18})", re.IGNORECASE)
+_NUMBER = re.compile(NUMBER, re.ASCII | re.IGNORECASE)
+_SEED = re.compile(r"\d{1,18}", re.ASCII)
+_SEED_IN_NAME = re.compile(r"seed[-_=.]?(\d{1,18})", re.IGNORECASE | re.ASCII)
 _SHOWN = 60
 SEED_COLUMN = "seed"
 
@@ -48,52 +50,30 @@ def read_measurements(source: str, metric: str = "val_loss", column: str | None 
     """Read one arm.
 
     Args:
-        source: numbers separated by commas; or a file of one number a line, CSV, TSV or JSON; or a log, a folder of logs, a glob.
+        source: numbers separated by commas; or a file of one number a line, CSV, TSV or JSON; or a folder or glob of logs.
         metric: the name before the number in logs, and the column unless `column` is given.
         column: the column of a CSV file, or the key of JSON objects.
 
     Raises:
         RefusedError: there is nothing to read, or something that cannot be read without guessing.
     """
-    path = Path(source)
-    if source.strip() and _exists(path):
-        if path.is_dir():
-            return _from_logs(sorted(_visible_files(path)), metric, f"folder {source}")
-        return _from_file(path, metric, column)
-    if glob.has_magic(source):
-        found = sorted(Path(name) for name in glob.glob(source, recursive=True) if Path(name).is_file())  # noqa: PTH207  # absolute too
-        if not found:
-            raise RefusedError(f"{source!r}: no file matches")
-        return _from_file(found[0], metric, column) if len(found) == 1 else _from_logs(found, metric, source)
-    words = [word for word in re.split(r"[,\s]+", source.strip()) if word]
-    values = _all_numbers(words)
-    if not values:
+    there = os.path.exists(source)  # noqa: PTH110  # false, not an error, for what is too long to be a name
+    if there and not Path(source).is_dir():
+        return _from_file(Path(source), metric, column)
+    if there or glob.has_magic(source):
+        names = Path(source).iterdir() if there else map(Path, glob.glob(source, recursive=True))  # noqa: PTH207  # absolute too
+        files = sorted(path for path in names if path.is_file() and not path.name.startswith("."))
+        if not files:
+            raise RefusedError(
+                f"{source!r}: no file there; for logs in folders of their own give a quoted glob such as 'runs/*/log.txt'"
+            )
+        return _from_logs(files, metric, source) if there or len(files) > 1 else _from_file(files[0], metric, column)
+    words = [word for word in re.split(r"[,\s]+", source) if word]
+    if not words or not all(map(_NUMBER.fullmatch, words)):
         raise RefusedError(
             f"{source[:_SHOWN]!r} is neither an existing file, folder or glob nor numbers separated by commas such as 1.92,1.95"
         )
-    return Measurements(values, None, "typed numbers")
-
-
-def _all_numbers(texts: Sequence[str]) -> tuple[float, ...]:
-    """Return all as numbers; nothing if any of them is none."""
-    values = [value for text in texts if (value := number(text)) is not None]
-    return tuple(values) if len(values) == len(texts) else ()
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # too long for a name, a NUL: numbers, perhaps
-        return False
-
-
-def _visible_files(folder: Path) -> list[Path]:
-    found = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
-    if not found:
-        raise RefusedError(
-            f"{folder}: the folder has no files; for logs in folders of their own give a glob: '{folder}/*/log.txt'"
-        )
-    return found
+    return Measurements(tuple(map(float, words)), None, "typed numbers")
 
 
 def _read_text(path: Path) -> str:
@@ -104,136 +84,84 @@ def _read_text(path: Path) -> str:
 
 
 def _from_file(path: Path, metric: str, column: str | None) -> Measurements:
-    """Read a file by what its name says it is, else by what it holds."""
-    suffix = path.suffix.lower()
+    """Read a file by what its name says it is, else a number a line."""
+    text, suffix = _read_text(path), path.suffix.lower()
     if suffix == ".json":
-        return _from_json(path, metric, column)
-    if suffix in (".csv", ".tsv") or column is not None:
-        return _from_table(path, metric, column)
-    lines = [line for each in _read_text(path).splitlines() if (line := each.partition("#")[0].strip())]
-    if values := _all_numbers(lines):
-        return Measurements(values, None, f"file {path}")
-    if _last_value(path, metric)[0] is not None:
+        return _from_json(path, text, column or metric)
+    lines = [line for line in (line.partition("#")[0].strip() for line in text.splitlines()) if line]
+    if not lines:
+        raise RefusedError(f"{path} is empty")
+    bad = next((line for line in lines if not _NUMBER.fullmatch(line)), None)
+    if column or (bad is not None and suffix in (".csv", ".tsv")):
+        rows = _rows(path, csv.reader(text.splitlines(), delimiter="\t" if suffix == ".tsv" else ","), column or metric)
+        return _from_objects(path, rows, column or metric)
+    if bad is not None:
         raise RefusedError(
-            f"{path} is the log of one run, one number; give a folder or a quoted glob with a log for each seed: '{path.parent}/*{suffix}'"
+            f"{path}: {bad[:_SHOWN]!r} is no number; allowed is a number a line. If it is the log of one run, give the folder or a quoted "
+            f"glob of logs, one for each seed: '{path.parent}/*{suffix}'"
         )
-    bad = next((line for line in lines if number(line) is None), "")
-    raise RefusedError(
-        f"{path}: {bad[:_SHOWN]!r} is no number; allowed is one number a line, or lines with '{metric}: 1.23'"
-        if bad
-        else f"{path} is empty"
-    )
+    return Measurements(tuple(map(float, lines)), None, f"file {path}")
 
 
-# Tables.
-
-
-def _from_table(path: Path, metric: str, column: str | None) -> Measurements:
-    rows = _rows(path)
-    header = [cell.strip() for cell in rows[0][1]]
-    if len(header) == 1 and column is None and number(header[0]) is not None:
-        return Measurements(tuple(_cell(path, line, row[0]) for line, row in rows), None, f"file {path}")
-    name = column or metric
-    at = _column(path, header, name)
-    values = tuple(_cell(path, line, row[at]) for line, row in rows[1:])
-    seed_at = _column(path, header, SEED_COLUMN) if SEED_COLUMN in header else None
-    seeds = None if seed_at is None else tuple(_seed(path, row[seed_at]) for _, row in rows[1:])
-    return Measurements(values, seeds, f"column {name} of {path}")
-
-
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    """Return the rows that are not blank, each with its line, all of one length."""
-    reader = csv.reader(_read_text(path).splitlines(), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+def _rows(path: Path, reader: Iterable[list[str]], name: str) -> list[dict[str, str]]:
+    """Return the rows of a table by the names in its first line."""
     try:
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+        header, *rows = [[cell.strip() for cell in row] for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise RefusedError(f"{path} is no CSV file: {error}") from None
-    if not rows:
-        raise RefusedError(f"{path} is empty")
-    for line, row in rows:
-        if len(row) != len(rows[0][1]):
-            raise RefusedError(f"{path} line {line}: {len(row)} cells where the first line has {len(rows[0][1])}")
-    return rows
-
-
-def _column(path: Path, header: Sequence[str], name: str) -> int:
-    if header.count(name) != 1:
-        problem = f"has {header.count(name)} columns {name!r}" if name in header else f"has no column {name!r}"
+    if twice := next((each for each in (name, SEED_COLUMN) if header.count(each) > 1), None):
+        raise RefusedError(f"{path} has {header.count(twice)} columns {twice!r}; choose another one with --column")
+    if bad := next((row for row in rows if len(row) != len(header)), None):
         raise RefusedError(
-            f"{path} {problem}; its first line names: {', '.join(header)[:200]}. Choose one with --column"
+            f"{path}: {','.join(bad)[:_SHOWN]!r} has {len(bad)} cells where the first line has {len(header)}"
         )
-    return header.index(name)
+    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
-def _cell(path: Path, line: int, text: str) -> float:
-    value = number(text.strip())
-    if value is None:
-        raise RefusedError(f"{path} line {line}: {text[:_SHOWN]!r} is no number")
-    return value
-
-
-def _seed(path: Path, value: object) -> int:
-    text = str(value).strip()
-    if isinstance(value, bool) or not re.fullmatch(r"\d{1,18}", text):
-        raise RefusedError(f"{path}: seed {text[:_SHOWN]!r} is no whole number")
-    return int(text)
-
-
-# JSON.
-
-
-def _from_json(path: Path, metric: str, column: str | None) -> Measurements:
+def _from_json(path: Path, text: str, name: str) -> Measurements:
     try:
-        data = json.loads(_read_text(path))
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RefusedError(f"{path} is no JSON: {error}") from None
-    name = column or metric
-    if isinstance(data, dict) and name in data:
-        data = data[name]
-    if isinstance(data, dict) and data and all(re.fullmatch(r"\d{1,18}", key) for key in data):
-        seeds = tuple(int(key) for key in data)
-        return Measurements(tuple(_json_number(path, value) for value in data.values()), seeds, f"file {path}")
+    if isinstance(data, dict):
+        data = data.get(name, data)
+    if isinstance(data, dict) and all(map(_SEED.fullmatch, data)):
+        data = [{SEED_COLUMN: seed, name: value} for seed, value in data.items()]
     if not isinstance(data, list):
         raise RefusedError(
             f"{path}: allowed is a list of numbers, a list of objects with the key {name!r}, or an object from seed to number; "
             "choose a key with --column"
         )
-    if data and all(isinstance(entry, dict) for entry in data):
-        return _from_objects(path, data, name)
-    return Measurements(tuple(_json_number(path, value) for value in data), None, f"file {path}")
+    return _from_objects(path, [each if isinstance(each, dict) else {name: each} for each in data], name)
 
 
-def _from_objects(path: Path, data: Sequence[Mapping[str, Any]], name: str) -> Measurements:
-    for at, entry in enumerate(data, 1):
+def _from_objects(path: Path, entries: Sequence[Mapping[str, Any]], name: str) -> Measurements:
+    """Read the value called `name` of each row or object, and its seed if all have one."""
+    seeds = None
+    if entries and all(SEED_COLUMN in entry for entry in entries):
+        seeds = tuple(map(int, _numbers(path, entries, SEED_COLUMN, _SEED)))
+    return Measurements(tuple(map(float, _numbers(path, entries, name, _NUMBER))), seeds, f"{name} of {path}")
+
+
+def _numbers(path: Path, entries: Sequence[Mapping[str, Any]], name: str, allowed: re.Pattern[str]) -> Iterator[str]:
+    """Yield what each entry has under a name, as a text; null is what a diverged metric is written as."""
+    for at, entry in enumerate(entries, 1):
         if name not in entry:
             raise RefusedError(
-                f"{path}: object {at} has no {name!r}; it has: {', '.join(entry)[:200]}. Choose one with --column"
+                f"{path}, entry {at}, has no {name!r}; it has: {', '.join(entry)[:200]}. Choose one with --column"
             )
-    with_seed = all(SEED_COLUMN in entry for entry in data)
-    seeds = tuple(_seed(path, entry[SEED_COLUMN]) for entry in data) if with_seed else None
-    return Measurements(tuple(_json_number(path, entry[name]) for entry in data), seeds, f"{name} of {path}")
-
-
-def _json_number(path: Path, value: object) -> float:
-    """Return a number; null is what a diverged metric is written as."""
-    if value is None:
-        return math.nan
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RefusedError(f"{path}: {str(value)[:_SHOWN]!r} ({type(value).__name__}) is no number")
-    try:
-        return float(value)
-    except OverflowError:
-        raise RefusedError(f"{path}: an integer too large for a float") from None
-
-
-# Logs.
+        text = "nan" if entry[name] is None else str(entry[name])
+        if not allowed.fullmatch(text):
+            what = "whole number" if allowed is _SEED else "number"
+            raise RefusedError(f"{path}, entry {at}: {name} {text[:_SHOWN]!r} is no {what}")
+        yield text
 
 
 def _from_logs(paths: Sequence[Path], metric: str, origin: str) -> Measurements:
     """Read the last value of each log; the seeds are those that the names carry, if all carry one."""
     values, places = [], []
     for path in paths:
-        value, place = _last_value(path, metric)
+        value, place = _last_value(_read_text(path), metric)
         if value is None:
             raise RefusedError(
                 f"{path} has no line with '{metric}: ' and a number: a run that never reported cannot be judged; "
@@ -243,53 +171,33 @@ def _from_logs(paths: Sequence[Path], metric: str, origin: str) -> Measurements:
             raise RefusedError(f"{path}: {why}")
         values.append(value)
         places.append(place)
-    seeds = _seeds_of(paths)
-    return Measurements(tuple(values), seeds, f"the last {metric} of {len(paths)} logs, {origin}", tuple(places))
+    return Measurements(
+        tuple(values), _seeds_of(paths), f"the last {metric} of {len(paths)} logs, {origin}", tuple(places)
+    )
 
 
-def _last_value(path: Path, metric: str) -> tuple[float | None, Place | None]:
+def _last_value(text: str, metric: str) -> tuple[float | None, Place | None]:
     """Return a log's last value and where in the run it is from."""
-    named = re.compile(rf"(?<![\w./-]){re.escape(metric)}[\"']?\s*[:=]\s*({NUMBER})(?!\w|\.\d)", re.IGNORECASE)
+    named = re.compile(
+        rf"(?<![\w./-]){re.escape(metric)}[\"']?[ \t]*[:=][ \t]*({NUMBER})(?!\w|\.\d)", re.ASCII | re.IGNORECASE
+    )
     last, heard = None, Heard()
-    for line in _read_text(path).splitlines():
-        printed = read(line)
-        texts = [printed.texts[metric]] if printed and metric in printed.texts else named.findall(line)
-        last = float(texts[-1]) if texts else last
-        heard.take([metric] if texts else [], _counts(line))
+    for line in text.splitlines():
+        found = named.findall(line)
+        last = float(found[-1]) if found else last
+        heard.take([metric] if found else [], _counts(line))
     known = heard.reported_at([metric])
     return last, Place(*known[metric]) if known else None
 
 
 def _counts(line: str) -> dict[str, float]:
     """Return how far a run is by a line of any known form."""
-    text = plain_text(line)
-    counts: dict[str, float] = {}
-    for reader in FORMATS.values():
-        reading = reader(text)
-        counts |= {} if reading is None else reading.counts
-    return counts
+    readings = (reader(plain_text(line)) for reader in FORMATS.values())
+    return {name: count for reading in readings if reading is not None for name, count in reading.counts.items()}
 
 
-def _seeds_of(paths: Iterable[Path]) -> tuple[int, ...] | None:
-    """Return the seed that each name carries (`seed42.log`, `seed_42/log.txt`, `42.log`), None unless all do."""
-    for reading in _READINGS:
-        seeds = [reading(path) for path in paths]
-        found = [seed for seed in seeds if seed is not None]
-        if len(found) == len(seeds):
-            return tuple(found)
-    return None
-
-
-def _seed_in_file_name(path: Path) -> int | None:
-    found = _SEED_IN_NAME.findall(path.name)
-    if found:
-        return int(found[-1])
-    return int(path.stem) if re.fullmatch(r"\d{1,18}", path.stem) else None
-
-
-def _seed_in_folder_name(path: Path) -> int | None:
-    found = _SEED_IN_NAME.findall(path.parent.name)
-    return int(found[-1]) if found else None
-
-
-_READINGS: tuple[Callable[[Path], int | None], ...] = (_seed_in_file_name, _seed_in_folder_name)
+def _seeds_of(paths: Sequence[Path]) -> tuple[int, ...] | None:
+    """Return the seed that each name carries (`seed42.log`, `42.log`, `seed_42/log.txt`), None unless all do."""
+    files = [_SEED_IN_NAME.findall(path.name) or _SEED.findall(path.stem) * path.stem.isdecimal() for path in paths]
+    folders = [_SEED_IN_NAME.findall(path.parent.name) for path in paths]
+    return next((tuple(int(each[-1]) for each in names) for names in (files, folders) if all(names)), None)

@@ -49,22 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     _add(commands, "power", "how many seeds see how large an effect, from the stored baseline; trains nothing")
-
-    judge = _add(commands, "judge", "a verdict on numbers that exist already; trains nothing", settings=_OF_JUDGE)
-    judge.usage = "exprun judge [options] BASELINE EXPERIMENT"
-    judge.add_argument(
-        "numbers",
-        nargs="*",
-        metavar="BASELINE EXPERIMENT",
-        help="1.92,1.95,... or a file (a number a line, CSV, JSON), or a folder or quoted glob of logs, one a seed",
-    )
-    judge.add_argument("--column", help="column of a CSV file, or key of JSON objects (default: the metric)")
-    direction = judge.add_mutually_exclusive_group()
-    for flag, value in (("--higher-is-better", False), ("--lower-is-better", True)):
-        help_text = f"{'less' if value else 'more'} of the metric is better"
-        direction.add_argument(flag, dest="lower_is_better", action="store_const", const=value, help=help_text)
-    judge.add_argument("--json", action="store_true", help="print the comparison as JSON")
-
+    _judge(_add(commands, "judge", "a verdict on numbers that exist already; trains nothing", settings=_OF_JUDGE))
     _add(commands, "aa", "train five further baseline seeds and judge them against the baseline: must be NEUTRAL")
 
     why = _add(commands, "why", "which stored runs stand, and what changed for those that do not; trains nothing")
@@ -72,10 +57,11 @@ def build_parser() -> argparse.ArgumentParser:
         "-k", metavar="EXPRESSION", help="only arms whose flags match, as with pytest's -k: 'rope and not base'"
     )
 
-    from pytest_exprun.commands import init
-
-    init.add_arguments(
-        _add(commands, "init", "ini keys and a first experiment for the training script in this folder", settings=())
+    init = _add(commands, "init", "ini keys and a first experiment for the training script in this folder", settings=())
+    init.add_argument("script", nargs="?", help="the training script (default: the one in this folder)")
+    init.add_argument("--command", dest="own_command", help="the command to train with, for what is no single script")
+    init.add_argument(
+        "--budget", dest="own_budget", help="how long the script trains by itself: '2000 steps', '300 seconds'"
     )
 
     audit = _add(commands, "audit", "train one random stored run again: it must come back bit for bit")
@@ -84,6 +70,22 @@ def build_parser() -> argparse.ArgumentParser:
         "--slug", metavar="ARM", help="audit this arm, named as its folder in the store (default: a random one)"
     )
     return parser
+
+
+def _judge(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "exprun judge [options] BASELINE EXPERIMENT"
+    parser.add_argument(
+        "numbers",
+        nargs="*",
+        metavar="BASELINE EXPERIMENT",
+        help="1.92,1.95,... or a file (a number a line, CSV, JSON), or a folder or quoted glob of logs, one a seed",
+    )
+    parser.add_argument("--column", help="column of a CSV file, or key of JSON objects (default: the metric)")
+    direction = parser.add_mutually_exclusive_group()
+    for flag, value in (("--higher-is-better", False), ("--lower-is-better", True)):
+        help_text = f"{'less' if value else 'more'} of the metric is better"
+        direction.add_argument(flag, dest="lower_is_better", action="store_const", const=value, help=help_text)
+    parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
 
 
 def _add(

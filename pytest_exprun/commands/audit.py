@@ -7,7 +7,7 @@ import contextlib
 import math
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pytest_exprun.commands.console import Console
 from pytest_exprun.report.text import duration, plain
@@ -29,14 +29,6 @@ _MACHINE = ("cpu", "isa", "gpu", "threads", "torch", "numpy")
 """Facts of a run's provenance that decide how its sums are rounded."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Whether the run came back, in a sentence."""
-
-    passed: bool
-    text: str
-
-
 def run(settings: Settings, arguments: argparse.Namespace, console: Console) -> int:
     """Train one stored run again and compare; the exit status is 1 if it differs.
 
@@ -56,9 +48,9 @@ def run(settings: Settings, arguments: argparse.Namespace, console: Console) -> 
     )
     with console.training():
         again = _trained(study, stored, session)
-    outcome = judge_again(stored, again, arm, settings.metric)
-    console.say(outcome.text)
-    return 0 if outcome.passed else DIFFERS_STATUS
+    passed, text = judge_again(stored, again, arm, settings.metric)
+    console.say(text)
+    return 0 if passed else DIFFERS_STATUS
 
 
 def _trained(study: Study, stored: RunResult, session: Session) -> RunResult:
@@ -120,8 +112,8 @@ def _run(arm: Sequence[RunResult], seed: int | None) -> RunResult:
     return found
 
 
-def judge_again(stored: RunResult, again: RunResult, arm: Sequence[RunResult], metric: str) -> Outcome:
-    """Compare a stored run with its repetition.
+def judge_again(stored: RunResult, again: RunResult, arm: Sequence[RunResult], metric: str) -> tuple[bool, str]:
+    """Compare a stored run with its repetition; return whether it came back, and a sentence.
 
     Args:
         stored: the record.
@@ -132,31 +124,25 @@ def judge_again(stored: RunResult, again: RunResult, arm: Sequence[RunResult], m
     name = f"seed {stored.spec.seed} of {plain(stored.spec.variant)}"
     differs = difference(stored, again)
     if differs is None:
-        return Outcome(passed=True, text=f"audit passed: {name} came back bit for bit.")
+        return True, f"audit passed: {name} came back bit for bit."
+    failed = f"AUDIT FAILED: {name} did not come back: {plain(differs)} (stored, then now)"
     machine = _machine_changes(stored.provenance, again.provenance)
     if not machine:
-        return Outcome(
-            passed=False,
-            text=f"AUDIT FAILED: {name} did not come back: {plain(differs)} (stored, then now). Code, settings and machine are the "
-            "same, so the record was not made by this code, or the trainer is not reproducible. The record is untouched; run the audit "
-            "of this seed twice: if the new value is another one each time, it is the trainer.",
+        return False, (
+            f"{failed}. Code, settings and machine are the same, so the record was not made by this code, or the trainer is not "
+            "reproducible. The record is untouched; run the audit of this seed twice: if the new value is another one each time, it is "
+            "the trainer."
         )
     moved = _moved(stored, again, arm, metric)
-    if moved is not None and moved <= TOLERANCE:
-        return Outcome(
-            passed=True,
-            text=f"audit passed within tolerance: {name} moved by {moved:.3f} sigmas of its arm (allowed: {TOLERANCE:g}) on another "
-            f"machine: {machine}.",
-        )
     far = (
         "it cannot be measured in sigmas"
         if moved is None
-        else f"{moved:.2f} sigmas of its arm (allowed: {TOLERANCE:g})"
+        else f"{moved:.3g} sigmas of its arm (allowed: {TOLERANCE:g})"
     )
-    return Outcome(
-        passed=False,
-        text=f"AUDIT FAILED: {name} did not come back: {plain(differs)} (stored, then now), {far}. The machine is another one ({machine}), "
-        "but rounding does not explain so much. The record is untouched.",
+    if moved is not None and moved <= TOLERANCE:
+        return True, f"audit passed within tolerance: {name} moved by {far} on another machine: {machine}."
+    return False, (
+        f"{failed}, {far}. The machine is another one ({machine}), but rounding does not explain so much. The record is untouched."
     )
 
 

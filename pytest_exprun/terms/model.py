@@ -48,19 +48,13 @@ class Verdict(StrEnum):
     LOSER = "LOSER"
 
 
-def baseline_seeds(count: int, plan: Sequence[int] = SEEDS) -> tuple[int, ...]:
-    """Return `count` baseline seeds: the plan's, then each the double of the one before, skipping any already taken.
+def baseline_seeds(count: int) -> tuple[int, ...]:
+    """Return `count` baseline seeds: the protocol's, then each the double of the one before.
 
     >>> baseline_seeds(7)
     (42, 137, 256, 512, 1024, 2048, 4096)
     """
-    seeds = list(plan)
-    candidate = seeds[-1]
-    while len(seeds) < count:
-        candidate = 2 * candidate or 1
-        if candidate not in seeds:
-            seeds.append(candidate)
-    return tuple(seeds)
+    return (*SEEDS[:count], *(SEEDS[-1] * 2**more for more in range(1, count - len(SEEDS) + 1)))
 
 
 @dataclass(frozen=True)

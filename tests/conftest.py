@@ -110,3 +110,19 @@ def toy_project(pytester: pytest.Pytester) -> ToyProject:
     shutil.copy(TOY, pytester.path / "toy.py")
     (pytester.path / "pytest.ini").write_text(INI, encoding="utf-8")
     return ToyProject(pytester)
+
+
+@pytest.fixture
+def exprun(capsys, monkeypatch):
+    """Return the command; sessions started around the tests say nothing to it."""
+    from tests.shell import Exprun
+
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    return Exprun(capsys)
+
+
+@pytest.fixture
+def project(toy_project):
+    """Return a toy project, which is the current directory."""
+    assert Path.cwd() == toy_project.pytester.path
+    return toy_project

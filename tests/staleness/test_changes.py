@@ -110,13 +110,18 @@ def make(root, base, ini=""):
 
 
 def session(pytester, *args):
-    """Run a session in a process of its own."""
+    """Run a session that may train, in a process of its own."""
     return pytester.runpytest_subprocess("-p", "no:cacheprovider", *args)
+
+
+def frozen(pytester, *args):
+    """Run a session that trains nothing."""
+    return pytester.runpytest_inprocess("-p", "no:cacheprovider", "--exprun-mode=frozen", *args)
 
 
 def assert_stale(pytester):
     """Nothing stored stands for a run of now."""
-    stale = session(pytester, "--exprun-mode=frozen")
+    stale = frozen(pytester)
     stale.assert_outcomes(errors=1)
     stale.stdout.fnmatch_lines(["*seed 42, 137, 256, 512, 1024 of no flags*"])
 
@@ -128,7 +133,7 @@ def test_no_stored_run_stands_after(pytester, monkeypatch, case, way):
     base, ini, change = CASES[case]
     make(pytester.path, base, f"{WAYS[way]}\n{ini}")
     session(pytester).assert_outcomes(passed=1)
-    session(pytester, "--exprun-mode=frozen").assert_outcomes(passed=1)
+    frozen(pytester).assert_outcomes(passed=1)
     change(pytester.path, monkeypatch)
     assert_stale(pytester)
 
@@ -148,7 +153,7 @@ def test_a_project_behind_a_link(pytester, monkeypatch):
     where = ("--rootdir", str(pytester.path / "link"), str(pytester.path / "link"))
     session(pytester, *where).assert_outcomes(passed=1)
     (real / "data" / ".base").write_text("3.0", encoding="utf-8")
-    session(pytester, "--exprun-mode=frozen", *where).assert_outcomes(errors=1)
+    frozen(pytester, *where).assert_outcomes(errors=1)
 
 
 def test_a_variable_of_a_shell_script(pytester, monkeypatch):
@@ -188,6 +193,6 @@ def test_what_the_new_code_reads_counts_though_the_old_did_not(pytester):
     source.write_text(moved, encoding="utf-8")
     proved = session(pytester)
     proved.stdout.fnmatch_lines(["*is the same to the last bit, so the other stored seeds stand*"])
-    session(pytester, "--exprun-mode=frozen").assert_outcomes(passed=1)
+    frozen(pytester).assert_outcomes(passed=1)
     (pytester.path / "data" / ".base").write_text("3.0", encoding="utf-8")
     assert_stale(pytester)

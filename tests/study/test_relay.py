@@ -58,7 +58,7 @@ def test_verdicts_and_runs_are_those_of_one_process(toy_project):
     toy_project.run_fresh("-n", "2")
     trained = len(toy_project.runs)
     first = toy_project.report("experiment_rope_1M.md")
-    single = toy_project.run_fresh("--exprun-mode=frozen")
+    single = toy_project.run("--exprun-mode=frozen")
     single.assert_outcomes(passed=3, failed=1)
     assert len(toy_project.runs) == trained
     assert toy_project.report("experiment_rope_1M.md") == first
@@ -68,7 +68,7 @@ def test_verdicts_and_runs_are_those_of_one_process(toy_project):
 def test_refresh_trains_each_seed_once(toy_project):
     """In refresh mode the first worker sets the old records aside, and no worker sets aside what another one has just trained."""
     toy_project.write(BODY)
-    toy_project.run_fresh("-n", "2")
+    toy_project.run()
     before = by_run(toy_project)
     result = toy_project.run_fresh("-n", "2", "--exprun-mode=refresh")
     result.assert_outcomes(passed=3, failed=1)
@@ -84,7 +84,7 @@ def test_notices_and_hooks_reach_the_controller(toy_project):
         "    print('HEARD', run.spec.seed, run.metrics['val_loss'] > 0)\n",
         encoding="utf-8",
     )
-    toy_project.run_fresh("-n", "2")
+    toy_project.run()
     record = next(toy_project.pytester.path.glob(".exprun/*/*/seed-42.json"))
     record.write_bytes(record.read_bytes()[:-20])
     result = toy_project.run_fresh("-n", "2", "-s")

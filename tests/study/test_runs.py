@@ -27,7 +27,7 @@ def edit(toy_project, old: str, new: str) -> None:
 def stored(toy_project):
     """Return a project whose eight runs are stored."""
     toy_project.write(ROPE)
-    toy_project.run_fresh().assert_outcomes(passed=1)
+    toy_project.run().assert_outcomes(passed=1)
     assert len(toy_project.runs) == 8
     return toy_project
 
@@ -35,7 +35,7 @@ def stored(toy_project):
 def test_a_comment_costs_nothing(stored):
     """What does not compile to anything else is no change."""
     edit(stored, "    parser.add_argument(", "    # a comment\n    parser.add_argument(")
-    stored.run_fresh().assert_outcomes(passed=1)
+    stored.run().assert_outcomes(passed=1)
     assert len(stored.runs) == 8
 
 
@@ -48,7 +48,7 @@ def test_a_new_flag_costs_one_run_an_arm(stored):
     result.stdout.fnmatch_lines(
         ["*source toy.py changed; training seed * again*", "*the same to the last bit*other stored seeds stand*"]
     )
-    stored.run_fresh("--exprun-mode=frozen").assert_outcomes(passed=1)
+    stored.run("--exprun-mode=frozen").assert_outcomes(passed=1)
     assert len(stored.runs) == 10
 
 
@@ -83,7 +83,7 @@ def test_stale_retrain(stored):
 def test_stale_error(stored):
     """With exprun_stale=error a changed source is an error in setup that names it."""
     edit(stored, "loss = 2.0 +", "loss = 2.5 +")
-    result = stored.run_fresh("--exprun-stale=error")
+    result = stored.run("--exprun-stale=error")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*stored runs do not stand (source toy.py changed) and exprun_stale = error*"])
     assert len(stored.runs) == 8
@@ -94,7 +94,7 @@ def test_stale_keep_judges_the_old_runs_and_says_so(stored):
     records = {path: path.read_bytes() for path in (stored.pytester.path / ".exprun").rglob("seed-*.json")}
     current = stored.report("experiment_rope_1M.md")
     edit(stored, "loss = 2.0 +", "loss = 2.5 +")
-    result = stored.run_fresh("--exprun-stale=keep", "--junitxml=junit.xml")
+    result = stored.run("--exprun-stale=keep", "--junitxml=junit.xml")
     result.assert_outcomes(passed=1)
     assert len(stored.runs) == 8
     assert {path: path.read_bytes() for path in records} == records
@@ -128,7 +128,7 @@ def test_stale_keep_judges_the_old_runs_and_says_so(stored):
 def test_frozen_refuses_stale_runs(stored):
     """Frozen mode never verifies: a changed source is an error that names it."""
     edit(stored, "loss = 2.0 +", "loss = 2.5 +")
-    result = stored.run_fresh("--exprun-mode=frozen")
+    result = stored.run("--exprun-mode=frozen")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*frozen mode trains nothing*stored runs do not stand: source toy.py changed*"])
 

@@ -527,9 +527,9 @@ def test_a_file_that_only_the_run_knows_is_noticed(pytester):
     pytester.makeini(f"[pytest]\nexprun_command = {COMMAND}\nexprun_budget = 2 steps\nexprun_plots = off\n")
     pytester.makepyfile(test_it="def test_it(baseline):\n    print('MEAN', round(baseline['val_loss'].mean, 2))")
     pytester.runpytest_subprocess("-s").stdout.fnmatch_lines(["*MEAN 2.5"])
-    assert pytester.runpytest_subprocess("--exprun-mode=frozen").ret == 0
+    assert pytester.runpytest_inprocess("--exprun-mode=frozen").ret == 0
     (pytester.path / "data" / "train.txt").write_text("1.5")
-    assert pytester.runpytest_subprocess("--exprun-mode=frozen").ret != 0
+    assert pytester.runpytest_inprocess("--exprun-mode=frozen").ret != 0
     pytester.runpytest_subprocess("-s").stdout.fnmatch_lines(["*MEAN 1.5"])
 
 

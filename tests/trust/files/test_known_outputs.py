@@ -68,7 +68,7 @@ def test_a_trainer_that_saves_its_model_by_name_keeps_its_stored_runs(pytester, 
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
     assert json.loads((pytester.path / ".exprun" / "outputs.json").read_text()) == ["model.pt", "table.csv"]
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
-    pytester.runpytest_subprocess("--exprun-mode=frozen").assert_outcomes(passed=1)
+    pytester.runpytest_inprocess("--exprun-mode=frozen").assert_outcomes(passed=1)
     assert len((pytester.path / "table.csv").read_text().splitlines()) == 5
 
 

@@ -230,7 +230,7 @@ class Lines:
 
     def _line(self, line: bytes) -> None:
         complete = not self._overlong and len(line) <= MAX_LINE
-        if line or self._overlong:
+        if line:
             self._on_line(line[:MAX_LINE], complete)
         self._overlong = False
 

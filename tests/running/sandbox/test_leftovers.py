@@ -46,14 +46,22 @@ def test_what_cannot_be_undone_is_named(kind):
     assert report.children == ([left["kept"].pid] if kind == "child process" else [])
 
 
+class _Ring:
+    """Something open that only a reference cycle holds."""
+
+    def __init__(self) -> None:
+        self.descriptor, self.me = os.open(os.devnull, os.O_RDONLY), self
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
 def test_what_is_closed_again_is_not_named():
     """A run that tidies up after itself is reported clean, also where only a reference cycle held a file."""
     with preserved_process_state() as report:
         with open(__file__, encoding="utf-8"):  # noqa: PTH123  # what trainers write
             pass
-        ring = {"file": os.fdopen(os.dup(0), "rb", closefd=True)}
-        ring["self"] = ring
-        ring.pop("file").close()
+        _Ring()
         worker = threading.Thread(target=time.sleep, args=(0,))
         worker.start()
         worker.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -13,9 +14,10 @@ from types import ModuleType
 import pytest
 
 from pytest_exprun.running.executors.child import job
+from pytest_exprun.running.executors.contract import failure
 from pytest_exprun.running.executors.ray import resources
 from pytest_exprun.terms.errors import SettingsError
-from tests.executor_contract import Lab
+from tests.executor_contract import Lab, is_alive
 
 PERFORM = """
 import json, sys
@@ -122,3 +124,90 @@ def test_a_cluster_that_cannot_be_had_is_one_line_and_tried_once(tmp_path, monke
         assert says in str(error.value)
         assert "\n" not in str(error.value)
     assert never.tries == 1
+
+
+class StandIn(ModuleType):
+    """Ray with one machine, in this process: each task is a generator that goes on when its next event is waited for."""
+
+    exceptions = type("exceptions", (), {"RayError": type("RayError", (Exception,), {})})
+
+    def __init__(self) -> None:
+        super().__init__("ray")
+        self.__spec__ = ModuleSpec("ray", None)
+        self.cancelled: list[object] = []
+
+    def is_initialized(self) -> bool:
+        """A cluster has been joined."""
+        return True
+
+    def nodes(self) -> list[dict]:
+        """Return the one machine."""
+        return [{"Alive": True, "Resources": {"CPU": 1}}]
+
+    def remote(self, **_: object):
+        """Return what makes a task of a function."""
+        return lambda function: type("Remote", (), {"remote": staticmethod(function)})
+
+    def wait(self, tasks: list, **_: object) -> tuple[list, list]:
+        """Name the first."""
+        return tasks[:1], tasks[1:]
+
+    def get(self, event: dict) -> dict:
+        """An event is its own reference."""
+        return event
+
+    def cancel(self, task, *, force: bool) -> None:
+        """End a task and all that it started."""
+        assert force
+        self.cancelled.append(task)
+        task.close()
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """Return a lab with an executor whose Ray is here."""
+    monkeypatch.setitem(sys.modules, "ray", ray := StandIn())
+    monkeypatch.chdir(tmp_path)
+    return Lab(tmp_path, "ray"), ray
+
+
+def test_results_errors_and_second_tries_come_back(stand_in):
+    """As with processes of one's own: who was killed is tried once more, what the trainer reports is not."""
+    lab, _ = stand_in
+    results = lab.run("--how=kill_once", "--at=137", seeds=(42, 137))
+    assert {seed: result.metrics["val_loss"] for seed, result in results.items()} == {42: 2.042, 137: 2.137}
+    assert results[137].provenance["earlier_attempts"] == ["its process was killed by SIGKILL"]
+    assert [(result.provenance["executor"], result.provenance["concurrency"]) for result in results.values()] == [
+        ("ray", 2)
+    ] * 2
+    assert len(lab.notices) == 1
+    refused = lab.run("--how=raise", seeds=(42,))[42]
+    assert "raised ValueError: a bad shape" in failure(refused)
+    assert refused.provenance["attempts"] == 1
+    killed = failure(lab.run("--how=kill", seeds=(256,))[256])
+    assert killed.startswith("seed 256 of --how=kill: its process was killed by SIGKILL, 2 times\n")
+    assert "the last words" in killed
+
+
+def test_flags_are_asked_about_where_the_runs_will_be(stand_in):
+    """One task answers for all."""
+    lab, _ = stand_in
+    specs = [task.spec for task in lab.tasks("--slwo=1", seeds=(42,))]
+    assert lab.executor.rejects(specs) == ["wild:main has no option --slwo=1; did you mean --slow?"]
+
+
+def test_what_a_listener_raises_cancels_what_runs(stand_in):
+    """Nothing goes on for somebody who has gone."""
+    lab, ray = stand_in
+
+    def hear(*_):
+        raise ZeroDivisionError
+
+    with (
+        contextlib.closing(lab.executor.run(iter(lab.tasks("--slow=0.1")), hear)) as results,
+        pytest.raises(ZeroDivisionError),
+    ):
+        next(results)
+    assert len(ray.cancelled) == 3
+    assert not any(is_alive(pid) for _, pid, _ in lab.started)
+    assert not list(lab.root.glob("checkpoints/*"))

@@ -18,13 +18,13 @@ from pathlib import Path
 from pytest_exprun.running.executors.contract import OnPoint, Surroundings, Task, described, ended_like_ctrl_c, failed
 from pytest_exprun.running.sandbox.fresh_process import Report, preserved_process_state
 from pytest_exprun.running.sandbox.leftovers import children
-from pytest_exprun.running.sandbox.run_directory import run_directory
 from pytest_exprun.running.sandbox.watchdog import Guard
 from pytest_exprun.running.training import trainers
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.accesses import OPENED
+from pytest_exprun.trust.files.run_directory import run_directory
 from pytest_exprun.trust.files.stray_writes import with_writes
 
 GRACE_SECONDS = 30.0

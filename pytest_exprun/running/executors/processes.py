@@ -11,13 +11,13 @@ from pathlib import Path
 from pytest_exprun.running.executors.child import Child, job, surroundings
 from pytest_exprun.running.executors.contract import OnPoint, Surroundings, Task, ended_like_ctrl_c
 from pytest_exprun.running.executors.outcome import Attempt
-from pytest_exprun.running.sandbox.run_directory import run_directory
 from pytest_exprun.running.sandbox.run_log import RunLog
 from pytest_exprun.running.sandbox.supervision import wait_for
 from pytest_exprun.running.sandbox.watchdog import Guard
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec
 from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.files.run_directory import run_directory
 
 
 @dataclass(kw_only=True)

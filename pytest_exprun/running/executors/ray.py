@@ -18,7 +18,6 @@ from typing import Any
 from pytest_exprun.running.executors.child import Child, job, surroundings
 from pytest_exprun.running.executors.contract import OnPoint, Surroundings, Task, ended_like_ctrl_c
 from pytest_exprun.running.executors.outcome import Attempt
-from pytest_exprun.running.sandbox.run_directory import run_directory
 from pytest_exprun.running.sandbox.run_log import RunLog
 from pytest_exprun.running.sandbox.supervision import wait_for
 from pytest_exprun.running.sandbox.watchdog import Guard
@@ -26,6 +25,7 @@ from pytest_exprun.running.training.trainers import describe
 from pytest_exprun.terms.errors import SettingsError, TrainerError
 from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec
 from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.files.run_directory import run_directory
 
 _POLL_SECONDS = 0.5
 _ANSWER_SECONDS = 5.0

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from pytest_exprun.running.sandbox.run_directory import TOKEN_FILE
 from pytest_exprun.terms.errors import SettingsError, TrainerError
 from pytest_exprun.terms.model import Budget, Variant
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.accesses import OPENED, OpenedFiles
 from pytest_exprun.trust.files.known_outputs import Outputs
+from pytest_exprun.trust.files.run_directory import TOKEN_FILE
 from pytest_exprun.trust.identity.command_sources import Program
 from pytest_exprun.trust.identity.command_sources import components as command_components
 from pytest_exprun.trust.identity.contents import Watched, file_digest, files_below

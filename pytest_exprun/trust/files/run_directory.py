@@ -1,4 +1,4 @@
-"""The directory that a run may write in: made for it, and removed afterwards without taking anything else along."""
+"""The directory that one run may write in: made for it, marked with a token, and removed only if it is still the one that was made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run writes, and what is deleted afterwards."""
+"""The directory of a run goes after it, and takes nothing else along."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.running.sandbox.run_directory import TOKEN_FILE, remove_owned, run_directory
 from pytest_exprun.terms.errors import StoreError
+from pytest_exprun.trust.files.run_directory import TOKEN_FILE, remove_owned, run_directory
 
 
 class TestRunDirectory:

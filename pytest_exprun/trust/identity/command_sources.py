@@ -99,12 +99,6 @@ class Program:
         return next((each.module for each in found), None) if not _is_launcher(found) else None
 
     @property
-    def called(self) -> list[str]:
-        """Names of functions that it may call: those of an installed script, and every word, which a command-line library may look up."""
-        words = re.findall(r"\w+", " ".join(self.command).replace("-", "_"))
-        return ["main", *words, *(part for each in self._installed for part in each.attr.split("."))]
-
-    @property
     def _installed(self) -> importlib.metadata.EntryPoints:
         return importlib.metadata.entry_points(group="console_scripts", name=Path(self.command[0]).name)
 
@@ -127,7 +121,6 @@ class Program:
             closure = script_closure(scripts, [], self.search)
             for path in scripts:
                 if path.suffix != ".py":
-                    closure.opaque.add(path)
                     closure.environment |= set(_SHELL_VARIABLE.findall(path.read_text("utf-8", "replace")))
         elif module is not None:
             closure = script_closure([], self._with_main(module), self.search)

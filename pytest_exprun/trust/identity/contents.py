@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_exprun.trust.identity.packages import ABSENT
-from pytest_exprun.trust.identity.sources import source_digest
 
 _STAT_TRUSTED_ABOVE = 1 << 20
 # A file written within this time of being read may change again without its time stamps changing (coarse clocks of file systems).
@@ -77,7 +76,7 @@ class Watched:
 
     def _read(self, files: list[Path]) -> str:
         if len(files) == 1 and files[0] == self.paths[0]:
-            return source_digest(files[0].read_bytes()) if files[0].suffix == ".py" else file_digest(files[0])
+            return file_digest(files[0])
         whole = hashlib.sha256()
         for file in files:
             name = os.path.relpath(file, self.paths[0])

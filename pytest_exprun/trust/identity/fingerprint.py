@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,22 +24,14 @@ from pytest_exprun.trust.files.known_outputs import Outputs
 from pytest_exprun.trust.files.run_directory import TOKEN_FILE
 from pytest_exprun.trust.identity.command_sources import Program
 from pytest_exprun.trust.identity.command_sources import components as command_components
-from pytest_exprun.trust.identity.contents import Watched, file_digest, files_below
+from pytest_exprun.trust.identity.contents import Watched, file_digest
 from pytest_exprun.trust.identity.imports import Closure, import_closure, locate
 from pytest_exprun.trust.identity.key import SCHEMA, Key
 from pytest_exprun.trust.identity.packages import ABSENT, machine, package_versions
-from pytest_exprun.trust.identity.sources import Reach, reach, source_digest, tree_digest
+from pytest_exprun.trust.identity.sources import source_digest
 
 __all__ = ["Fingerprinter", "Key"]
 
-_CODE_SUFFIXES = frozenset(
-    {".py", ".pyx", ".pxd", ".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".so", ".pyd", ".dll", ".dylib", ".sh"}
-)
-_CONFIG_SUFFIXES = frozenset({".json", ".toml", ".yaml", ".yml", ".ini", ".cfg"})
-# Read by development tools. A trainer that reads one of these names it in its source, or is heard reading it.
-_TOOL_FILES = frozenset(
-    {"pytest.ini", "tox.ini", "setup.cfg", "pyproject.toml", "mypy.ini", "ruff.toml", "package.json", "setup.py"}
-)
 _OPENED, _LISTED = "file ", "names in "
 
 
@@ -111,7 +103,7 @@ class Fingerprinter:
             content = ABSENT
         if content != ABSENT and self._unchanged.get(path) == content:
             return True
-        same = self._hash_source(path) == digest
+        same = content != ABSENT and digest == (source_digest(path.read_bytes()) if path.suffix == ".py" else content)
         if same:
             self._unchanged[path] = content
         return same
@@ -146,7 +138,7 @@ class Fingerprinter:
 
         A file that changes between two runs of a session shows in `sources_changed` after the second.
         """
-        known = {*self._closure.files, *(path for path, _ in self._sources.values())}
+        known = set(self._closure.files)
         # Exactly what was hashed: a declared folder leaves out hidden files and what lies behind links to folders.
         for watched in self._watched.values():
             if not watched.label.startswith((_OPENED, _LISTED)):
@@ -207,54 +199,8 @@ class Fingerprinter:
 
     @cached_property
     def _sources(self) -> dict[str, tuple[Path, str]]:
-        """Map label to (path, digest), of the closure and of opaque files' whole packages too."""
-        used = self._used  # read before the first digest, which modifies its tree
-        paths: dict[Path, None] = dict.fromkeys(sorted(self._closure.files))
-        for path in sorted(self._closure.opaque | self._closure.placed):
-            paths |= dict.fromkeys(self._package_files(path))
-        sources = {}
-        for path in paths:
-            tree = self._closure.files.get(path)
-            digest = None if tree is None else tree_digest(tree, docstrings=self._closure.reads_docstrings, used=used)
-            sources[self._label(path)] = (path, digest or file_digest(path))
-        return sources
-
-    @cached_property
-    def _source_paths(self) -> frozenset[Path]:
-        return frozenset(path for path, _ in self._sources.values())
-
-    @cached_property
-    def _used(self) -> Reach:
-        """Names that the closure mentions."""
-        called = self._program.called if self._program else [self.settings.trainer.partition(":")[2], "build_parser"]
-        trees = [tree for tree in self._closure.files.values() if tree is not None]
-        return Reach() if self._closure.opaque else reach(trees, called)
-
-    def _hash_source(self, path: Path) -> str:
-        try:
-            if self._closure.files.get(path) is None:
-                return file_digest(path)
-            return source_digest(path.read_bytes(), docstrings=self._closure.reads_docstrings, used=self._used)
-        except OSError:
-            return ABSENT
-
-    def _package_files(self, path: Path) -> Iterator[Path]:
-        """What may belong to a module that hides what it reads: its whole package, bytes of everything.
-
-        A module in no package has no such bounds: all source-like files below its folder if it is opaque, configuration files beside it
-        if it reads `__file__`.
-        """
-        folder = path.parent
-        if (folder / "__init__.py").exists():
-            while (folder.parent / "__init__.py").exists():
-                folder = folder.parent
-            yield from files_below(folder, self._own_folders)
-        elif path in self._closure.opaque:
-            yield from (file for file in files_below(folder, self._own_folders) if _may_be_source(file))
-        else:
-            yield from (
-                file for file in sorted(folder.iterdir()) if file.suffix in _CONFIG_SUFFIXES and _may_be_source(file)
-            )
+        """Map label to (path, digest)."""
+        return {self._label(path): (path, digest) for path, digest in sorted(self._closure.files.items())}
 
     @cached_property
     def _own_folders(self) -> frozenset[Path]:
@@ -309,7 +255,7 @@ class Fingerprinter:
             path = base / name
             if (
                 _is(Path.is_file, path)
-                and path.resolve() not in self._source_paths
+                and path.resolve() not in self._closure.files
                 and path.resolve().is_relative_to(base)
                 and self._label(path) not in self._outputs.names
             ):
@@ -321,16 +267,6 @@ class Fingerprinter:
 def _hidden(value: str | None) -> str:
     """An environment variable's value may be a secret and records are committed: only a hash of it is kept."""
     return ABSENT if value is None else hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _may_be_source(path: Path) -> bool:
-    is_test = path.name.startswith("test_") or path.name == "conftest.py"
-    return (
-        path.suffix in _CODE_SUFFIXES | _CONFIG_SUFFIXES
-        and not is_test
-        and path.name not in _TOOL_FILES
-        and path.is_file()
-    )
 
 
 def _is(question: Callable[[Path], bool], path: Path) -> bool:

@@ -1,7 +1,7 @@
 """The first-party import closure of a module, found by reading source and never by importing it.
 
-A static reading cannot see everything. Where a file does something that hides what it runs (`exec`, a computed import, a C source), it
-is called opaque, and the fingerprint falls back to the bytes of the whole package it lies in.
+A static reading cannot see everything: what it misses is heard when a run asks for it (`trust.files.accesses`). It names what can be named
+before the first run.
 """
 
 from __future__ import annotations
@@ -16,31 +16,11 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import NamedTuple
 
-from pytest_exprun.trust.identity.sources import parse
+from pytest_exprun.trust.identity.contents import file_digest
+from pytest_exprun.trust.identity.sources import parse, source_digest
 
-_OPAQUE_NAMES = frozenset({"__path__", "__loader__", "__spec__", "SourceFileLoader"})
-_OPAQUE_CALLS = frozenset(
-    {
-        "exec",
-        "eval",
-        "compile",
-        "run_path",
-        "run_module",
-        "spec_from_file_location",
-        "iter_modules",
-        "walk_packages",
-        "entry_points",
-    }
-    | {"CDLL", "PyDLL", "LoadLibrary", "load_library", "load_inline", "getsource", "getsourcelines"}
-)
-_OPAQUE_MODULES = frozenset({"cffi", "ctypes", "pyximport", "runpy", "subprocess", "torch.utils.cpp_extension"})
-# Attribute calls of these names are everyday methods (`model.eval()`, `re.compile`, `torch.compile`); only the builtins are opaque.
-_BUILTIN_ONLY = frozenset({"exec", "eval", "compile"})
 _IMPORT_CALLS = frozenset({"import_module", "__import__"})
 _ENVIRONMENT_CALLS = frozenset({"getenv", "get", "pop", "setdefault"})
-_ENVIRONMENT = frozenset({"environ", "environb", "getenv"})
-_IN_CAPITALS = re.compile(r"[A-Z][A-Z0-9]*_?[A-Z0-9_]+", re.ASCII)
-_HELP_KEYWORDS = frozenset({"description", "epilog", "usage", "help"})
 _LONGEST_NAME = 255
 _FILE_LIKE = re.compile(r"[\w.~/\\ -]*[./\\][\w. -]+")
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
@@ -49,16 +29,11 @@ _STDLIB = str(Path(os.__file__).resolve().parent)
 
 @dataclass
 class Facts:
-    """What one file says about other files."""
+    """What one file says about other files, and the environment variables that it asks for by a literal name."""
 
     imports: set[tuple[int, str, tuple[str, ...]]] = field(default_factory=set)
     environment: set[str] = field(default_factory=set)
-    asks_environment: bool = False
-    in_capitals: set[str] = field(default_factory=set)
     file_names: set[str] = field(default_factory=set)
-    opaque: bool = False
-    knows_its_place: bool = False
-    reads_docstrings: bool = False
 
 
 @dataclass
@@ -66,25 +41,18 @@ class Closure:
     """All that a module imports, directly or not.
 
     Attributes:
-        files: first-party files -> their syntax tree, None for one that is not Python source or does not parse.
+        files: first-party files -> the digest that each counts by.
         names: their dotted names as modules.
-        opaque: files whose package must be taken as a whole.
-        placed: files that read `__file__`, and so may read what lies beside them.
         packages: top-level names of third-party imports.
-        environment: names of environment variables that the source reads: those it asks for, and as soon as any file asks at all every
-            string in capitals, which may reach the question through a constant, a parameter or a loop.
+        environment: names of environment variables that the sources ask for by a literal name.
         file_names: string literals that could name a file.
-        reads_docstrings: some file reads `__doc__`, so docstrings are part of the program.
     """
 
-    files: dict[Path, ast.Module | None] = field(default_factory=dict)
+    files: dict[Path, str] = field(default_factory=dict)
     names: dict[Path, str] = field(default_factory=dict)
-    opaque: set[Path] = field(default_factory=set)
-    placed: set[Path] = field(default_factory=set)
     packages: set[str] = field(default_factory=set)
     environment: set[str] = field(default_factory=set)
     file_names: set[tuple[Path, str]] = field(default_factory=set)
-    reads_docstrings: bool = False
 
 
 class Found(NamedTuple):
@@ -155,13 +123,8 @@ def _literal(args: Sequence[ast.expr]) -> str | None:
 def _read_call(node: ast.Call, facts: Facts) -> None:
     name = _last_name(node.func)
     literal = _literal(node.args)
-    if name in _IMPORT_CALLS:
-        if literal and not literal.startswith("."):
-            facts.imports.add((0, literal, ()))
-        else:
-            facts.opaque = True
-    elif name in _OPAQUE_CALLS and (name not in _BUILTIN_ONLY or isinstance(node.func, ast.Name)):
-        facts.opaque = True
+    if name in _IMPORT_CALLS and literal and not literal.startswith("."):
+        facts.imports.add((0, literal, ()))
     elif name in _ENVIRONMENT_CALLS and literal:
         owner = node.func.value if isinstance(node.func, ast.Attribute) else None
         if name == "getenv" or (owner is not None and _last_name(owner) == "environ"):
@@ -175,34 +138,18 @@ def _read_node(node: ast.AST, facts: Facts) -> None:
         facts.imports.add((node.level, node.module or "", tuple(alias.name for alias in node.names)))
     elif isinstance(node, ast.Call):
         _read_call(node, facts)
-    elif isinstance(node, ast.Name):
-        facts.asks_environment |= node.id in _ENVIRONMENT
-        facts.opaque |= node.id in _OPAQUE_NAMES
-        facts.knows_its_place |= node.id == "__file__"
-        facts.reads_docstrings |= node.id == "__doc__"
-    elif isinstance(node, ast.Attribute):
-        facts.asks_environment |= node.attr in _ENVIRONMENT
-        facts.reads_docstrings |= node.attr == "__doc__"
     elif isinstance(node, ast.Subscript) and _last_name(node.value) == "environ":
         literal = _literal([node.slice])
         facts.environment.update([literal] if literal else [])
     elif isinstance(node, ast.Constant) and isinstance(node.value, str):
         facts.file_names.update([node.value] if _may_name_a_file(node.value) else [])
-        facts.in_capitals.update([node.value] if _IN_CAPITALS.fullmatch(node.value) else [])
 
 
 def read_facts(tree: ast.Module) -> Facts:
-    """Walk a syntax tree once and note what it imports, reads and hides."""
+    """Walk a syntax tree once and note what it imports and reads."""
     facts = Facts()
-    pending: list[ast.AST] = [tree]
-    while pending:
-        node = pending.pop()
+    for node in ast.walk(tree):
         _read_node(node, facts)
-        if isinstance(node, ast.keyword) and node.arg in _HELP_KEYWORDS and _last_name(node.value) == "__doc__":
-            continue  # `description=__doc__` is shown to people and changes no result
-        pending.extend(ast.iter_child_nodes(node))
-    modules = {name for _, name, _ in facts.imports} | {f"{m}.{n}" for _, m, names in facts.imports for n in names}
-    facts.opaque |= bool(modules & _OPAQUE_MODULES)
     return facts
 
 
@@ -223,8 +170,6 @@ class _Walk:
     closure: Closure = field(default_factory=Closure)
     pending: list[str] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
-    asks_environment: bool = False
-    in_capitals: set[str] = field(default_factory=set)
 
     def run(self, *modules: str) -> Closure:
         self.pending.extend(modules)
@@ -233,8 +178,6 @@ class _Walk:
             if name not in self.seen:
                 self.seen.add(name)
                 self._visit(name)
-        if self.asks_environment:
-            self.closure.environment |= self.in_capitals
         return self.closure
 
     def _visit(self, name: str) -> None:
@@ -258,35 +201,17 @@ class _Walk:
     def _add(self, path: Path, module: Found) -> None:
         if path in self.closure.files:
             return
-        tree = parse(path.read_bytes()) if path.suffix == ".py" else None
-        self.closure.files[path], self.closure.names[path] = tree, module.name
+        content = path.read_bytes()
+        tree = parse(content) if path.suffix == ".py" else None
+        digest = source_digest(content, tree) if path.suffix == ".py" else file_digest(path)
+        self.closure.files[path], self.closure.names[path] = digest, module.name
         if tree is None:
             return
         facts = read_facts(tree)
         package = module.name if module.is_package else module.name.rpartition(".")[0]
         self.pending.extend(_absolute(facts.imports, package))
-        star = any("*" in names for _, _, names in facts.imports)
-        if facts.opaque or (star and _is_package_star(facts, package, self.search)):
-            self.closure.opaque.add(path)
-        if facts.knows_its_place:
-            self.closure.placed.add(path)
         self.closure.environment |= facts.environment
-        self.asks_environment |= facts.asks_environment
-        self.in_capitals |= facts.in_capitals
         self.closure.file_names |= {(path, name) for name in facts.file_names}
-        self.closure.reads_docstrings |= facts.reads_docstrings
-
-
-def _is_package_star(facts: Facts, package: str, search: Sequence[str]) -> bool:
-    """Whether a `from x import *` takes a first-party package, whose `__all__` may name submodules."""
-    for item in facts.imports:
-        if "*" in item[2]:
-            for name in _absolute({item}, package):
-                found = locate(name, search)
-                path = found[-1].path if found else None
-                if path is not None and found[-1].is_package and is_first_party(path):
-                    return True
-    return False
 
 
 def import_closure(module: str, search: Sequence[str]) -> Closure:

@@ -12,14 +12,15 @@ from dataclasses import replace
 from pytest_exprun.commands.console import Console
 from pytest_exprun.report.text import duration, plain
 from pytest_exprun.running.executors.contract import Task, failure
+from pytest_exprun.running.training.lines import declared_clocks
 from pytest_exprun.study.session import Session
 from pytest_exprun.study.study import Study
 from pytest_exprun.terms.errors import MissingRunError, RefusedError, TrainerError
 from pytest_exprun.terms.model import RunResult, Summary
+from pytest_exprun.terms.sameness import difference, with_clocks
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.stray_writes import changed_while_read
 from pytest_exprun.trust.store.inventory import Standing, standing_runs, stored_arms
-from pytest_exprun.trust.store.records import difference
 
 DIFFERS_STATUS = 1
 TOLERANCE = 0.5
@@ -68,7 +69,7 @@ def _trained(study: Study, stored: RunResult, session: Session) -> RunResult:
     changed = study.fingerprinter.sources_changed() or changed_while_read(again, study.fingerprinter.root)
     if changed:
         raise TrainerError(f"{', '.join(changed)} changed while the audited run trained; start the audit again")
-    return again
+    return with_clocks(again, declared_clocks(study.settings))
 
 
 def _took(stored: RunResult) -> str:
@@ -122,7 +123,7 @@ def judge_again(stored: RunResult, again: RunResult, arm: Sequence[RunResult], m
         metric: what is compared where the machine is another one.
     """
     name = f"seed {stored.spec.seed} of {plain(stored.spec.variant)}"
-    differs = difference(stored, again)
+    differs = difference(stored, again, metric)
     if differs is None:
         return True, f"audit passed: {name} came back bit for bit."
     failed = f"AUDIT FAILED: {name} did not come back: {plain(differs)} (stored, then now)"

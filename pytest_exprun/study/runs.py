@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pytest_exprun.running.executors.contract import Executor, OnPoint, Task, failure
+from pytest_exprun.running.training.lines import declared_clocks
 from pytest_exprun.running.training.trainers import require_metric
 from pytest_exprun.study.asked import ArmPlan, Asked, RunObserver
 from pytest_exprun.study.stale import StaleRuns
 from pytest_exprun.terms.errors import ExprunError, MissingRunError, StoreError, TrainerError
 from pytest_exprun.terms.model import RunResult, RunSpec
+from pytest_exprun.terms.sameness import with_clocks
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.stray_writes import OUTPUTS, Outside, changed_while_read
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
@@ -41,7 +43,8 @@ class Runs:
     _unfit: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._stale = StaleRuns(self.settings, self.store, self.fingerprinter, self.observer)
+        self._clocks = declared_clocks(self.settings)
+        self._stale = StaleRuns(self.settings, self.store, self.fingerprinter, self.observer, self._clocks)
         self._outside = Outside(self.settings)
         self._attempts = Attempts(self.store.root / TEMPORARY, self.identity)
 
@@ -99,7 +102,7 @@ class Runs:
         for seed in self._missing(asked, seeds):
             stored = self.store.load(asked.variant.slug, asked.key, seed)
             if stored is not None:
-                self._results[asked.key.digest, seed] = stored
+                self._results[asked.key.digest, seed] = with_clocks(stored, self._clocks)
             elif error := self._attempts.error(_name(asked, seed)):
                 self._results[asked.key.digest, seed] = TrainerError(error)
         self._tell_store_notices()
@@ -190,7 +193,7 @@ class Runs:
             why = failure(result)
             if why is not None:
                 raise TrainerError(why)
-            self._record(asked, result)
+            self._record(asked, with_clocks(result, self._clocks))
             self._check_fit(asked, result)
         except ExprunError as error:
             self._results[asked.key.digest, result.spec.seed] = error

@@ -71,7 +71,10 @@ class Session:
         return Study(
             settings=settings,
             store=Store(
-                settings.path("store"), settings.mode in ("frozen", "plan"), content_of=fingerprinter.content_of
+                settings.path("store"),
+                settings.mode in ("frozen", "plan"),
+                content_of=fingerprinter.content_of,
+                metric=settings.metric,
             ),
             fingerprinter=fingerprinter,
             executor=Deferred(settings, Surroundings(self.notice, self.beside, self.stderr)),

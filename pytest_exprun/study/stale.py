@@ -14,10 +14,10 @@ from pytest_exprun.study.asked import Asked, RunObserver
 from pytest_exprun.terms.errors import MissingRunError, StoreError
 from pytest_exprun.terms.kept import marked, staleness
 from pytest_exprun.terms.model import Arm, CurvePoint, RunResult, RunSpec
+from pytest_exprun.terms.sameness import clocks_of, difference, point_difference, with_clocks
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.identity.key import Key
-from pytest_exprun.trust.store.records import difference, point_difference
 from pytest_exprun.trust.store.store import Store
 
 Again = Callable[[int, OnPoint], RunResult]
@@ -31,8 +31,9 @@ class Differs(BaseException):  # stops a run from its progress callback; no `exc
 class Verification:
     """Compares one run with its stored twin, while it trains."""
 
-    def __init__(self, stored: RunResult) -> None:
-        self.stored = stored
+    def __init__(self, stored: RunResult, metric: str) -> None:
+        self.stored, self._metric = stored, metric
+        self._clocks = clocks_of(metric, stored)
         self._seen = 0
 
     def hear(self, point: CurvePoint) -> None:
@@ -44,13 +45,13 @@ class Verification:
         number, self._seen = self._seen, self._seen + 1
         if number >= len(self.stored.curve):
             raise Differs(f"progress line {number + 1}, the stored run printed {len(self.stored.curve)}")
-        differs = point_difference(self.stored.curve[number], point)
+        differs = point_difference(self.stored.curve[number], point, self._clocks, self._metric)
         if differs:
             raise Differs(differs)
 
     def outcome(self, result: RunResult) -> str | None:
         """Return what differs in the finished run, None if it equals the stored one bit for bit."""
-        return difference(self.stored, result)
+        return difference(self.stored, result, self._metric)
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class StaleRuns:
     store: Store
     fingerprinter: Fingerprinter
     observer: RunObserver
+    clocks: tuple[str, ...] = ()
 
     def settle(self, asked: Asked, seeds: Sequence[int], again: Again) -> dict[int, RunResult]:
         """Return the stale runs of these seeds that are judged all the same; those that are proven to stand are in the store afterwards.
@@ -87,7 +89,11 @@ class StaleRuns:
     def _kept(self, asked: Asked, seeds: Sequence[int], stale: Key) -> dict[int, RunResult]:
         """Return historical records, marked as such."""
         stored = {seed: self.store.load(asked.variant.slug, stale, seed) for seed in seeds}
-        kept = {seed: marked(run, stale.why(asked.key)) for seed, run in stored.items() if run is not None}
+        kept = {
+            seed: marked(with_clocks(run, self.clocks), stale.why(asked.key))
+            for seed, run in stored.items()
+            if run is not None
+        }
         if kept:
             origin = staleness(Arm(asked.variant, tuple(kept.values())))
             self.observer.notice(f"{asked}: judged from stale runs: {origin}")
@@ -102,7 +108,7 @@ class StaleRuns:
         self.observer.say(
             f"{asked}: {stale.why(asked.key)}; training seed {seed} again to see whether its result is still the same"
         )
-        verification = Verification(stored)
+        verification = Verification(with_clocks(stored, self.clocks), asked.metric)
 
         def hear(spec: RunSpec, point: CurvePoint) -> None:
             self.observer.run_progressed(spec, point)

@@ -127,6 +127,13 @@ class Settings:
         choice(*STALE),
         "stored runs of changed code: verify (one seed again, bit for bit), retrain, error, or keep (judge them, marked)",
     )
+    clocks: tuple[str, ...] = option(
+        STORED,
+        (),
+        kinds.WORDS,
+        "metrics that a clock or the machine measured: they may differ between two runs of one computation",
+        "names of metrics",
+    )
     inputs: tuple[str, ...] = option(
         STORED,
         (),

@@ -15,7 +15,7 @@ from pytest_exprun.terms.errors import RefusedError, TrainerError
 from pytest_exprun.terms.judged_at import check_places, judged_early
 from pytest_exprun.terms.kept import staleness
 from pytest_exprun.terms.model import Arm, Effect, Experiment, RunResult, RunSpec, Variant, Verdict, lower_is_better
-from pytest_exprun.trust.store.records import difference
+from pytest_exprun.terms.sameness import difference
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.clocks import why_times_differ_in_kind, with_one_clock
 from pytest_exprun.verdict.rules import Judgement, judge_by
@@ -173,7 +173,10 @@ class Comparison:
 
 def has_no_effect(comparison: Comparison) -> bool:
     """Whether the common seeds agree in everything that no clock measured: a flag that is not wired, or one that must not matter."""
-    return comparison.judgement.kind == "identical" and _differing(comparison.baseline, comparison.experiment) is None
+    return (
+        comparison.judgement.kind == "identical"
+        and _differing(comparison.baseline, comparison.experiment, comparison.metric) is None
+    )
 
 
 def compared_baseline(comparison: Comparison) -> Arm:
@@ -228,7 +231,9 @@ def compare(
     decided = tuple(run for run in given if run.spec.seed in judgement.seeds)
     experiment_arm = given if len(decided) == len(given) else Arm(declaration.variant, decided)
     if judgement.kind == "identical":
-        judgement, two_sigma = (_of_equal_seeds(one, baseline_arm, experiment_arm) for one in (judgement, two_sigma))
+        judgement, two_sigma = (
+            _of_equal_seeds(one, baseline_arm, experiment_arm, declaration.metric) for one in (judgement, two_sigma)
+        )
     # two_sigma compares means over all seeds: where the baseline has more of them, pairs would show another difference than the verdict's.
     paired = judgement.test == "paired" and (declaration.rule == "tested" or baseline_arm.seeds == experiment_arm.seeds)
     evidence = _evidence(declaration.metric, baseline_arm, experiment_arm, paired=paired)
@@ -244,9 +249,9 @@ def compare(
     )
 
 
-def _of_equal_seeds(judgement: Judgement, baseline: Arm, experiment: Arm) -> Judgement:
+def _of_equal_seeds(judgement: Judgement, baseline: Arm, experiment: Arm, metric: str) -> Judgement:
     """Leave out what would only compare three seeds with five: at the common seeds there is no difference, and nothing to test."""
-    differs = _differing(baseline, experiment)
+    differs = _differing(baseline, experiment, metric)
     reason = judgement.reason
     if differs is not None:
         reason = f"the metric is too coarse to show a change: it equals the baseline's at all common seeds, yet the runs differ ({differs})"
@@ -260,11 +265,11 @@ def _no_effect(judgement: Judgement, metric: str) -> dict[str, Effect]:
     return {metric: Effect(metric, delta=0.0, raw_percent=0.0, improvement=0.0, sigmas=0.0)}
 
 
-def _differing(baseline: Arm, experiment: Arm) -> str | None:
+def _differing(baseline: Arm, experiment: Arm, metric: str) -> str | None:
     """Say where a seed's two runs differ in anything that no clock measured; None if they differ nowhere."""
     controls = {run.spec.seed: run for run in baseline}
     for run in experiment:
-        if run.spec.seed in controls and (differs := difference(controls[run.spec.seed], run)):
+        if run.spec.seed in controls and (differs := difference(controls[run.spec.seed], run, metric)):
             return f"seed {run.spec.seed}: {differs}"
     return None
 

@@ -23,10 +23,10 @@ from pytest_exprun.running.sandbox.fresh_process import preserved_process_state
 from pytest_exprun.running.training.trainers import CallableTrainer
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.model import Budget, RunResult, RunSpec, Variant
+from pytest_exprun.terms.sameness import difference
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.identity.key import Key
-from pytest_exprun.trust.store.records import difference
 from pytest_exprun.trust.store.store import Store
 from tests.staleness import edits
 from tests.staleness.edits import PROJECT, Edit
@@ -101,7 +101,7 @@ class Lab:
         stored = store.to_verify(arm.slug, stale) if stale else None
         if stored is None:
             return Outcome(edit, arm, "retrained", changed)
-        verification, seed = Verification(stored), stored.spec.seed
+        verification, seed = Verification(stored, "val_loss"), stored.spec.seed
         try:
             result = self._run(arm, seed, verification)
             equal = isinstance(result, RunResult) and verification.outcome(result) is None
@@ -153,7 +153,7 @@ def _forget_modules() -> None:
 def _same(one: RunResult | str, two: RunResult | str) -> bool:
     if isinstance(one, str) or isinstance(two, str):
         return False
-    return difference(one, two) is None
+    return difference(one, two, "val_loss") is None
 
 
 def judge_all(lab: Lab, corpus: Iterable[Edit]) -> list[Outcome]:

@@ -11,7 +11,7 @@ from tests.stored import make_run
 
 def test_an_equal_run_is_confirmed():
     """The same progress lines and metrics, other times: nothing differs."""
-    verification = Verification(make_run())
+    verification = Verification(make_run(), "val_loss")
     for point in make_run().curve:
         verification.hear(CurvePoint(point.step, {**point.values, "time": 9.0}))
     assert verification.outcome(make_run(metrics={"val_loss": 1.5, "wall_time": 7.0})) is None
@@ -29,7 +29,7 @@ def test_an_equal_run_is_confirmed():
 )
 def test_the_first_difference_stops_the_run(points, said):
     """It is raised as soon as it is heard."""
-    verification = Verification(make_run())
+    verification = Verification(make_run(), "val_loss")
     for point in points[:-1]:
         verification.hear(point)
     with pytest.raises(Differs) as raised:
@@ -54,18 +54,18 @@ def test_no_handler_of_a_trainer_holds_it():
 )
 def test_a_prefix_never_accepts(changes):
     """All progress lines equal, and still the end decides."""
-    assert Verification(make_run()).outcome(make_run(**changes)) is not None
+    assert Verification(make_run(), "val_loss").outcome(make_run(**changes)) is not None
 
 
 def test_a_zero_of_the_other_sign_differs():
     """Equality is to the last bit."""
     stored = make_run(metrics={"val_loss": 0.0})
-    assert Verification(stored).outcome(make_run(metrics={"val_loss": -0.0})) == "val_loss 0.0 and -0.0"
+    assert Verification(stored, "val_loss").outcome(make_run(metrics={"val_loss": -0.0})) == "val_loss 0.0 and -0.0"
 
 
 def test_what_only_the_new_code_reports_does_not_differ():
     """A new metric, or a new value in a progress line, changes no old one."""
-    verification = Verification(make_run())
+    verification = Verification(make_run(), "val_loss")
     verification.hear(CurvePoint(1, {"val_loss": 2.0, "grad_norm": 1.0}))
     curve = tuple(CurvePoint(point.step, {**point.values, "grad_norm": 1.0}) for point in make_run().curve)
     assert verification.outcome(make_run(curve=curve, metrics={"val_loss": 1.5, "bpb": 2.0})) is None

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pytest_exprun.terms.judged_at import counts_in
+from pytest_exprun.terms.settings import Settings
 
 NUMBER = r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|nan|inf(?:inity)?)"
 _NUMBER = re.compile(NUMBER, re.ASCII | re.IGNORECASE)
@@ -219,3 +220,22 @@ FORMATS: Mapping[str, LineReader] = {
     "llm-research-kit": _kit,
 }
 """Readers by the name of the format in `exprun_log_format`."""
+_HUGGINGFACE = ("runtime", "samples_per_second", "steps_per_second")
+CLOCKS: Mapping[str, tuple[str, ...]] = {
+    "protocol": (),
+    "nanogpt": ("time", "mfu"),
+    "modded-nanogpt": ("train_time", "step_avg"),
+    "autoresearch": ("training_seconds", "total_seconds", "startup_seconds", "peak_vram_mb", "mfu_percent"),
+    "huggingface": tuple(f"{stage}_{name}" for stage in ("train", "eval", "val", "test") for name in _HUGGINGFACE),
+    "llm-research-kit": (),
+}
+"""What a clock or the machine measured of the numbers that a format prints, as its own programs name them."""
+
+
+def declared_clocks(settings: Settings) -> tuple[str, ...]:
+    """Return the metrics of a run that no comparison of two runs looks at: those of `exprun_clocks`, and of the format of its output."""
+    formats = CLOCKS if settings.log_format not in CLOCKS else {settings.log_format: CLOCKS[settings.log_format]}
+    printed = (
+        (name for names in formats.values() for name in names) if settings.command and not settings.pattern else ()
+    )
+    return (*settings.clocks, *printed)

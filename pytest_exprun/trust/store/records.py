@@ -8,13 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from pytest_exprun.terms.errors import StoreError
-from pytest_exprun.terms.model import CurvePoint, RunResult
+from pytest_exprun.terms.model import RunResult
 from pytest_exprun.trust.identity.key import Key
 
 RECORD_SCHEMA = 1
@@ -24,16 +23,6 @@ _ENCODER = json.JSONEncoder(allow_nan=False)
 
 _HEAD, _MIDDLE, _TAIL = b'{"sha256": "', b'",\n"record": ', b"}\n"
 _DIGEST_LENGTH = 64
-# What a clock or the machine measured: it differs between two runs of the same computation.
-_MEASURED = re.compile(
-    r"(?:^|[_/ ])(?:\w*time|\w*stamp|sec|secs|seconds?|ms|dt|elapsed|duration|latency|eta|step_avg|mem|memory|rss|vram|throughput|tps|"
-    r"flops|mfu|peak|mb|gb)(?:$|[_/ ])|per_sec|/s(?:ec)?$",
-    re.IGNORECASE,
-)
-
-
-# What must agree over all runs of an arm.
-_IDENTITIES = ("data_sha256", "val_data_sha256", "device", "dtype")
 
 
 class DamagedRecord(Exception):  # noqa: N818  # read as a fact: why a record cannot be believed
@@ -69,10 +58,6 @@ class Attestation:
     seed: int
     attested_at: str = ""
     opened: Mapping[str, str] = field(default_factory=dict)
-
-
-def _not_measured(values: Mapping[str, float | None]) -> dict[str, float | None]:
-    return {name: value for name, value in values.items() if not _MEASURED.search(name)}
 
 
 def encode(record: Record) -> bytes:
@@ -226,47 +211,3 @@ def check_identity(record: Record, key: Key, seed: int) -> None:
     flags = json.dumps(list(spec.variant.identity))
     if key.components.get("flags", flags) != flags:
         raise DamagedRecord(f"its run has the flags {flags}, its key {key.components['flags']}")
-
-
-def difference(first: RunResult, second: RunResult) -> str | None:
-    """Say what of the computation differs between two runs, in a phrase; None if nothing does.
-
-    What a clock measured is left out, and what only the second run reports: a new metric changes no old one.
-    """
-    if first.status != second.status:
-        return f"the status {first.status} and {second.status}"
-    return _metrics_difference(first, second) or _curve_difference(first, second)
-
-
-def _metrics_difference(first: RunResult, second: RunResult) -> str | None:
-    for name, value in _not_measured(first.metrics).items():
-        if name not in second.metrics:
-            return f"{name} {value!r} and none"
-        if not _same_number(second.metrics[name], value):
-            return f"{name} {value!r} and {second.metrics[name]!r}"
-    for name in _IDENTITIES:
-        if first.notes.get(name) != second.notes.get(name):
-            return f"{name} {first.notes.get(name)!r} and {second.notes.get(name)!r}"
-    return None
-
-
-def _curve_difference(first: RunResult, second: RunResult) -> str | None:
-    if len(first.curve) != len(second.curve):
-        return f"{len(first.curve)} and {len(second.curve)} progress lines"
-    points = zip(first.curve, second.curve, strict=True)
-    return next(filter(None, (point_difference(one, two) for one, two in points)), None)
-
-
-def point_difference(first: CurvePoint, second: CurvePoint) -> str | None:
-    """Say how two progress lines differ, clocks left out; None if they do not."""
-    if first.step != second.step:
-        return f"a progress line of step {first.step} and of step {second.step}"
-    for name, value in _not_measured(first.values).items():
-        if name not in second.values or not _same_number(second.values[name], value):
-            return f"{name} at step {first.step} {value!r} and {second.values.get(name)!r}"
-    return None
-
-
-def _same_number(one: float | None, two: float | None) -> bool:
-    """Equal to the last bit: -0.0 is not 0.0."""
-    return one == two and (one is None or two is None or math.copysign(1, one) == math.copysign(1, two))

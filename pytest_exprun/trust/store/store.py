@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from pytest_exprun.terms.errors import StoreError, one_line
 from pytest_exprun.terms.model import RunResult
+from pytest_exprun.terms.sameness import difference
 from pytest_exprun.trust.identity.key import Key
 from pytest_exprun.trust.store.filesystem import FileSystem, listed, remove_older
 from pytest_exprun.trust.store.records import (
@@ -27,7 +28,6 @@ from pytest_exprun.trust.store.records import (
     check_identity,
     decode,
     decode_attestation,
-    difference,
     encode,
     encode_attestation,
 )
@@ -54,6 +54,7 @@ class Store:
         root: the folder; made at the first write.
         read_only: never change anything (modes frozen and plan): a damaged record then raises instead of being set aside.
         content_of: the present digest of a file that a record says its run read (`Fingerprinter.content_of`); None checks none.
+        metric: the judged one, which must agree between two runs of one key and seed.
         notices: one plain line for each thing the user should hear of, in order.
     """
 
@@ -61,6 +62,7 @@ class Store:
     read_only: bool = False
     fs: FileSystem = field(default_factory=FileSystem)
     content_of: Callable[[str], str] | None = None
+    metric: str = "val_loss"
     notices: list[str] = field(default_factory=list)
     _swept: bool = False
 
@@ -272,7 +274,7 @@ class Store:
         return [label for label, digest in opened.items() if self.content_of(label) != digest]
 
     def _keep_first(self, first: RunResult, second: RunResult, path: Path) -> None:
-        differs = difference(first, second)
+        differs = difference(first, second, self.metric)
         if differs:
             run = one_line(f"{first.spec.variant} with seed {first.spec.seed}")
             raise NotReproducible(

@@ -154,33 +154,6 @@ class TestOneRecordForARun:
         assert said in str(raised.value)
         assert path.read_bytes() == before
 
-    @pytest.mark.parametrize(
-        ("name", "measured"),
-        [
-            *(
-                (clock, True)
-                for clock in (
-                    "wall_time",
-                    "cpu_time",
-                    "tokens_per_second",
-                    "tok/s",
-                    "time",
-                    "step_ms",
-                    "dt",
-                    "step_avg",
-                )
-            ),
-            *((result, False) for result in ("val_loss", "beta", "metadata", "meta_loss", "params", "train_tokens")),
-            ("peak_memory", True),
-            ("timestep_loss", False),
-        ],
-    )
-    def test_only_clocks_may_differ(self, name, measured):
-        """Times and rates differ between two runs of one computation; nothing else does."""
-        one = make_run(metrics={name: 1.0})
-        two = make_run(metrics={name: 2.0})
-        assert (records.difference(one, two) is None) is measured
-
     def test_many_processes_save_the_same_run(self, store):
         """Six processes race to save one run: one record, complete, no error, nothing left over."""
         script = (

@@ -1,0 +1,94 @@
+"""Whether two runs are the same computation: equal to the last bit in all but clocks, which are declared, never guessed.
+
+The judged metric is always compared, whatever it is called.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from pytest_exprun.terms.model import CurvePoint, RunResult
+
+CLOCKS = frozenset({"wall_time", "cpu_time", "time", "tok/s"})
+"""The clocks of every run: what the plugin measures, and what the protocol's own progress lines say of time."""
+DECLARED = "clocks"
+"""In a run's provenance: further metrics of its that a clock or the machine measured, by the settings or by the format of its output."""
+_IDENTITIES = ("data_sha256", "val_data_sha256", "device", "dtype")
+"""Notes that must agree over all runs of an arm."""
+
+
+def with_clocks(run: RunResult, declared: Iterable[str]) -> RunResult:
+    """Return a run that says which of its metrics are clocks besides those that it says already."""
+    clocks = sorted({*run.provenance.get(DECLARED, ()), *declared})
+    return replace(run, provenance={**run.provenance, DECLARED: clocks}) if clocks else run
+
+
+def clocks_of(metric: str, *runs: RunResult) -> frozenset[str]:
+    """Return what is left out of a comparison of runs that are judged by `metric`."""
+    return CLOCKS.union(*(run.provenance.get(DECLARED, ()) for run in runs)) - {metric}
+
+
+def difference(first: RunResult, second: RunResult, metric: str) -> str | None:
+    """Say what of the computation differs between two runs, in a phrase; None if nothing does.
+
+    Clocks are left out, and what only the second run reports: a new metric changes no old one.
+    """
+    if first.status != second.status:
+        return f"the status {first.status} and {second.status}"
+    clocks = clocks_of(metric, first, second)
+    found = _metrics_difference(first, second, clocks) or _curve_difference(first, second, clocks)
+    return found and _explained(*found, metric)
+
+
+Found = tuple[str, str]
+"""The name of what differs, and how."""
+
+
+def _explained(name: str, how: str, metric: str) -> str:
+    """Tell what to do about a metric that is not the judged one."""
+    judged = name in {metric, *_IDENTITIES, ""}
+    return how if judged else f"{how}; if a clock or the machine measured it, name it in exprun_clocks"
+
+
+def _metrics_difference(first: RunResult, second: RunResult, clocks: Collection[str]) -> Found | None:
+    for name, value in first.metrics.items():
+        if name in clocks:
+            continue
+        if name not in second.metrics:
+            return name, f"{name} {value!r} and none"
+        if not _same_number(second.metrics[name], value):
+            return name, f"{name} {value!r} and {second.metrics[name]!r}"
+    for name in _IDENTITIES:
+        if first.notes.get(name) != second.notes.get(name):
+            return name, f"{name} {first.notes.get(name)!r} and {second.notes.get(name)!r}"
+    return None
+
+
+def _curve_difference(first: RunResult, second: RunResult, clocks: Collection[str]) -> Found | None:
+    if len(first.curve) != len(second.curve):
+        return "", f"{len(first.curve)} and {len(second.curve)} progress lines"
+    points = zip(first.curve, second.curve, strict=True)
+    return next(filter(None, (_point_difference(one, two, clocks) for one, two in points)), None)
+
+
+def point_difference(first: CurvePoint, second: CurvePoint, clocks: Collection[str], metric: str) -> str | None:
+    """Say how two progress lines differ, clocks left out; None if they do not."""
+    found = _point_difference(first, second, clocks)
+    return found and _explained(*found, metric)
+
+
+def _point_difference(first: CurvePoint, second: CurvePoint, clocks: Collection[str]) -> Found | None:
+    if first.step != second.step:
+        return "", f"a progress line of step {first.step} and of step {second.step}"
+    values: Mapping[str, float | None] = first.values
+    for name, value in values.items():
+        if name not in clocks and (name not in second.values or not _same_number(second.values[name], value)):
+            return name, f"{name} at step {first.step} {value!r} and {second.values.get(name)!r}"
+    return None
+
+
+def _same_number(one: float | None, two: float | None) -> bool:
+    """Equal to the last bit: -0.0 is not 0.0."""
+    return one == two and (one is None or two is None or math.copysign(1, one) == math.copysign(1, two))

@@ -243,7 +243,7 @@ class Runs:
         missing = tuple(seed for seed, run in stored.items() if run is None)
         others = self.store.neighbours(slug, asked.key) if missing and len(missing) == len(stored) else []
         if self.settings.mode == "plan" and self.settings.stale == "verify":
-            provable = any(key.may_be_equal(asked.key) for key in others)
+            provable = any(past.may_equal(asked.key) for past in others)
             optional = len(missing) - 1 if provable else optional
         return ArmPlan(
             variant=asked.variant,

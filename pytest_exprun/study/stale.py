@@ -16,8 +16,9 @@ from pytest_exprun.terms.kept import marked, staleness
 from pytest_exprun.terms.model import Arm, CurvePoint, RunResult, RunSpec
 from pytest_exprun.terms.sameness import clocks_of, difference, point_difference, with_clocks
 from pytest_exprun.terms.settings import Settings
+from pytest_exprun.trust.identity.answers import unproven
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
-from pytest_exprun.trust.identity.key import Key
+from pytest_exprun.trust.store.past import Past
 from pytest_exprun.trust.store.store import Store
 
 Again = Callable[[int, OnPoint], RunResult]
@@ -81,12 +82,12 @@ class StaleRuns:
         if self.settings.stale == "keep":
             return self._kept(asked, seeds, stale[0])
         if self.settings.stale == "verify" and self.settings.mode == "run":
-            candidate = next((key for key in stale if key.may_be_equal(asked.key)), None)
+            candidate = next((past for past in stale if past.may_equal(asked.key)), None)
             if candidate is not None:
                 self._verify(asked, candidate, again)
         return {}
 
-    def _kept(self, asked: Asked, seeds: Sequence[int], stale: Key) -> dict[int, RunResult]:
+    def _kept(self, asked: Asked, seeds: Sequence[int], stale: Past) -> dict[int, RunResult]:
         """Return historical records, marked as such."""
         stored = {seed: self.store.load(asked.variant.slug, stale, seed) for seed in seeds}
         kept = {
@@ -99,7 +100,7 @@ class StaleRuns:
             self.observer.notice(f"{asked}: judged from stale runs: {origin}")
         return kept
 
-    def _verify(self, asked: Asked, stale: Key, again: Again) -> None:
+    def _verify(self, asked: Asked, stale: Past, again: Again) -> None:
         """Train one stored seed again; equality to the last bit lets the arm's other seeds stand."""
         stored = self.store.to_verify(asked.variant.slug, stale)
         if stored is None:
@@ -121,8 +122,12 @@ class StaleRuns:
         if differs:
             self.observer.notice(f"{asked}: the change matters ({differs}): all its seeds are trained anew")
             return
+        opened = self.fingerprinter.opened()
+        if data := unproven(stale.answers, opened, asked.key):
+            self.observer.notice(f"{asked}: {', '.join(data)} changed, which is data: all its seeds are trained anew")
+            return
         try:
-            self.store.attest(asked.variant.slug, asked.key, stale, seed, self.fingerprinter.opened())
+            self.store.attest(asked.variant.slug, asked.key, stale, seed, opened)
         except StoreError as error:
             self.observer.notice(str(error))
             return

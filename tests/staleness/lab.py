@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from pytest_exprun.study.verification import Differs, Verification
-
 from pytest_exprun.running.sandbox.fresh_process import preserved_process_state
 from pytest_exprun.running.training.trainers import CallableTrainer
+from pytest_exprun.study.stale import Differs, Verification
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.model import Budget, RunResult, RunSpec, Variant
 from pytest_exprun.terms.sameness import difference
@@ -97,7 +96,7 @@ class Lab:
         if key is not None and key == self.keys[arm]:
             return Outcome(edit, arm, "stands", changed)
         store = Store(self.store_folder, read_only=True)
-        stale = next((old for old in store.neighbours(arm.slug, key) if old.may_be_equal(key)), None) if key else None
+        stale = next((old for old in store.neighbours(arm.slug, key) if old.may_equal(key)), None) if key else None
         stored = store.to_verify(arm.slug, stale) if stale else None
         if stored is None:
             return Outcome(edit, arm, "retrained", changed)

@@ -66,7 +66,12 @@ class InProcess:
         on_line = limit.watching(on_point) if self._timeout else on_point
         state = Report()
         try:
-            with limit, ended_like_ctrl_c(), OPENED.recording() as files, preserved_process_state() as state:
+            with (
+                limit,
+                ended_like_ctrl_c(),
+                OPENED.recording(self._settings.root) as files,
+                preserved_process_state() as state,
+            ):
                 result = self._trainer.run(task.spec, output_dir, on_line)
             result = with_writes(result, files, self._settings, output_dir)
         except TimedOut as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,7 +45,7 @@ class Attempt:
             provenance["earlier_attempts"] = list(self.earlier)
         if last["event"] == "result":
             self.log.close(keep=False)
-            OPENED.add(settings.root, dict.fromkeys(last["files"], time.time()), last["folders"])
+            OPENED.add(settings.root, last["heard"])
             result = RunResult.from_json(last["result"])
             return replace(result, provenance={**result.provenance, **provenance, "concurrency": concurrency})
         self.log.close(keep=True)

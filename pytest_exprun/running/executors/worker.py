@@ -13,7 +13,7 @@ Plain data in, plain data out. Standard input holds one job as a JSON object and
 Events, one JSON object a line, go to the given descriptor or else to standard output; the trainer's own output stays apart from them:
 
     {"event": "point", "step": 100, "values": {"val_loss": 2.1}}      a progress line, as it is printed
-    {"event": "result", "result": ..., "files": [...], "folders": [...]}    the run, and what it only read below root
+    {"event": "result", "result": ..., "heard": {...}}    the run, and what it asked for (`OpenedFiles.told`)
     {"event": "answers", "answers": [null, "why not"]}                to "check"
     {"event": "error", "message": "..."}                              the run cannot be trusted
 
@@ -41,7 +41,7 @@ from pytest_exprun.terms.errors import ExprunError
 from pytest_exprun.terms.model import CurvePoint, RunSpec
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.accesses import OPENED
-from pytest_exprun.trust.files.audit_hook import run_from_source
+from pytest_exprun.trust.files.started_python import run_from_source
 from pytest_exprun.trust.files.stray_writes import LEFT, with_writes
 
 Emit = Callable[[Mapping[str, Any]], None]
@@ -102,20 +102,12 @@ def perform(job: Mapping[str, Any], emit: Emit) -> None:
         emit({"event": "point", "step": point.step, "values": dict(point.values)})
 
     output_dir = Path(job["output_dir"])
-    with OPENED.recording() as files:
+    with OPENED.recording(root) as files:
         result = trainer.run(specs[0], output_dir, heard)
     result = with_writes(result, files, settings, output_dir)
     if left := len(list(children())):
         result = replace(result, provenance={**result.provenance, LEFT: left})
-    base = root.resolve()
-    emit(
-        {
-            "event": "result",
-            "result": result.to_json(),
-            "files": [path.relative_to(base).as_posix() for path in OPENED.files(base)],
-            "folders": [path.relative_to(base).as_posix() for path in OPENED.folders(base)],
-        }
-    )
+    emit({"event": "result", "result": result.to_json(), "heard": OPENED.told(root)})
 
 
 if __name__ == "__main__":

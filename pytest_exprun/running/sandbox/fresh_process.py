@@ -25,6 +25,7 @@ from pytest_exprun.running.sandbox.library_state import LIBRARIES, LIBRARY_KINDS
 from pytest_exprun.running.sandbox.process_state import PYTHON_KINDS
 from pytest_exprun.running.sandbox.saved_state import Snapshot, capture, restore
 from pytest_exprun.trust.files.accesses import OPENED
+from pytest_exprun.trust.files.audit_hook import code_of
 from pytest_exprun.trust.identity.imports import is_first_party
 
 KINDS = (*PYTHON_KINDS, *LIBRARY_KINDS)
@@ -76,8 +77,7 @@ class _WatchedLoader(importlib.abc.Loader):
     def _execute_source(self, module: ModuleType) -> None:
         """Execute what the file holds now. A compiled file passes for current if its source has the same size and second of change."""
         if type(self._loader) is SourceFileLoader:
-            code = self._loader.source_to_code(self._loader.get_data(self._loader.path), self._loader.path)
-            exec(code, vars(module))  # noqa: S102  # what the import system does
+            exec(code_of(self._loader, self._name), vars(module))  # noqa: S102  # what the import system does
         else:
             self._loader.exec_module(module)
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from pytest_exprun.running.sandbox.run_log import RunLog
 from pytest_exprun.running.sandbox.supervision import Ended, supervise
-from pytest_exprun.running.training.command_reads import listening
 from pytest_exprun.running.training.metrics_files import LIGHTNING, Stamps, Written, read_written, stamps
 from pytest_exprun.running.training.output_metrics import OutputMetrics, UnreadableOutput
 from pytest_exprun.running.training.results import check_tokens, sort_returned, status_of
@@ -27,6 +26,7 @@ from pytest_exprun.terms.judged_at import REPORTED_AT
 from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec, option_name
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.terms.templates import FLAGS, fill, placeholders, values_of
+from pytest_exprun.trust.files.accesses import OPENED
 from pytest_exprun.trust.files.stray_writes import LEFT
 from pytest_exprun.trust.identity.command_sources import Program
 
@@ -129,15 +129,15 @@ class CommandTrainer:
 
         argv = self._argv(spec, values)
         try:
-            with listening(self._environment(values), self._settings.root) as environment:
-                return supervise(
-                    [self._program(argv[0], environment), *argv[1:]],
-                    cwd=self._cwd,
-                    environment=environment,
-                    on_line=hear,
-                    on_bytes=log.write,
-                    timeout=self._settings.timeout,
-                )
+            environment = self._environment(values)
+            return supervise(
+                [self._program(argv[0], environment), *argv[1:]],
+                cwd=self._cwd,
+                environment=environment,
+                on_line=hear,
+                on_bytes=log.write,
+                timeout=self._settings.timeout,
+            )
         except OSError as error:
             raise TrainerError(f"cannot be started in {self._cwd}: {error.strerror or error}") from None
 
@@ -159,6 +159,8 @@ class CommandTrainer:
         beside = str(Path(sys.executable).parent)
         path = os.pathsep.join([beside, inherited.get("PATH", os.defpath)])
         own = dict(word.split("=", 1) for word in (fill(word, values) for word in self._settings.env))
+        if "PYTHONPATH" in own:
+            own["PYTHONPATH"] = OPENED.import_path(own["PYTHONPATH"])
         return {**inherited, "PATH": path, "PYTHONUNBUFFERED": "1", **own}
 
     def _program(self, name: str, environment: Mapping[str, str]) -> str:

@@ -233,7 +233,7 @@ def forget_modules(module_name: str, root: Path) -> None:
         if path.suffix == ".py" and name in sys.modules:
             del sys.modules[name]
     # What runs of an earlier session imported by a computed name is in no closure.
-    heard = set(map(str, OPENED.files(root)))
+    heard = set(map(str, OPENED.sources(root)))
     for name in [name for name, module in list(sys.modules.items()) if getattr(module, "__file__", None) in heard]:
         del sys.modules[name]
 

@@ -1,29 +1,35 @@
-"""Which files and folders below the root a run reads, heard from the interpreter's audit events.
+"""What runs ask of their surroundings, heard in this process and in those that it forks or starts.
 
-A static reading of the trainer cannot know them all (a computed path, a plugin folder); what a run really opened is stored with its
-record, which stands only while these files are what they were. Reads that bypass Python (a C++ data loader, another process) make no
-event: declare those with `exprun_inputs`.
+A static reading of the trainer cannot know it all (a computed path, a plugin folder, a name of a variable that is put together); what a run
+really asked for is stored with its record, which stands only while the answers are what they were. Reads that bypass Python (a C++ data
+loader, a program that is no Python) make no event: declare those with `exprun_inputs`.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib.util
 import os
+import shutil
 import stat
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import IO
 
-from pytest_exprun.trust.files.audit_hook import HEARD, kinds_of_event, note
+from pytest_exprun.trust.files import audit_hook, started_python
+from pytest_exprun.trust.files.audit_hook import Ears, checksum, note
+from pytest_exprun.trust.files.places import counts, is_below
 
 _LAG_SECONDS = 0.02
+_OWN_VARIABLES = ("PYTHONPATH", "EXPRUN_NOTES", "EXPRUN_ROOT")
+KINDS = "rslawbpe"
+"""What is heard, by the letters of `audit_hook`."""
 
 
 @dataclass
@@ -46,19 +52,20 @@ class Heard:
 
 
 class OpenedFiles:
-    """Collects what is read while a block of `recording` is open, from all threads and forked processes, until the end of the process.
+    """Collects what is heard while a block of `recording` is open, from all threads and processes, until the end of the process.
 
     It adds up over runs: a module is read at its first import and stands in memory for all later runs of the process.
     """
 
     def __init__(self) -> None:
-        self._files: dict[str, None] = {}
-        self._folders: dict[str, None] = {}
-        self._written: dict[str, float] = {}  # when it was first opened for writing; 0.0 if it was surely changed
+        # Of each kind: name -> when it was first heard; of writing 0.0 if the file was surely changed.
+        self._heard: dict[str, dict[str, float]] = {kind: {} for kind in KINDS}
         self._inherited: dict[str, None] = {}
         self._recordings: tuple[Heard, ...] = ()
+        self._given: Mapping[str, str] = {}  # the variables that runs were given
         self._lock = threading.Lock()
-        self._notes: IO[bytes] | None = None  # what forked processes hear; open from the first use on
+        self._folder = ""  # of the notes, and of what started Pythons import
+        self._notes: IO[bytes] | None = None  # what other processes hear; open from the first use on
         self._taken = 0  # bytes of them
         self._forked: set[tuple[str, str]] | None = None  # in a process forked from a recording: what it has noted
 
@@ -66,25 +73,58 @@ class OpenedFiles:
         """Add the hooks, which cannot be removed and do nothing outside a `recording`, once."""
         with self._lock:
             if self._notes is None:
+                self._folder = tempfile.mkdtemp(prefix="exprun-")
+                atexit.register(_remove, self._folder, os.getpid())
+                shutil.copyfile(started_python.__file__, Path(self._folder) / "sitecustomize.py")
+                shutil.copyfile(audit_hook.__file__, Path(self._folder) / f"{started_python.HOOK_NAME}.py")
                 # Appends of several processes do not mix.
-                self._notes = tempfile.TemporaryFile("ab+", buffering=0)  # noqa: SIM115  # open until the end of the process
-                sys.addaudithook(self._hear)
+                self._notes = Path(self._folder, "notes").open("ab+", buffering=0)  # noqa: SIM115  # until the end of the process
+                self._ears = Ears(self._tell, (self._folder, str(Path(__file__).parents[2]) + os.sep))
+                self._ears.deaf = True
+                sys.addaudithook(self._ears.hear)
                 os.register_at_fork(after_in_child=self._after_fork)
 
     @contextlib.contextmanager
-    def recording(self) -> Iterator[Heard]:
-        """Listen during this block."""
+    def recording(self, root: Path | None = None) -> Iterator[Heard]:
+        """Listen during this block; with a root directory, also to the Pythons that are started."""
         self.listen()
         heard = Heard()
         with self._lock:
             self._recordings = (*self._recordings, heard)
+            if len(self._recordings) == 1:
+                self._given = dict(os.environ)
+                self._ears.deaf = False
+                self._ears.open()
         try:
-            yield heard
+            with self._in_started_pythons(root) if root else contextlib.nullcontext():
+                yield heard
         finally:
             self._take_notes()
             with self._lock:
                 self._recordings = tuple(each for each in self._recordings if each is not heard)
+                if not self._recordings:
+                    self._ears.close()
+                    self._ears.deaf = True
                 self._inherited.update(dict.fromkeys(heard.read))
+
+    @contextlib.contextmanager
+    def _in_started_pythons(self, root: Path) -> Iterator[None]:
+        """Have Pythons import our `sitecustomize`. One that is started with -I, -E or -S, or with other variables, tells nothing."""
+        before = {name: os.environ.get(name) for name in _OWN_VARIABLES}
+        path = os.pathsep.join([self._folder, *filter(None, [before["PYTHONPATH"]])])
+        values = (path, str(Path(self._folder, "notes")), str(root.resolve()) + os.sep)
+        os.environ.update(zip(_OWN_VARIABLES, values, strict=True))
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value
+
+    def import_path(self, entries: str) -> str:
+        """Return a PYTHONPATH for a process that is given one of its own: with what makes it tell what it hears, while somebody records."""
+        return os.pathsep.join([self._folder, entries]) if self._recordings and self._folder else entries
 
     def _after_fork(self) -> None:
         """In the new process: tell what is heard to the one that records, as the data-loader workers of PyTorch have to."""
@@ -92,7 +132,7 @@ class OpenedFiles:
         self._forked, self._recordings = (set() if self._recordings or self._forked is not None else None), ()
 
     def _take_notes(self) -> None:
-        """Hear what forked processes have noted since the last time."""
+        """Hear what other processes have noted since the last time."""
         notes = b""
         with self._lock, contextlib.suppress(OSError, ValueError):  # closed by the trainer
             descriptor = self._notes.fileno()  # type: ignore[union-attr]  # there since `listen`
@@ -102,57 +142,84 @@ class OpenedFiles:
         for kind, moment, name in parse(notes):
             self._note(name, kind, moment)
 
+    def _tell(self, kind: str, name: str) -> None:
+        """Take in what this process hears."""
+        if self._forked is None:
+            self._note(name, kind, time.time())
+        elif (kind, name) not in self._forked:
+            self._forked.add((kind, name))
+            with contextlib.suppress(OSError, ValueError):  # closed by the trainer
+                os.write(self._notes.fileno(), note(kind, name))  # type: ignore[union-attr]  # there since `listen`
+
+    def _note(self, name: str, kind: str, moment: float) -> None:
+        if kind == "e":
+            name, _, value = name.rpartition(" ")
+            if value != checksum(self._given.get(name)):
+                return  # the program set it itself
+        self._heard.setdefault(kind, {}).setdefault(name, moment)
+        if kind in "rsw":
+            for heard in self._recordings:
+                heard.note(name, moment, written=kind == "w")
+
+    # What was heard.
+
     def files(self, root: Path) -> list[Path]:
-        """Existing files below `root` that were only read, without hidden ones; a compiled module as its source.
+        """Existing files that were only read as data.
 
         A file that runs also write (a table of results, a cache) says nothing about what they depend on. One that was only opened for
         writing, as `numpy.memmap` opens data by default, does.
         """
-        chosen = {source_of(Path(name)) for name in list(self._files) if not self._has_changed(name)}
-        return sorted(path for path in chosen if is_visible_below(path, root) and path.is_file())
+        return self._existing("r", root, lambda name: os.path.isfile(name) and not self._has_changed(name))  # noqa: PTH113
 
-    def _has_changed(self, name: str) -> bool:
-        since = self._written.get(name)
-        return since is not None and changed_since(name, since)
+    def sources(self, root: Path) -> list[Path]:
+        """Existing files that were executed as Python; a compiled module as its source."""
+        found = {str(source_of(Path(name))) for name in list(self._heard["s"])}
+        return sorted(Path(name) for name in found if counts(name, str(root)) and os.path.isfile(name))  # noqa: PTH113
+
+    def libraries(self, root: Path) -> list[Path]:
+        """Existing files that were loaded as machine code."""
+        return self._existing("b", root, os.path.isfile)
+
+    def programs(self, root: Path) -> list[Path]:
+        """Existing files that the words of started programs name, and that did not change since: those are their outputs."""
+        since = self._heard["p"]
+        return self._existing("p", root, lambda name: not changed_since(name, since[name]) and os.path.isfile(name))  # noqa: PTH113
 
     def folders(self, root: Path) -> list[Path]:
-        """Folders below `root` that were listed, and in which no run made an entry: a new file there may change a run."""
-        folders = (path for path in map(Path, list(self._folders)) if is_visible_below(path / "x", root))
-        return sorted(path for path in folders if path.is_dir() and not self._has_entries_of_runs(path))
+        """Folders that were listed, and in which no run made an entry: a new file there may change a run. None that holds the root."""
+        base = str(root)
+        return self._existing(
+            "l",
+            root,
+            lambda name: os.path.isdir(name) and not is_below(base, name) and not self._has_entries_of_runs(name),  # noqa: PTH112
+        )
 
-    def _has_entries_of_runs(self, folder: Path) -> bool:
-        inside = (name for name in list(self._written) if os.path.dirname(name) == str(folder))  # noqa: PTH120  # texts
+    def absent(self, root: Path) -> list[Path]:
+        """Paths below `root` that were asked for and were not there, nor are they now; what runs make and remove does not count."""
+        base, written = str(root), self._heard["w"]
+        names = {name for kind in "arl" for name in list(self._heard[kind]) if is_below(name, base)}
+        chosen = (name for name in names if name not in written and "<" not in name and not os.path.lexists(name))
+        return sorted(Path(name) for name in chosen if counts(name, base))
+
+    def variables(self) -> list[str]:
+        """Environment variables that were asked for, as they were given."""
+        return sorted(self._heard["e"])
+
+    def _existing(self, kind: str, root: Path, chosen: Callable[[str], bool]) -> list[Path]:
+        return sorted(Path(name) for name in list(self._heard[kind]) if counts(name, str(root)) and chosen(name))
+
+    def _has_changed(self, name: str) -> bool:
+        since = self._heard["w"].get(name)
+        return since is not None and changed_since(name, since)
+
+    def _has_entries_of_runs(self, folder: str) -> bool:
+        inside = (name for name in list(self._heard["w"]) if os.path.dirname(name) == folder)  # noqa: PTH120  # texts
         return any(os.path.isdir(name) or self._has_changed(name) for name in inside)  # noqa: PTH112
 
     def inherited(self, root: Path) -> list[Path]:
-        """Existing files below `root`, as `files` has them, that a run read before it wrote them itself, if it ever did."""
-        chosen = (path for path in map(Path, list(self._inherited)) if is_visible_below(path, root))
-        return sorted(path for path in chosen if path.is_file())
-
-    def add(
-        self,
-        root: Path,
-        files: Mapping[str, float],
-        folders: Iterable[str],
-        written: Mapping[str, float] = MappingProxyType({}),
-        reread: Iterable[str] = (),
-    ) -> None:
-        """Take in, named from the root, what another process read (before it wrote it), listed, wrote, and read of that.
-
-        With each file goes when it was first read or written; 0.0 if it was surely changed.
-        """
-        base = root.resolve()
-        read = {str(base / name): moment for name, moment in files.items()}
-        wrote = {str(base / name): moment for name, moment in written.items()}
-        self._written.update(wrote)
-        self._files.update(dict.fromkeys(read))
-        self._folders.update(dict.fromkeys(str(base / name) for name in folders))
-        for heard in self._recordings:
-            heard.read.update(read)
-            heard.written.update(dict.fromkeys(wrote))
-            heard.reread.update(dict.fromkeys(str(base / name) for name in reread))
-        if not self._recordings:
-            self._inherited.update(dict.fromkeys(read))
+        """Existing files that a run read before it wrote them itself, if it ever did."""
+        chosen = (name for name in list(self._inherited) if counts(name, str(root)))
+        return sorted(path for path in map(Path, chosen) if path.is_file())
 
     def is_read(self, path: Path) -> bool:
         """Whether a run has read this file before it wrote it, if it ever did."""
@@ -160,31 +227,38 @@ class OpenedFiles:
 
     def is_written(self, path: Path) -> bool:
         """Whether a run has itself written this file, or an entry of this folder that is still there."""
-        return str(path) in self._written or self._has_entries_of_runs(path)
+        return str(path) in self._heard["w"] or self._has_entries_of_runs(str(path))
 
-    def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
-        if event not in HEARD or not (self._recordings or self._forked is not None):
-            return
-        name = _absolute(arguments[HEARD[event]])
-        if name is not None:
-            for kind in kinds_of_event(event, arguments):
-                if self._forked is None:
-                    self._note(name, kind, time.time())
-                elif (kind, name) not in self._forked:
-                    self._forked.add((kind, name))
-                    with contextlib.suppress(OSError, ValueError):  # closed by the trainer
-                        os.write(self._notes.fileno(), note(kind, name))  # type: ignore[union-attr]  # there since `listen`
+    # From one process to another.
 
-    def _note(self, name: str, kind: str, moment: float) -> None:
-        if kind == "l":
-            self._folders[name] = None
-            return
-        if kind == "w":
-            self._written.setdefault(name, moment)
-        else:
-            self._files[name] = None
-        for heard in self._recordings:
-            heard.note(name, moment, written=kind == "w")
+    def told(self, root: Path) -> dict[str, dict[str, float]]:
+        """Return all that was heard and counts, for `add` in another process: kind -> name, from the root where it lies below -> moment."""
+        base = str(root.resolve())
+        found: dict[str, dict[str, float]] = {"e": dict(self._heard["e"])}
+        for kind in set(KINDS) - {"e"}:
+            named = {str(source_of(Path(name))): moment for name, moment in self._heard[kind].items()}
+            chosen = {name: moment for name, moment in named.items() if counts(name, base)}
+            found[kind] = {
+                os.path.relpath(name, base) if is_below(name, base) else name: moment for name, moment in chosen.items()
+            }
+        return found
+
+    def add(self, root: Path, told: Mapping[str, Mapping[str, float]]) -> None:
+        """Take in what another process has heard."""
+        base = root.resolve()
+        for kind, moments in told.items():
+            known = self._heard.setdefault(kind, {})
+            for name, moment in moments.items():
+                full = name if kind == "e" else str(base / name)
+                known[full] = min(moment, known.get(full, moment))
+                if kind in "rs" and full not in self._heard["w"]:
+                    self._inherited[full] = None
+
+
+def _remove(folder: str, process: int) -> None:
+    """Remove the folder of the notes; a process that was forked leaves it to the one that made it."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def parse(notes: bytes) -> Iterator[tuple[str, float, str]]:
@@ -210,33 +284,12 @@ def changed_at(name: str) -> float | None:
     return max(found.st_mtime, found.st_ctime) if stat.S_ISREG(found.st_mode) else None
 
 
-def _absolute(path: object) -> str | None:
-    """Return the absolute path as text, None for what is no path. Called for every open in the process: it must be quick."""
-    if not isinstance(path, str | bytes | os.PathLike) or not path:
-        return None
-    try:
-        return os.path.abspath(os.fsdecode(path))  # noqa: PTH100  # quick
-    except (OSError, TypeError, ValueError):
-        return None  # the working directory is gone
-
-
 def source_of(path: Path) -> Path:
     """Return the source of a compiled module, any other path as it is."""
     if path.suffix == ".pyc":
         with contextlib.suppress(ValueError, NotImplementedError):
             return Path(importlib.util.source_from_cache(str(path)))
     return path
-
-
-def is_visible_below(path: Path, root: Path) -> bool:
-    """Below the root, in no hidden folder, cache or installed package: `.git` changes with every commit and no result.
-
-    A hidden file counts: `.env` is read by trainers.
-    """
-    if not path.is_relative_to(root):
-        return False
-    folders = path.relative_to(root).parts[:-1]
-    return not any(part.startswith(".") or part in {"__pycache__", "site-packages"} for part in folders)
 
 
 OPENED = OpenedFiles()

@@ -1,18 +1,68 @@
-"""Notes which files the Pythons of a training command read and write.
+"""Hears what a Python asks of its surroundings: files, folders, modules, variables, libraries, programs; and what it writes.
 
-Copied into a folder as `sitecustomize.py`, which Python imports at its start. It stands alone: the command's Python may be another
-one, without this package. Whatever goes wrong here must not touch the script.
+Used by `accesses` in this process, and by `started_python` in those that a run starts. It stands alone: such a Python may be another one,
+without this package. Whatever goes wrong here must not touch the program.
+
+What is heard has a letter: r read as data, s executed as a source, l listed, a asked for and absent, w written, b loaded as a library,
+p named to a started program; e an environment variable, its name followed by the checksum of its value.
 """
 
+# ruff: noqa: PTH100, PTH109, PTH118, PTH119, PTH120  # called for every open in a process: it must be quick
+# ruff: noqa: SLF001  # what asks without being heard
+
+from __future__ import annotations
+
+import binascii
 import contextlib
 import os
 import sys
 import time
+from _thread import _local
 
-# Audit event -> which of its arguments is the path.
-CHANGES = {"os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1}
-HEARD = {"open": 0, "os.listdir": 0, "os.scandir": 0, "sqlite3.connect": 0, **CHANGES}
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    Found = list[tuple[str, Any]]
+    Finder = Callable[[tuple[Any, ...], Any], Found]
+
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_SHELL_SIGNS = str.maketrans("\t\n;|&<>()'\"`=", " " * 13)
+_STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+_IMPORTS = "<frozen importlib"
+_READERS = ("linecache.py", "tokenize.py")
+_SHOW_LINES = frozenset({"traceback.py", "warnings.py", "_py_warnings.py", "pdb.py", "bdb.py"})
+_MAPPINGS = ("<frozen os>", "<frozen _collections_abc>", _STDLIB + "os.py", _STDLIB + "_collections_abc.py")
+_SUPPORTS = (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids)
+_stat, _REGULAR = os.stat, 0o100000
+
+# Variables that say who and where one is, what a terminal shows and where a program puts its files; of threads, those that executors set.
+# They count where the project's own code asks for them.
+_NAMES = (
+    "CI COLORTERM COLUMNS CUDA_VISIBLE_DEVICES DISPLAY EDITOR FORCE_COLOR HOME HOST HOSTNAME LANG LANGUAGE LINES LOGNAME MAIL "
+    "MKL_NUM_THREADS NO_COLOR NUMEXPR_NUM_THREADS OLDPWD OMP_NUM_THREADS OPENBLAS_NUM_THREADS PATH PWD PYTHONHOME PYTHONPATH "
+    "PYTHONUNBUFFERED SHELL TEMP TERM TMP TMPDIR TMUX USER USERNAME VECLIB_MAXIMUM_THREADS VIRTUAL_ENV WAYLAND_DISPLAY"
+)
+_PERSONAL = frozenset(_NAMES.split())
+_PERSONAL_KINDS = (
+    *(
+        "BASH_FUNC",
+        "CONDA_",
+        "COVERAGE_",
+        "COV_",
+        "EXPRUN_",
+        "GITHUB_",
+        "JPY_",
+        "KUBERNETES_",
+        "LC_",
+        "RUNNER_",
+        "SLURM_",
+        "SSH_",
+    ),
+    *("TERM_", "VSCODE_", "XDG_"),
+)
+_NEVER = ("PYTEST_", "EXPRUN_NOTES", "EXPRUN_ROOT", "SHLVL", "_EXPRUN")
 
 
 def kinds_of_open(mode: object, flags: object) -> str:
@@ -25,68 +75,226 @@ def kinds_of_open(mode: object, flags: object) -> str:
     return "rw" if flags & os.O_RDWR and not flags & (os.O_TRUNC | os.O_EXCL) else "w"
 
 
-def kinds_of_event(event: str, arguments: tuple) -> str:  # type: ignore[type-arg]  # old Pythons know no `tuple[...]`
-    """Return what an event means for its path: read (r), written (w), both, or listed (l); nothing if the import system lists it."""
-    if event == "open":
-        return kinds_of_open(arguments[1], arguments[2])
-    if event == "sqlite3.connect":
-        return "rw"
-    if event in CHANGES:
-        return "w"
-    # Above this function and the hook that called it. The import system lists every folder.
-    return "" if sys._getframe(2).f_code.co_filename.startswith("<frozen importlib") else "l"  # noqa: SLF001
+def code_of(loader: Any, name: str) -> Any:
+    """Compile the source of a module: a compiled file passes for current after an edit of the same second and size."""
+    path = loader.get_filename(name)
+    return loader.source_to_code(loader.get_data(path), path)
+
+
+def _reader(frame: Any) -> str:
+    """Tell why a file is opened for reading: as a source (s), as data (r), or to show a line of it in a message (nothing)."""
+    file = frame.f_code.co_filename
+    if file.startswith(_IMPORTS):
+        # `pkgutil.get_data` asks the same loader for data.
+        asker = frame.f_back.f_code
+        return "s" if asker.co_filename.startswith(_IMPORTS) or asker is code_of.__code__ else "r"
+    if file == "<frozen runpy>" or file == _STDLIB + "runpy.py":
+        return "s"
+    if file.endswith(_READERS):
+        while frame is not None and frame.f_code.co_filename.endswith(_READERS):
+            frame = frame.f_back
+        return "" if frame is None or os.path.basename(frame.f_code.co_filename) in _SHOW_LINES else "r"
+    return "r"
+
+
+def _opened(arguments: tuple[Any, ...], frame: Any) -> Found:
+    kinds = kinds_of_open(arguments[1], arguments[2])
+    return [(kinds.replace("r", _reader(frame)) if "r" in kinds else kinds, arguments[0])]
+
+
+def _listed(arguments: tuple[Any, ...], frame: Any) -> Found:
+    # The import system lists every folder.
+    return [] if frame.f_code.co_filename.startswith(_IMPORTS) else [("l", arguments[0] or ".")]
+
+
+def _connected(arguments: tuple[Any, ...], _: Any) -> Found:
+    """A database, and the file beside it in which SQLite keeps rows that are not in it yet."""
+    name = os.fsdecode(arguments[0])
+    name = name[5:].partition("?")[0] if name.startswith("file:") else name
+    if not name or name.startswith(":memory:"):
+        return []
+    return [("rw", name), ("rw" if _is_file(name + "-wal") else "a", name + "-wal")]
+
+
+def _loaded(position: int) -> Finder:
+    return lambda arguments, _: [("b", arguments[position])] if arguments[position] else []
+
+
+def _changed(position: int) -> Finder:
+    return lambda arguments, _: [("w", arguments[position])]
+
+
+def _started(position: int, cwd: int | None = None) -> Finder:
+    """A program: the files among its words; the first one after the name of a Python is a source."""
+
+    def find(arguments: tuple[Any, ...], _: Any) -> Found:
+        folder = os.fsdecode(arguments[cwd]) if cwd is not None and arguments[cwd] else os.getcwd()
+        found, python = [], False
+        for word in _words(arguments[position]):
+            path = os.path.join(folder, word)
+            if os.path.basename(word).startswith("python"):
+                python = True
+            elif _is_file(path):
+                found.append(("s" if python and word.endswith(".py") else "p", path))
+                python = False
+        return found
+
+    return find
+
+
+def _words(command: Any) -> Iterator[str]:
+    """Yield everything in a command that could name a file, the program by its place on PATH."""
+    parts = [command] if isinstance(command, (str, bytes, os.PathLike)) else list(command)
+    texts = [os.fsdecode(part) for part in parts]
+    words = [word for text in texts for word in dict.fromkeys([text, *text.translate(_SHELL_SIGNS).split()])]
+    yield from words[:1000]
+    if words and os.sep not in words[0]:
+        path = os.fsdecode(os.environ._data.get(b"PATH", b""))  # type: ignore[attr-defined]  # asks without being heard
+        yield from (os.path.join(folder, words[0]) for folder in path.split(os.pathsep) if folder)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return _stat(name).st_mode & 0o170000 == _REGULAR
+    except (OSError, ValueError):
+        return False
+
+
+_HEARD = {
+    "open": _opened,
+    "os.listdir": _listed,
+    "os.scandir": _listed,
+    "sqlite3.connect": _connected,
+    "import": _loaded(1),
+    "ctypes.dlopen": _loaded(0),
+    "subprocess.Popen": _started(1, 2),
+    "os.system": _started(0),
+    "os.exec": _started(1),
+    "os.posix_spawn": _started(1),
+    "os.spawn": _started(2),
+    **{f"os.{name}": _changed(0) for name in ("mkdir", "remove", "rmdir")},
+    **{f"os.{name}": _changed(1) for name in ("rename", "link", "symlink")},
+}
+
+
+def checksum(value: str | bytes | None) -> str:
+    """Tell values of a variable apart without showing them; None is one that is not set."""
+    return "-" if value is None else str(binascii.crc32(os.fsencode(value)))
 
 
 def note(kind: str, name: str) -> bytes:
-    """Return a line for the notes: a path was read, written or listed now. Names with a line end are left out."""
+    """Return a line for the notes: something was heard now. Names with a line end are left out."""
     return b"" if "\n" in name else f"{kind}{time.time()} {name}\n".encode("utf-8", "surrogateescape")
 
 
-def _listen(notes: str, root: str) -> None:
-    """Append a line to the file `notes` for every path that is written (w), or below `root` read (r) or listed (l): when it first was."""
-    descriptor = os.open(notes, os.O_WRONLY | os.O_APPEND)
-    seen = set()
+class Ears:
+    """Tells `tell(kind, name)` what this process asks for: what audit events say at once, the rest between `open` and `close`.
 
-    def hear(event: str, arguments: tuple) -> None:  # type: ignore[type-arg]  # old Pythons know no `tuple[...]`
-        if event not in HEARD:
+    Whether a file is there and what a variable holds is asked without an event: for a while the functions that ask are replaced.
+    """
+
+    def __init__(self, tell: Callable[[str, str], None], own: tuple[str, ...] = ()) -> None:
+        self.deaf = False
+        self._tell, self._own = tell, (*own, _STDLIB)
+        self._seen: set[Any] = set()
+        self._replaced: list[Any] = []
+
+    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Take in an audit event. Called for everything that happens in the process: it must be quick."""
+        find = _HEARD.get(event)
+        if find is None or self.deaf:
             return
         with contextlib.suppress(Exception):
-            name = os.path.abspath(os.fsdecode(arguments[HEARD[event]]))  # noqa: PTH100  # called for every open: it must be quick
-            for kind in kinds_of_event(event, arguments):
-                if (kind == "w" or name.startswith(root)) and (kind, name) not in seen:
-                    seen.add((kind, name))
-                    os.write(descriptor, note(kind, name))
+            for kinds, path in find(arguments, sys._getframe(1)):
+                self._file(kinds, path)
 
-    sys.addaudithook(hear)
+    def _file(self, kinds: str, path: Any) -> None:
+        if not kinds or isinstance(path, int):
+            return
+        name = os.path.abspath(os.fsdecode(path))
+        if name.startswith(self._own) or "site-packages" in name:
+            return
+        for kind in kinds:
+            self._tell(kind, name)
 
+    def variable(self, environ: Any, key: Any) -> None:
+        """Take in a question for a variable."""
+        if self.deaf:
+            return
+        with contextlib.suppress(Exception):
+            value = environ._data.get(environ.encodekey(key))
+            if (key, value) in self._seen:
+                return
+            name = os.fsdecode(key)
+            if name.startswith(_NEVER) or name == "_":
+                return
+            if (name in _PERSONAL or name.startswith(_PERSONAL_KINDS)) and not self._is_own_code(sys._getframe(2)):
+                return
+            self._seen.add((key, value))
+            self._tell("e", f"{name} {checksum(value)}")
 
-def run_from_source(root: str) -> None:
-    """Have modules below `root` compiled from source: a compiled file passes for current after an edit of the same second and size."""
-    loader = sys.modules["_frozen_importlib_external"].SourceFileLoader
-    from_file = loader.get_code
+    def _is_own_code(self, frame: Any) -> bool:
+        """Whether the project itself asks: no library, and nobody on behalf of one."""
+        while frame is not None and frame.f_code.co_filename in _MAPPINGS:
+            frame = frame.f_back
+        file = "<" if frame is None else frame.f_code.co_filename
+        return not file.startswith((*self._own, "<frozen")) and "site-packages" not in file
 
-    def get_code(self, fullname):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # a method of Python's own class
-        path = self.get_filename(fullname)
-        if path.startswith(root) and "site-packages" not in path:
-            return self.source_to_code(self.get_data(path), path)
-        return from_file(self, fullname)
+    def open(self) -> None:
+        """Listen to questions that make no event."""
+        self._seen.clear()
+        for name in ("stat", "lstat", "access"):
+            self._replace(os, name, self._asking(getattr(os, name)))
+        environ = type(os.environ)
+        asking, passing = environ.__getitem__, _local()
 
-    loader.get_code = get_code
+        def get(this: Any, key: Any) -> Any:
+            # Whoever goes through all variables or copies them asks for none.
+            if key is not getattr(passing, "name", None):
+                self.variable(this, key)
+            return asking(this, key)
 
+        def each(this: Any) -> Iterator[Any]:
+            for passing.name in iterating(this):
+                yield passing.name
+            passing.name = None
 
-def _give_way(here: str) -> None:
-    """Leave the import path as it would be without us, and import the `sitecustomize` that we hide, if there is one."""
-    sys.path[:] = [entry for entry in sys.path if entry != here]
-    own = sys.modules.pop("sitecustomize")
-    try:
-        import sitecustomize  # type: ignore[import-not-found]  # noqa: F401  # the user's, if any
-    except ImportError:
-        sys.modules["sitecustomize"] = own
+        iterating = environ.__iter__
+        self._replace(environ, "__getitem__", get)
+        self._replace(environ, "__iter__", each)
 
+    def _asking(self, real: Any) -> Any:
+        def ask(path: Any, *arguments: Any, **named: Any) -> Any:
+            try:
+                answer = real(path, *arguments, **named)
+            except (FileNotFoundError, NotADirectoryError):
+                self._absent(path, named, sys._getframe(1))
+                raise
+            if answer is False:
+                self._absent(path, named, sys._getframe(1))
+            return answer
 
-if __name__ == "sitecustomize":
-    with contextlib.suppress(Exception):
-        _listen(os.environ["EXPRUN_READS"], os.environ["EXPRUN_ROOT"])
-    with contextlib.suppress(Exception):
-        run_from_source(os.environ["EXPRUN_ROOT"])
-    _give_way(os.path.dirname(__file__))  # noqa: PTH120  # no import that a script would not make itself
+        ask.__name__, ask.__doc__ = real.__name__, real.__doc__
+        for known in _SUPPORTS:
+            if real in known:
+                known.add(ask)
+        return ask
+
+    def _absent(self, path: Any, named: Any, frame: Any) -> None:
+        if self.deaf or named.get("dir_fd") is not None or frame.f_code.co_filename.endswith("linecache.py"):
+            return
+        with contextlib.suppress(Exception):
+            self._file("a", path)
+
+    def _replace(self, owner: Any, name: str, function: Any) -> None:
+        self._replaced.append((owner, name, getattr(owner, name), function))
+        setattr(owner, name, function)
+
+    def close(self) -> None:
+        """Put back what was replaced, unless somebody has put something else there."""
+        while self._replaced:
+            owner, name, before, function = self._replaced.pop()
+            if getattr(owner, name) is function:
+                setattr(owner, name, before)
+            for known in _SUPPORTS:
+                known.discard(function)

@@ -14,6 +14,7 @@ from pytest_exprun.terms.errors import StoreError
 
 TOKEN_FILE = ".exprun-owner"  # noqa: S105  # of ownership; no secret
 _RACES = 100
+_made: set[Path] = set()
 
 
 @contextlib.contextmanager
@@ -34,6 +35,7 @@ def run_directory(root: Path, name: str) -> Iterator[Path]:
             f"checkpoint folder {root} cannot be written: {(error.strerror or str(error)).lower()}; "
             "set exprun_checkpoint_dir to a folder that can"
         ) from error
+    _made.add(path)
     try:
         yield path
     finally:
@@ -41,6 +43,11 @@ def run_directory(root: Path, name: str) -> Iterator[Path]:
         if made_root:
             with contextlib.suppress(OSError):
                 root.rmdir()
+
+
+def is_run_directory(path: Path) -> bool:
+    """Whether a path was made for a run in this process; it may be gone."""
+    return path in _made
 
 
 def _make_below(root: Path, path: Path) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from pytest_exprun.terms.model import RunResult
 from pytest_exprun.terms.settings import Settings
-from pytest_exprun.trust.files.accesses import OPENED, Heard, changed_at, changed_since, is_visible_below, source_of
+from pytest_exprun.trust.files.accesses import OPENED, Heard, changed_at, changed_since, source_of
+from pytest_exprun.trust.files.places import counts, is_below
 
 WROTE, REWROTE, OUTPUTS = "wrote_outside", "rewrote_outside", "only_wrote_outside"
 """Names in a run's provenance: files that it wrote outside its folder, those of them that it had read before, those that it never read."""
@@ -58,7 +59,7 @@ def _changed_after_read(heard: Heard, settings: Settings) -> list[str]:
     found = []
     for name, read_at in heard.read.items():
         path = source_of(Path(name))
-        changed = changed_at(str(path)) if name not in heard.written and is_visible_below(path, root) else None
+        changed = changed_at(str(path)) if name not in heard.written and _is_of_project(str(path), str(root)) else None
         if changed is not None and changed > read_at and not any(path.is_relative_to(each) for each in own):
             found.append(path.relative_to(root).as_posix())
     return sorted(found)
@@ -73,10 +74,10 @@ def wrote_outside(heard: Heard, settings: Settings, output_dir: Path) -> list[st
     free = [os.path.realpath(output_dir), os.path.realpath(settings.path("store"))]
     named = {os.path.realpath(name) for name in (*heard.written, *_saved(heard, settings))}
     return sorted(
-        os.path.relpath(name, root) if _is_below(name, root) else name
+        os.path.relpath(name, root) if is_below(name, root) else name
         for name in named
         if changed_since(name, heard.began)
-        and not any(_is_below(name, folder) for folder in free)
+        and not any(is_below(name, folder) for folder in free)
         and not _is_everybodys(name, root)
     )
 
@@ -97,15 +98,15 @@ def _saved(heard: Heard, settings: Settings) -> Iterator[str]:
                 yield path
 
 
-def _is_below(name: str, folder: str) -> bool:
-    return name == folder or name.startswith(folder.rstrip(os.sep) + os.sep)
+def _is_of_project(name: str, root: str) -> bool:
+    return is_below(name, root) and counts(name, root)
 
 
 def _is_everybodys(name: str, root: str) -> bool:
     for place in _everybodys_places():
-        if _is_below(name, place) and not (_is_below(root, place) and _is_below(name, root)):
+        if is_below(name, place) and not (is_below(root, place) and is_below(name, root)):
             return True
-    folders = Path(os.path.relpath(name, root) if _is_below(name, root) else name).parts[:-1]
+    folders = Path(os.path.relpath(name, root) if is_below(name, root) else name).parts[:-1]
     return any(part in _CACHES or part.startswith(".") for part in folders)
 
 
@@ -132,7 +133,7 @@ class Outside:
         """Take in a finished run, wherever it was performed, and say what the user must know of its files and was not told before."""
         root = self.settings.root.resolve()
         wrote = result.provenance.get(WROTE, [])
-        OPENED.add(root, {}, (), dict.fromkeys(wrote, 0.0))
+        OPENED.add(root, {"w": dict.fromkeys(wrote, 0.0)})
         run = f"seed {result.spec.seed} of {result.spec.variant}"
         if new := self._new(WROTE, wrote):
             yield (

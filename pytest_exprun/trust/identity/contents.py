@@ -7,9 +7,11 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pytest_exprun.trust.identity.packages import ABSENT
+from pytest_exprun.trust.identity.sources import source_digest
 
 _STAT_TRUSTED_ABOVE = 1 << 20
 # A file written within this time of being read may change again without its time stamps changing (coarse clocks of file systems).
@@ -17,6 +19,7 @@ _RACY_SECONDS = 2.0
 _CHUNK = 1 << 20
 # Above these, reading everything before each session would take longer than it is worth: names, sizes and times count instead.
 MOST_BYTES, MOST_FILES = 1 << 30, 10_000
+BYTES, NAMES, TIMES, TREE = "bytes", "names", "times", "tree"
 
 Stamp = tuple[tuple[int, ...], ...]
 
@@ -29,14 +32,14 @@ class Watched:
         label: its name there.
         paths: files, or folders for all files below them.
         skip: folders that are left out.
-        names_only: the names in a folder count, not what the files hold.
+        how: by its bytes, the names in a folder, the times of modification in a folder, or the syntax tree of a source.
         files: those whose content was read, or stood for by its time stamps, at the last measurement.
     """
 
     label: str
     paths: tuple[Path, ...]
     skip: frozenset[Path] = frozenset()
-    names_only: bool = False
+    how: str = BYTES
     files: tuple[Path, ...] = ()
     _stamp: Stamp = ()
     _read_at: float = 0.0
@@ -52,16 +55,15 @@ class Watched:
         modification stand for the content.
         """
         try:
-            if self.names_only:
+            if self.how == NAMES:
                 return _names_digest(self.paths[0])
-            files = [
-                file for path in self.paths for file in (files_below(path, self.skip) if path.is_dir() else [path])
-            ]
+            below = _files_in if self.how == TIMES else partial(files_below, skip=self.skip)
+            files = [file for path in self.paths for file in (below(path) if path.is_dir() else [path])]
             self.files = tuple(files)
             stamp = tuple(map(_stamp_of, files))
             if not (self._digest and stamp == self._stamp and _settled(stamp, self._read_at)):
                 self._stamp, self._read_at = stamp, time.time()
-                too_much = sum(entry[0] for entry in stamp) > MOST_BYTES or len(files) > MOST_FILES
+                too_much = self.how == TIMES or sum(entry[0] for entry in stamp) > MOST_BYTES or len(files) > MOST_FILES
                 self._digest = self._from_stamps(files, stamp) if too_much else self._read(files)
         except OSError:
             return ABSENT
@@ -76,7 +78,8 @@ class Watched:
 
     def _read(self, files: list[Path]) -> str:
         if len(files) == 1 and files[0] == self.paths[0]:
-            return file_digest(files[0])
+            is_source = self.how == TREE and files[0].suffix == ".py"
+            return source_digest(files[0].read_bytes()) if is_source else file_digest(files[0])
         whole = hashlib.sha256()
         for file in files:
             name = os.path.relpath(file, self.paths[0])
@@ -103,6 +106,10 @@ def files_below(folder: Path, skip: frozenset[Path] = frozenset()) -> Iterator[P
                 yield from files_below(path, skip)
         elif path.is_file():
             yield path
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.iterdir()) if path.is_file())
 
 
 def _names_digest(folder: Path) -> str:

@@ -5,7 +5,6 @@ Only what can be seen before a run is in a key; what a run itself reports (data 
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import os
@@ -21,7 +20,8 @@ from pytest_exprun.terms.model import Budget, Variant
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.accesses import OPENED, OpenedFiles
 from pytest_exprun.trust.files.known_outputs import Outputs
-from pytest_exprun.trust.files.run_directory import TOKEN_FILE
+from pytest_exprun.trust.files.places import Own
+from pytest_exprun.trust.identity.answers import VARIABLE, Answers, hidden
 from pytest_exprun.trust.identity.command_sources import Program
 from pytest_exprun.trust.identity.command_sources import components as command_components
 from pytest_exprun.trust.identity.contents import Watched, file_digest
@@ -31,8 +31,6 @@ from pytest_exprun.trust.identity.packages import ABSENT, machine, package_versi
 from pytest_exprun.trust.identity.sources import source_digest
 
 __all__ = ["Fingerprinter", "Key"]
-
-_OPENED, _LISTED = "file ", "names in "
 
 
 @dataclass
@@ -45,7 +43,6 @@ class Fingerprinter:
     """
 
     settings: Settings
-    _watched: dict[str, Watched] = field(default_factory=dict, init=False)
     _unchanged: dict[Path, str] = field(default_factory=dict, init=False)
 
     def key(self, variant: Variant, budget: Budget, common_args: Sequence[str] = ()) -> Key:
@@ -79,9 +76,8 @@ class Fingerprinter:
         components |= {
             f"package {name}": version for name, version in package_versions(sorted(self._closure.packages)).items()
         }
-        told = self._program.variables if self._program else {}
-        asked = self._closure.environment - set(told)
-        components |= {f"environment {name}": _hidden(os.environ.get(name)) for name in asked}
+        asked = self._closure.environment - self._variables_told
+        components |= {f"{VARIABLE}{name}": hidden(os.environ.get(name)) for name in asked}
         return components
 
     def sources_changed(self, files: OpenedFiles = OPENED) -> list[str]:
@@ -92,7 +88,7 @@ class Fingerprinter:
                 changed.append(f"source {label}")
             elif elsewhere := self._loaded_from_elsewhere(path):
                 changed.append(f"source {label} (what ran was {elsewhere})")
-        watched = (each for each in self._watched.values() if each.measure() != each.digest)
+        watched = (each for each in self.answers.watched.values() if each.measure() != each.digest)
         return changed + [each.label for each in watched if not self._is_of_runs(each, files)]
 
     def _is_as_read(self, path: Path, digest: str) -> bool:
@@ -120,7 +116,7 @@ class Fingerprinter:
         """Whether it was only heard of because runs read it, and a run of this process has written it: then it is no input."""
         if watched.label.removeprefix("input ") in self._outputs.names:
             return True
-        return watched.label.startswith((_OPENED, _LISTED)) and all(map(files.is_written, watched.paths))
+        return self.answers.is_heard(watched.label) and all(map(files.is_written, watched.paths))
 
     def learn_outputs(self, written: Iterable[str]) -> None:
         """Take in what a run wrote outside its folder and never read: if the sources name it, it is no input of the next session."""
@@ -134,38 +130,37 @@ class Fingerprinter:
         return Outputs(self.settings.path("store"), self.root)
 
     def opened(self, files: OpenedFiles = OPENED) -> dict[str, str]:
-        """Return label -> digest of what the runs of this process read and the key does not name, for `Store.save`.
+        """Return label -> digest of what the runs of this process asked for and the key does not name, for `Store.save`.
 
-        A file that changes between two runs of a session shows in `sources_changed` after the second.
+        What changes between two runs of a session shows in `sources_changed` after the second.
         """
-        known = set(self._closure.files)
         # Exactly what was hashed: a declared folder leaves out hidden files and what lies behind links to folders.
-        for watched in self._watched.values():
-            if not watched.label.startswith((_OPENED, _LISTED)):
-                known.update(watched.files)
-        found = {}
-        for path in (*files.files(self.root), *files.folders(self.root)):
-            if path == self.root or path in known or self._is_own(path):
-                continue
-            label = f"{_LISTED if path.is_dir() else _OPENED}{path.relative_to(self.root).as_posix()}"
-            found[label] = self.content_of(label)
-        return found
-
-    def _is_own(self, path: Path) -> bool:
-        """Whether this plugin wrote it, or a run in its own folder; anything else in the checkpoint folder may be an input."""
-        if any(
-            path.is_relative_to(each)
-            for each in (self.root / self.settings.store, self.root / self.settings.report_dir)
-        ):
-            return True
-        checkpoints = self.root / self.settings.checkpoint_dir
-        below = path.relative_to(checkpoints).parts if path.is_relative_to(checkpoints) else None
-        return below is not None and (not below or (checkpoints / below[0] / TOKEN_FILE).exists())
+        given = [
+            file
+            for each in self.answers.watched.values()
+            if not self.answers.is_heard(each.label)
+            for file in each.files
+        ]
+        labels = self.answers.labels(files, self._closure.files, given)
+        told = {f"{VARIABLE}{name}" for name in self._variables_told}
+        return {
+            label: self.content_of(label)
+            for label in labels
+            if label not in self.session_components and label not in told
+        }
 
     def content_of(self, label: str) -> str:
-        """Return the digest of what a label of `opened` names, as it is on disk; `absent` if it is gone. Read once a session."""
-        path = self.root / label.removeprefix(_LISTED).removeprefix(_OPENED)
-        return self._watch(label, [path])
+        """Return the present digest of what a label of `opened` asks for; `absent` if it is gone. Files are read once a session."""
+        return self.answers.of(label)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """What the session knows of the surroundings."""
+        return Answers(self.root, Own(self.settings))
+
+    @property
+    def _variables_told(self) -> set[str]:
+        return set(self._program.variables) if self._program else set()
 
     @cached_property
     def root(self) -> Path:
@@ -202,11 +197,6 @@ class Fingerprinter:
         """Map label to (path, digest)."""
         return {self._label(path): (path, digest) for path, digest in sorted(self._closure.files.items())}
 
-    @cached_property
-    def _own_folders(self) -> frozenset[Path]:
-        """What this plugin writes is no input of a run."""
-        return frozenset(self.root / getattr(self.settings, name) for name in ("report_dir", "store", "checkpoint_dir"))
-
     def _label(self, path: Path) -> str:
         if path.is_relative_to(self.root):
             return path.relative_to(self.root).as_posix()
@@ -224,13 +214,7 @@ class Fingerprinter:
             raise SettingsError(
                 f"exprun_inputs = {pattern!r}: nothing of that name in {self.root}; allowed are existing files, folders and globs below it"
             )
-        return {f"input {pattern}": self._watch(f"input {pattern}", paths)}
-
-    def _watch(self, label: str, paths: Sequence[Path]) -> str:
-        """Return the digest of some paths, read once a session."""
-        if label not in self._watched:
-            self._watched[label] = Watched(label, tuple(paths), self._own_folders, names_only=label.startswith(_LISTED))
-        return self._watched[label].digest
+        return {f"input {pattern}": self.answers.watch(f"input {pattern}", paths)}
 
     def _paths_named_by(self, token: str) -> dict[str, str]:
         """Content of the files and folders that a command-line token names, from the root directory or the working directory."""
@@ -246,7 +230,7 @@ class Fingerprinter:
                 continue  # nothing there, a device, or a folder that holds the whole project
             if place and path.resolve() == (self.root / name).resolve():
                 continue
-            found[f"input {value}{place}"] = self._watch(f"input {value}{place}", [path])
+            found[f"input {value}{place}"] = self.answers.watch(f"input {value}{place}", [path])
         return found
 
     def _literal_file(self, source: Path, name: str) -> dict[str, str]:
@@ -260,13 +244,8 @@ class Fingerprinter:
                 and self._label(path) not in self._outputs.names
             ):
                 label = f"input {self._label(path)}"
-                return {label: self._watch(label, [path])}
+                return {label: self.answers.watch(label, [path])}
         return {}
-
-
-def _hidden(value: str | None) -> str:
-    """An environment variable's value may be a secret and records are committed: only a hash of it is kept."""
-    return ABSENT if value is None else hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _is(question: Callable[[Path], bool], path: Path) -> bool:

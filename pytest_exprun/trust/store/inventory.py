@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pytest_exprun.terms.model import Budget, RunResult, Variant
 from pytest_exprun.trust.identity.key import Key
-from pytest_exprun.trust.identity.packages import ABSENT
 from pytest_exprun.trust.store.filesystem import listed
 from pytest_exprun.trust.store.records import MAX_RECORD_BYTES, DamagedRecord, Record, check_identity, decode
 from pytest_exprun.trust.store.store import LOCKS, QUARANTINE, SUPERSEDED, TEMPORARY, Store
@@ -125,10 +124,11 @@ class Standing:
         return {seed: changes for seed, changes in found.items() if changes}
 
     def _opened_changes(self, record: Record) -> list[tuple[str, str, str]]:
-        if self.store.content_of is None:
+        content_of = self.store.content_of
+        if content_of is None:
             return []
-        pairs = ((label, digest, self.store.content_of(label)) for label, digest in record.opened.items())
-        return [(label, old, new or ABSENT) for label, old, new in pairs if old != new]
+        changed = self.store.changes(self.arm.slug, self.now, record)
+        return [(label, record.opened[label], content_of(label)) for label in changed]
 
     @property
     def runs(self) -> tuple[RunResult, ...]:

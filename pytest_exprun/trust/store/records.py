@@ -50,7 +50,8 @@ class Record:
 class Attestation:
     """Runs stored under the key `stands` stand for `key` too: one seed was trained again under `key` and came out bit for bit equal.
 
-    So they do while the files that it read then (`opened`, as in a record) are the same: the stored runs may not have read them.
+    So they do while the answers that it got then (`opened`, as in a record) are the same: the stored runs may not have asked.
+    `replaced` are the answers that the stored runs got and that are others now: label -> digest then.
     """
 
     key: Key
@@ -58,6 +59,7 @@ class Attestation:
     seed: int
     attested_at: str = ""
     opened: Mapping[str, str] = field(default_factory=dict)
+    replaced: Mapping[str, str] = field(default_factory=dict)
 
 
 def encode(record: Record) -> bytes:
@@ -108,6 +110,7 @@ def encode_attestation(attestation: Attestation) -> bytes:
             "stands": dict(attestation.stands.components),
             "seed": attestation.seed,
             "opened": dict(attestation.opened),
+            **({"replaced": dict(attestation.replaced)} if attestation.replaced else {}),
         },
         f"attestation by seed {attestation.seed}",
     )
@@ -123,7 +126,8 @@ def decode_attestation(data: bytes) -> Attestation:
     if type(content.get("seed")) is not int or type(content.get("attested_at")) is not str:
         raise DamagedRecord("an attestation without seed or time")
     key, stands, opened = _key(content, "key"), _key(content, "stands"), _texts(content, "opened")
-    return Attestation(key, stands, content["seed"], content["attested_at"], opened)
+    replaced = _texts(content, "replaced") if "replaced" in content else {}
+    return Attestation(key, stands, content["seed"], content["attested_at"], opened, replaced)
 
 
 def _seal(content: dict[str, Any], what: str) -> bytes:

@@ -6,19 +6,23 @@ done. Nothing here needs a lock to be correct. A record that cannot be believed 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
 from pytest_exprun.terms.errors import StoreError, one_line
 from pytest_exprun.terms.model import RunResult
 from pytest_exprun.terms.sameness import difference
+from pytest_exprun.trust.identity.answers import may_be_harmless
 from pytest_exprun.trust.identity.key import Key
 from pytest_exprun.trust.store.filesystem import FileSystem, listed, remove_older
+from pytest_exprun.trust.store.past import Past
 from pytest_exprun.trust.store.records import (
     MAX_RECORD_BYTES,
     STORABLE,
@@ -90,16 +94,27 @@ class Store:
             for folder in (temporary, self.root / LOCKS):
                 remove_older(folder, _ORPHAN_SECONDS)
 
-    def load(self, slug: str, key: Key, seed: int) -> RunResult | None:
+    def load(self, slug: str, past: Key | Past, seed: int) -> RunResult | None:
         """Return a stored run, of this key or of one attested to stand for it; None if there is none that can be believed.
+
+        With a past state, what stood then.
 
         Raises:
             StoreError: the record is damaged and the store is read only, or the file cannot be read at all.
         """
-        for standing in self._standing(slug, key):
-            record = self._record(slug, standing, seed)
-            if record is not None and self._inputs_stand(record, self.path(slug, standing, seed)):
+        refused: dict[Path, list[str]] = {}
+        for standing in self._standing(slug, past):
+            record = self._record(slug, standing.key, seed)
+            if record is not None and not (changed := self._changed(record.opened, standing.answers)):
                 return record.result
+            if record is not None:
+                refused.setdefault(self.path(slug, standing.key, seed), changed)
+        for path, changed in refused.items():
+            if not all(
+                map(may_be_harmless, changed)
+            ):  # else one seed may prove it, and what became of that is said then
+                name, what = path.relative_to(self.root), one_line(", ".join(changed))
+                self.notices.append(f"stored run {name} does not stand: {what} changed since its run read it")
         return None
 
     def save(self, result: RunResult, slug: str, key: Key, opened: Mapping[str, str] | None = None) -> Path:
@@ -127,7 +142,7 @@ class Store:
                 if self.fs.publish(path, data, self.root / TEMPORARY):
                     return path
                 first = self._record(slug, key, seed)  # sets a damaged one aside: then the next attempt succeeds
-                if first is not None and self._inputs_stand(first, path, quiet=True):
+                if first is not None and not self._changed(first.opened):
                     self._keep_first(first.result, result, path)
                     return path
                 if first is not None:
@@ -147,16 +162,31 @@ class Store:
                 self._refuse(f"records of {slug} cannot be set aside", error)
         return old
 
-    def neighbours(self, slug: str, key: Key) -> list[Key]:
-        """Keys stored for the same flags, common args and budget under other conditions, newest first: what has changed since."""
-        standing = {known.short for known in self.standing(slug, key)}
-        found: list[tuple[str, Key]] = []
+    def neighbours(self, slug: str, key: Key) -> list[Past]:
+        """States in which runs were stored for the same flags, common args and budget and that are no more, newest first."""
+        standing = list(self._standing(slug, key))
+        found: list[tuple[str, Past]] = []
         for folder in listed(self.root / _folder(slug)):
-            if folder.name not in standing:
-                records = [record for path in listed(folder) if (record := self._peek(path)) is not None]
-                same = [record for record in records if record.key.question == key.question]
-                found.extend((record.stored_at, record.key) for record in same[:1])
-        return [stored for _, stored in sorted(found, key=lambda item: item[0], reverse=True)]
+            records = [record for path in listed(folder) if (record := self._peek(path)) is not None]
+            same = [record for record in records if record.key.question == key.question]
+            if not same:
+                continue
+            past = self._newest(folder, same)
+            of_key = [state for state in standing if state.key == past.key]
+            if not of_key or (past.answers and past not in of_key and all(map(may_be_harmless, past.answers))):
+                found.append((max(record.stored_at for record in same), past))
+        return [past for _, past in sorted(found, key=lambda item: item[0], reverse=True)]
+
+    def _newest(self, folder: Path, records: Sequence[Record]) -> Past:
+        """Return the last state in which the runs of a key stood: that of the newest record, or of a proof since."""
+        states = [(record.stored_at, record.opened) for record in records]
+        for path in listed(folder):
+            with contextlib.suppress(DamagedRecord, StoreError):  # looking back changes nothing on disk
+                if path.name.startswith("attests-"):
+                    proof = decode_attestation(self._read(path) or b"")
+                    states.append((proof.attested_at, proof.opened))
+        opened = max(states, key=lambda state: state[0])[1]
+        return Past(records[0].key, {label: opened[label] for label in self._changed(opened)})
 
     def seeds(self, slug: str, key: Key) -> tuple[int, ...]:
         """Seeds that have a record file for this key or one attested to stand for it, ascending."""
@@ -171,50 +201,58 @@ class Store:
         """The lock file of whoever trains this run (`locks.exclusive`)."""
         return self.root / LOCKS / f"{_folder(slug)}--{key.short}--seed-{seed:d}.lock"
 
-    def attest(self, slug: str, key: Key, stands: Key, seed: int, opened: Mapping[str, str] | None = None) -> Path:
-        """Write down that `seed` was trained again under `key` and equals its record under `stands`, whose other seeds now stand too.
+    def attest(
+        self, slug: str, key: Key, stands: Key | Past, seed: int, opened: Mapping[str, str] | None = None
+    ) -> Path:
+        """Write down that `seed` was trained again under `key` and equals its record of `stands`, whose other seeds now stand too.
 
         Raises:
             StoreError: it could not be written: nothing is attested.
         """
-        path = self._arm(slug, key) / f"attests-{stands.short}.json"
+        past = _state(stands)
+        path = self._arm(slug, key) / f"attests-{past.key.short}.json"
+        data = encode_attestation(Attestation(key, past.key, seed, now(), dict(opened or {}), past.answers))
         try:
             self.fs.make_folder(path.parent)
             self.fs.make_folder(self.root / TEMPORARY)
-            self.fs.publish(
-                path,
-                encode_attestation(Attestation(key, stands, seed, now(), dict(opened or {}))),
-                self.root / TEMPORARY,
-            )
+            if not self.fs.publish(path, data, self.root / TEMPORARY):  # of an earlier state, which may come back
+                path = path.with_name(f"attests-{past.key.short}-{secrets.token_hex(4)}.json")
+                self.fs.publish(path, data, self.root / TEMPORARY)
         except OSError as error:
             self._refuse(f"attestation for {slug} not saved", error)
         return path
 
     def standing(self, slug: str, key: Key) -> list[Key]:
         """This key, and all that attestations say stand for it, directly or through another."""
-        return list(self._standing(slug, key))
+        return list(dict.fromkeys(state.key for state in self._standing(slug, key)))
 
-    def _standing(self, slug: str, key: Key) -> Iterator[Key]:
-        """The same, one by one: attestations are read only where the key's own record is missing."""
-        found = [key]
+    def changes(self, slug: str, key: Key, record: Record) -> list[str]:
+        """Name what keeps a record from standing for `key` of what its run asked for; nothing if it stands, or is of no key that does."""
+        states = [state for state in self._standing(slug, key) if state.key == record.key] or [Past(record.key)]
+        return min((self._changed(record.opened, state.answers) for state in states), key=len)
+
+    def _standing(self, slug: str, stands: Key | Past) -> Iterator[Past]:
+        """The same, one by one, with the answers that they stand by: attestations are read only where the key's own record is missing."""
+        found = [_state(stands)]
         for known in found:
             yield known
-            for attestation in self._attestations(self._arm(slug, known)):
-                same = attestation.key.components == known.components and not self._changed(attestation.opened)
-                if same and attestation.stands not in found:
-                    found.append(attestation.stands)
+            for attestation in self._attestations(self._arm(slug, known.key)):
+                same = attestation.key.components == known.key.components
+                state = Past(attestation.stands, {**known.answers, **attestation.replaced})
+                if same and state not in found and not self._changed(attestation.opened, known.answers):
+                    found.append(state)
 
-    def to_verify(self, slug: str, stands: Key) -> RunResult | None:
-        """Return the stored run of an arm that has gone longest without proof: since it was stored or last trained again."""
+    def to_verify(self, slug: str, stands: Key | Past) -> RunResult | None:
+        """Return the stored run of a state that has gone longest without proof: since it was stored or last trained again."""
         proofs: dict[int, str] = {}
         for folder in listed(self.root / _folder(slug)):
             for attestation in self._attestations(folder):
                 proofs[attestation.seed] = max(proofs.get(attestation.seed, ""), attestation.attested_at)
         runs = []
-        for standing in self.standing(slug, stands):
-            for seed in _seeds(self._arm(slug, standing)):
-                record = self._record(slug, standing, seed)
-                if record is not None and self._inputs_stand(record, self.path(slug, standing, seed), quiet=True):
+        for standing in self._standing(slug, stands):
+            for seed in _seeds(self._arm(slug, standing.key)):
+                record = self._record(slug, standing.key, seed)
+                if record is not None and not self._changed(record.opened, standing.answers):
                     runs.append((max(record.stored_at, proofs.get(seed, "")), seed, record.result))
         return min(runs, key=lambda run: run[:2])[2] if runs else None
 
@@ -257,21 +295,11 @@ class Store:
                 except DamagedRecord as damage:
                     self._set_aside(path, str(damage), "it attests nothing any more")
 
-    def _inputs_stand(self, record: Record, path: Path, *, quiet: bool = False) -> bool:
-        """Whether the files that the run read are still what they were."""
-        changed = self._changed(record.opened)
-        if changed and not quiet:
-            name = path.relative_to(self.root)
-            self.notices.append(
-                f"stored run {name} does not stand: {one_line(', '.join(changed))} changed since its run read it"
-            )
-        return not changed
-
-    def _changed(self, opened: Mapping[str, str]) -> list[str]:
-        """Name what was read and is no longer what it was."""
+    def _changed(self, opened: Mapping[str, str], answers: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+        """Name what was asked for and has another answer: now, or, of what `answers` tells, then."""
         if self.content_of is None:
             return []
-        return [label for label, digest in opened.items() if self.content_of(label) != digest]
+        return [label for label, digest in opened.items() if (answers.get(label) or self.content_of(label)) != digest]
 
     def _keep_first(self, first: RunResult, second: RunResult, path: Path) -> None:
         differs = difference(first, second, self.metric)
@@ -317,6 +345,10 @@ _SEED_FILE = re.compile(r"seed-(-?[0-9]{1,20})\.json")
 
 def _seeds(folder: Path) -> list[int]:
     return [int(match.group(1)) for path in listed(folder) if (match := _SEED_FILE.fullmatch(path.name))]
+
+
+def _state(of: Key | Past) -> Past:
+    return of if isinstance(of, Past) else Past(of)
 
 
 def _folder(slug: str) -> str:

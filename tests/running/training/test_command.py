@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import pytest
 from pytest_exprun.running.sandbox import supervision
 from pytest_exprun.running.sandbox.run_log import LIMIT, TAIL
 from pytest_exprun.running.training.command import SHOWN_BYTES, CommandTrainer
-from pytest_exprun.running.training.command_reads import listening
 from pytest_exprun.terms.errors import SettingsError, TrainerError
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
 from pytest_exprun.terms.settings import Settings
@@ -533,7 +531,7 @@ def test_a_file_that_only_the_run_knows_is_noticed(pytester):
     pytester.runpytest_subprocess("-s").stdout.fnmatch_lines(["*MEAN 1.5"])
 
 
-def test_listening_changes_nothing_for_the_script(lab, tmp_path):
+def test_listening_changes_nothing_for_the_script(lab, tmp_path, monkeypatch):
     """The import path is as without us, the user's own sitecustomize runs, and so do Pythons that the script starts."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text("MINE = 1\n")
@@ -548,9 +546,9 @@ print("val_loss: 1.5")
     heard = OpenedFiles()
     trainer, out = lab(body, env="PYTHONPATH=site")
     assert trainer.run(spec(), out, ignore).metrics == {"val_loss": 1.5}
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
-    with listening(environment, tmp_path, heard) as ours:
-        subprocess.run([sys.executable, "train.py", "1", str(out)], cwd=tmp_path, env=ours, check=True)
+    monkeypatch.setattr("pytest_exprun.running.training.command.OPENED", heard)
+    with heard.recording(tmp_path):
+        trainer.run(spec(), out, ignore)
     assert tmp_path / "data.txt" in heard.files(tmp_path)
     assert heard.is_written(tmp_path / "made.txt")
 

@@ -132,21 +132,31 @@ def test_what_a_mode_means(mode, flags, kinds):
     assert kinds_of_open(mode, flags) == kinds
 
 
-def test_hidden_and_outer_files_do_not_count(heard, tmp_path_factory):
-    """`.git`, caches and what lies outside the root."""
+TOOL_FILES = (".git/HEAD", "__pycache__/x.txt", ".venv/pyvenv.cfg", ".venv/lib/x.txt", "lib/site-packages/x.txt")
+
+
+def test_what_tools_write_does_not_count(heard, tmp_path_factory):
+    """`.git`, caches, virtual environments and temporary files."""
     outside = tmp_path_factory.mktemp("outside") / "x.txt"
     outside.write_text("", encoding="utf-8")
 
     def read(root):
-        for name in (".git/HEAD", "__pycache__/x.txt", ".venv/lib/x.txt"):
+        for name in TOOL_FILES:
             path = root / name
-            path.parent.mkdir(parents=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
         outside.read_bytes()
-        for name in (".git/HEAD", "__pycache__/x.txt", ".venv/lib/x.txt"):
+        for name in TOOL_FILES:
             (root / name).read_bytes()
 
     assert heard(read) == []
+
+
+def test_a_hidden_folder_counts(heard, tmp_path):
+    """Data lie in `.data/` and `.cache/hf` too."""
+    (tmp_path / ".cache" / "hf").mkdir(parents=True)
+    (tmp_path / ".cache" / "hf" / "a.bin").touch()
+    assert heard(lambda root: (root / ".cache" / "hf" / "a.bin").read_bytes()) == [".cache/hf/a.bin"]
 
 
 def test_a_hidden_file_counts(heard):
@@ -181,7 +191,9 @@ def test_an_import_is_heard_as_its_source(tmp_path, monkeypatch):
         with files.recording():
             __import__("heard_module")
         del sys.modules["heard_module"]
-        found.append([path.name for path in (*files.files(tmp_path), *files.folders(tmp_path))])
+        found.append(
+            [path.name for path in (*files.sources(tmp_path), *files.files(tmp_path), *files.folders(tmp_path))]
+        )
     assert found == [["heard_module.py"], ["heard_module.py"]]
 
 

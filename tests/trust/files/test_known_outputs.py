@@ -26,7 +26,7 @@ def test_what_a_run_reads_is_an_input_after_all(tmp_path):
     heard = OpenedFiles()
     outputs = Outputs(tmp_path / "store", tmp_path, heard)
     outputs.learn(["model.pt", "log.txt"])
-    heard.add(tmp_path, {"model.pt": 0.0}, [])
+    heard.add(tmp_path, {"r": {"model.pt": 0.0}})
     outputs.learn([])
     assert Outputs(tmp_path / "store", tmp_path).names == {"log.txt"}
 

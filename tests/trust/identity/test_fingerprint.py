@@ -436,7 +436,7 @@ class TestOpened:
                 (project.root / name).read_text(encoding="utf-8")
             (project.root / "out.txt").write_text("1", encoding="utf-8")
             (project.root / "out.txt").read_text(encoding="utf-8")
-        assert list(fingerprinter.opened(files)) == ["file data/x.txt"]
+        assert list(fingerprinter.opened(files)) == ["file data/x.txt", "file helper.py"]
         label, digest = next(iter(fingerprinter.opened(files).items()))
         assert fingerprinter.content_of(label) == digest
         project.write(**{"data/x.txt": "2"})

@@ -20,6 +20,7 @@ from pytest_exprun.terms.errors import StoreError
 from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec, Variant
 from pytest_exprun.trust.store import records
 from pytest_exprun.trust.store.filesystem import FileSystem
+from pytest_exprun.trust.store.past import Past
 from pytest_exprun.trust.store.records import Attestation, DamagedRecord, Record, decode, encode, encode_attestation
 from pytest_exprun.trust.store.store import NotReproducible, Store
 from tests.stored import BASELINE, ROPE, make_key, make_run
@@ -543,7 +544,7 @@ class TestNeighbours:
         store.save(make_run(), ROPE.slug, older)
         store.save(make_run(), ROPE.slug, newer)
         now = make_key(package_torch="2.13.0")
-        assert store.neighbours(ROPE.slug, now) == [newer, older]
+        assert store.neighbours(ROPE.slug, now) == [Past(newer), Past(older)]
         assert newer.why(now) == "package torch 2.12.0 -> 2.13.0"
 
     def test_another_question_is_no_neighbour(self, store):

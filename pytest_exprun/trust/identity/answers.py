@@ -1,0 +1,131 @@
+"""What a run asked of its surroundings, as labels, and what the answers are now, as digests.
+
+A record holds both (`Record.opened`) and stands only while the answers are the same. A label's first word says how it is answered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_exprun.trust.files.accesses import OpenedFiles
+from pytest_exprun.trust.files.places import Own
+from pytest_exprun.trust.identity.contents import BYTES, MOST_BYTES, MOST_FILES, NAMES, TIMES, TREE, Watched
+from pytest_exprun.trust.identity.key import Key
+from pytest_exprun.trust.identity.packages import ABSENT
+
+FILE, LISTED, SOURCE, VARIABLE, LIBRARY, PROGRAM, FOLDER = (
+    "file ",
+    "names in ",
+    "source ",
+    "environment ",
+    "library ",
+    "program ",
+    "times in ",
+)
+_HOW = {FILE: BYTES, LISTED: NAMES, SOURCE: TREE, LIBRARY: BYTES, PROGRAM: BYTES, FOLDER: TIMES}
+_HOME = "~/"
+_SHARE = 100
+"""Of very much data, a folder with at least a hundredth of the limit counts by the times of modification of its files."""
+
+
+def hidden(value: str | None) -> str:
+    """An environment variable's value may be a secret and records are committed: only a hash of it is kept."""
+    return ABSENT if value is None else hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def may_be_harmless(label: str) -> bool:
+    """Whether one seed trained again may show that a change does not matter: of sources, and of data that are sources too."""
+    return label.startswith(SOURCE) or (label.startswith(FILE) and label.endswith(".py"))
+
+
+def unproven(changed: Iterable[str], opened: Iterable[str], key: Key) -> list[str]:
+    """Name those of the changed labels that turned out to be data only: no source of that name has run."""
+    ran = {*opened, *key.components}
+    return [label for label in changed if label.startswith(FILE) and SOURCE + label.removeprefix(FILE) not in ran]
+
+
+@dataclass
+class Answers:
+    """The answers of one session. Each is read once, and measured again after a run (`Watched.measure`).
+
+    Attributes:
+        root: the root directory, links resolved.
+        own: what the plugin writes itself.
+        watched: what the key names and what runs asked for, by label.
+    """
+
+    root: Path
+    own: Own
+    watched: dict[str, Watched] = field(default_factory=dict)
+
+    def labels(self, files: OpenedFiles, sources: Iterable[Path], known: Iterable[Path]) -> Iterator[str]:
+        """Yield a label for everything that runs asked for.
+
+        Args:
+            files: what was heard.
+            sources: those that the key names.
+            known: files that the key names by their bytes.
+        """
+        named, given = set(sources), set(known)
+        data = [path for path in files.files(self.root) if path not in given and path not in self.own]
+        folders = self._by_times(data)
+        yield from (f"{FOLDER}{self.name(path)}" for path in folders)
+        yield from (f"{FILE}{self.name(path)}" for path in data if path.parent not in folders)
+        for word, paths in (
+            (FILE, files.absent(self.root)),
+            (LISTED, files.folders(self.root)),
+            (LIBRARY, files.libraries(self.root)),
+            (PROGRAM, files.programs(self.root)),
+            (SOURCE, files.sources(self.root)),
+        ):
+            yield from (
+                f"{word}{self.name(path)}" for path in paths if path not in named | given and path not in self.own
+            )
+        yield from (f"{VARIABLE}{name}" for name in files.variables())
+
+    def _by_times(self, data: Iterable[Path]) -> list[Path]:
+        """Name the folders that are too big to be read before each session."""
+        sizes: dict[Path, list[int]] = {}
+        for path in data:
+            sizes.setdefault(path.parent, []).append(path.stat().st_size)
+        total, number = sum(map(sum, sizes.values())), sum(map(len, sizes.values()))
+        if total <= MOST_BYTES and number <= MOST_FILES:
+            return []
+        share = (MOST_BYTES / _SHARE, MOST_FILES / _SHARE)
+        return sorted(
+            folder
+            for folder, each in sizes.items()
+            if folder != self.root and (sum(each) > share[0] or len(each) > share[1])
+        )
+
+    def name(self, path: Path) -> str:
+        """Name a path from the root directory; elsewhere from the home folder, so that colleagues can share records."""
+        if path.is_relative_to(self.root):
+            return path.relative_to(self.root).as_posix()
+        home = Path(os.path.expanduser("~"))  # noqa: PTH111  # Path.home raises where nobody is at home
+        return _HOME + path.relative_to(home).as_posix() if path.is_relative_to(home) else path.as_posix()
+
+    def of(self, label: str) -> str:
+        """Return the digest of what a label asks for, as it is now; `absent` if there is nothing."""
+        if label.startswith(VARIABLE):
+            return hidden(os.environ.get(label.removeprefix(VARIABLE)))
+        word = next((word for word in _HOW if label.startswith(word)), None)
+        if word is None:
+            return ABSENT  # of a newer version
+        name = label.removeprefix(word)
+        path = Path(os.path.expanduser(name)) if name.startswith(_HOME) else self.root / name  # noqa: PTH111  # see `name`
+        return self.watch(label, [path], _HOW[word])
+
+    def watch(self, label: str, paths: Iterable[Path], how: str = BYTES) -> str:
+        """Return the digest of some paths, read once a session."""
+        if label not in self.watched:
+            self.watched[label] = Watched(label, tuple(paths), self.own.folders, how)
+        return self.watched[label].digest
+
+    def is_heard(self, label: str) -> bool:
+        """Whether a label is known only because a run asked."""
+        return label.startswith(tuple(_HOW))

@@ -1,7 +1,7 @@
 """Every way in which a run asks its surroundings: when an answer changes, no stored run of any seed stands; put back, all do.
 
-What is changed is no data that the source names (`test_inputs.py` has those): variables, files that were not there, hidden folders, folders
-elsewhere, modules and functions that no text names, libraries, started programs.
+What changes here is none of the data of `test_inputs.py`: variables, files that were not there, folders that are hidden or elsewhere,
+modules and functions that no text names, libraries, started programs.
 """
 
 from __future__ import annotations

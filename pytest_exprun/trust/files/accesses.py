@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import IO
 
 from pytest_exprun.trust.files import audit_hook, started_python
-from pytest_exprun.trust.files.audit_hook import Ears, checksum, note
+from pytest_exprun.trust.files.audit_hook import Ears, checksum
 from pytest_exprun.trust.files.places import counts, is_below
+from pytest_exprun.trust.files.started_python import note
 
 _LAG_SECONDS = 0.02
 _OWN_VARIABLES = ("PYTHONPATH", "EXPRUN_NOTES", "EXPRUN_ROOT")

@@ -16,7 +16,6 @@ import binascii
 import contextlib
 import os
 import sys
-import time
 from _thread import _local
 
 TYPE_CHECKING = False
@@ -31,6 +30,11 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _SHELL_SIGNS = str.maketrans("\t\n;|&<>()'\"`=", " " * 13)
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _IMPORTS = "<frozen importlib"
+_RUNNERS = (
+    "<frozen runpy>",
+    _STDLIB + "runpy.py",
+    "<frozen zipimport>",
+)  # the last looks whether a script is an archive
 _READERS = ("linecache.py", "tokenize.py")
 _SHOW_LINES = frozenset({"traceback.py", "warnings.py", "_py_warnings.py", "pdb.py", "bdb.py"})
 _MAPPINGS = ("<frozen os>", "<frozen _collections_abc>", _STDLIB + "os.py", _STDLIB + "_collections_abc.py")
@@ -88,7 +92,7 @@ def _reader(frame: Any) -> str:
         # `pkgutil.get_data` asks the same loader for data.
         asker = frame.f_back.f_code
         return "s" if asker.co_filename.startswith(_IMPORTS) or asker is code_of.__code__ else "r"
-    if file == "<frozen runpy>" or file == _STDLIB + "runpy.py":
+    if file in _RUNNERS:
         return "s"
     if file.endswith(_READERS):
         while frame is not None and frame.f_code.co_filename.endswith(_READERS):
@@ -116,12 +120,8 @@ def _connected(arguments: tuple[Any, ...], _: Any) -> Found:
     return [("rw", name), ("rw" if _is_file(name + "-wal") else "a", name + "-wal")]
 
 
-def _loaded(position: int) -> Finder:
-    return lambda arguments, _: [("b", arguments[position])] if arguments[position] else []
-
-
-def _changed(position: int) -> Finder:
-    return lambda arguments, _: [("w", arguments[position])]
+def _told(kind: str, position: int) -> Finder:
+    return lambda arguments, _: [(kind, arguments[position])] if arguments[position] else []
 
 
 def _started(position: int, cwd: int | None = None) -> Finder:
@@ -165,15 +165,15 @@ _HEARD = {
     "os.listdir": _listed,
     "os.scandir": _listed,
     "sqlite3.connect": _connected,
-    "import": _loaded(1),
-    "ctypes.dlopen": _loaded(0),
+    "import": _told("b", 1),
+    "ctypes.dlopen": _told("b", 0),
     "subprocess.Popen": _started(1, 2),
     "os.system": _started(0),
     "os.exec": _started(1),
     "os.posix_spawn": _started(1),
     "os.spawn": _started(2),
-    **{f"os.{name}": _changed(0) for name in ("mkdir", "remove", "rmdir")},
-    **{f"os.{name}": _changed(1) for name in ("rename", "link", "symlink")},
+    **{f"os.{name}": _told("w", 0) for name in ("mkdir", "remove", "rmdir")},
+    **{f"os.{name}": _told("w", 1) for name in ("rename", "link", "symlink")},
 }
 
 
@@ -182,20 +182,12 @@ def checksum(value: str | bytes | None) -> str:
     return "-" if value is None else str(binascii.crc32(os.fsencode(value)))
 
 
-def note(kind: str, name: str) -> bytes:
-    """Return a line for the notes: something was heard now. Names with a line end are left out."""
-    return b"" if "\n" in name else f"{kind}{time.time()} {name}\n".encode("utf-8", "surrogateescape")
-
-
 class Ears:
-    """Tells `tell(kind, name)` what this process asks for: what audit events say at once, the rest between `open` and `close`.
-
-    Whether a file is there and what a variable holds is asked without an event: for a while the functions that ask are replaced.
-    """
+    """Tells `tell(kind, name)` what this process asks for: what audit events say, and between `open` and `close` what makes no event."""
 
     def __init__(self, tell: Callable[[str, str], None], own: tuple[str, ...] = ()) -> None:
         self.deaf = False
-        self._tell, self._own = tell, (*own, _STDLIB)
+        self._tell, self._own = tell, own
         self._seen: set[Any] = set()
         self._replaced: list[Any] = []
 
@@ -205,14 +197,19 @@ class Ears:
         if find is None or self.deaf:
             return
         with contextlib.suppress(Exception):
-            for kinds, path in find(arguments, sys._getframe(1)):
-                self._file(kinds, path)
+            frame = sys._getframe(1)
+            for kinds, path in find(arguments, frame):
+                self._file(kinds, path, frame)
 
-    def _file(self, kinds: str, path: Any) -> None:
+    def _file(self, kinds: str, path: Any, frame: Any) -> None:
         if not kinds or isinstance(path, int):
             return
         name = os.path.abspath(os.fsdecode(path))
-        if name.startswith(self._own) or "site-packages" in name:
+        if (
+            name.startswith((*self._own, _STDLIB))
+            or "site-packages" in name
+            or (kinds[0] in "rla" and self._is_ours(frame))
+        ):
             return
         for kind in kinds:
             self._tell(kind, name)
@@ -235,10 +232,16 @@ class Ears:
 
     def _is_own_code(self, frame: Any) -> bool:
         """Whether the project itself asks: no library, and nobody on behalf of one."""
-        while frame is not None and frame.f_code.co_filename in _MAPPINGS:
+        while frame.f_code.co_filename in _MAPPINGS:
             frame = frame.f_back
-        file = "<" if frame is None else frame.f_code.co_filename
-        return not file.startswith((*self._own, "<frozen")) and "site-packages" not in file
+        file = frame.f_code.co_filename
+        return not file.startswith((*self._own, _STDLIB, "<frozen")) and "site-packages" not in file
+
+    def _is_ours(self, frame: Any) -> bool:
+        """Whether this plugin asks, for itself."""
+        while frame is not None and frame.f_code.co_filename.startswith((_STDLIB, "<frozen")):
+            frame = frame.f_back
+        return frame is not None and frame.f_code.co_filename.startswith(self._own)
 
     def open(self) -> None:
         """Listen to questions that make no event."""
@@ -249,15 +252,16 @@ class Ears:
         asking, passing = environ.__getitem__, _local()
 
         def get(this: Any, key: Any) -> Any:
-            # Whoever goes through all variables or copies them asks for none.
-            if key is not getattr(passing, "name", None):
+            # Whoever goes through all variables or copies them asks with the very names that he was given: for none of them.
+            if getattr(passing, "names", {}).get(id(key)) is not key:
                 self.variable(this, key)
             return asking(this, key)
 
         def each(this: Any) -> Iterator[Any]:
-            for passing.name in iterating(this):
-                yield passing.name
-            passing.name = None
+            passing.names = {}
+            for name in iterating(this):
+                passing.names[id(name)] = name
+                yield name
 
         iterating = environ.__iter__
         self._replace(environ, "__getitem__", get)
@@ -284,7 +288,7 @@ class Ears:
         if self.deaf or named.get("dir_fd") is not None or frame.f_code.co_filename.endswith("linecache.py"):
             return
         with contextlib.suppress(Exception):
-            self._file("a", path)
+            self._file("a", path, frame)
 
     def _replace(self, owner: Any, name: str, function: Any) -> None:
         self._replaced.append((owner, name, getattr(owner, name), function))

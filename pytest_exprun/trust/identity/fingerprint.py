@@ -21,7 +21,8 @@ from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.accesses import OPENED, OpenedFiles
 from pytest_exprun.trust.files.known_outputs import Outputs
 from pytest_exprun.trust.files.places import Own
-from pytest_exprun.trust.identity.answers import VARIABLE, Answers, hidden
+from pytest_exprun.trust.identity.answers import SOURCE, VARIABLE, Answers, hidden
+from pytest_exprun.trust.identity.bystanders import bystanders
 from pytest_exprun.trust.identity.command_sources import Program
 from pytest_exprun.trust.identity.command_sources import components as command_components
 from pytest_exprun.trust.identity.contents import Watched, file_digest
@@ -141,7 +142,8 @@ class Fingerprinter:
             if not self.answers.is_heard(each.label)
             for file in each.files
         ]
-        labels = self.answers.labels(files, self._closure.files, given)
+        heard = self.answers.labels(files, self._closure.files, given)
+        labels = [*heard, *(f"{SOURCE}{self.answers.name(path)}" for path in self._bystanders)]
         told = {f"{VARIABLE}{name}" for name in self._variables_told}
         return {
             label: self.content_of(label)
@@ -157,6 +159,12 @@ class Fingerprinter:
     def answers(self) -> Answers:
         """What the session knows of the surroundings."""
         return Answers(self.root, Own(self.settings))
+
+    @cached_property
+    def _bystanders(self) -> list[Path]:
+        """Sources that run in the process of an in-process trainer and that it does not import."""
+        alone = bool(self.settings.command) or self.settings.executor != "inprocess"
+        return [] if alone else list(bystanders(self.root, self._closure, self._search))
 
     @property
     def _variables_told(self) -> set[str]:

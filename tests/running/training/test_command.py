@@ -598,7 +598,8 @@ os.makedirs(".traces", exist_ok=True)
 open(os.path.join(".traces", "runs"), "a").write("x")
 """
     script.write_text(text, encoding="utf-8")
-    pytester.makeini(f"[pytest]\nexprun_command = {COMMAND}\nexprun_budget = 2 steps\nexprun_plots = off\n")
+    own = "exprun_clocks = dt step_avg tps elapsed" if log_format == "protocol" else ""
+    pytester.makeini(f"[pytest]\nexprun_command = {COMMAND}\nexprun_budget = 2 steps\nexprun_plots = off\n{own}\n")
     pytester.makepyfile(test_it="def test_it(baseline): ...")
     runs = pytester.path / ".traces" / "runs"
     pytester.runpytest_subprocess().assert_outcomes(passed=1)

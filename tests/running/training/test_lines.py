@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pytest_exprun.running.training.lines import FORMATS, number, plain_text
+from pytest_exprun.running.training.lines import CLOCKS, FORMATS, declared_clocks, number, plain_text
 from pytest_exprun.running.training.output_metrics import OutputMetrics
-from pytest_exprun.terms.settings import LOG_FORMATS
+from pytest_exprun.terms.settings import LOG_FORMATS, Settings
 from tests.logs import NUMBERS, PATTERN, read, same
 
 # One line of each format with `{value}` where the validation loss stands. `{step}` counts up.
@@ -255,3 +255,13 @@ def test_any_text_can_be_heard(text):
     OutputMetrics("val_loss", pattern=PATTERN).hear(f"val loss {text}")
     assert same(number(text), plain_number(text))
     assert plain_text(text) is not None
+
+
+def test_clocks_are_those_of_the_format():
+    """Every format says what it prints of clocks; one that is not named may be any of them; a function and a pattern have none."""
+    assert set(CLOCKS) == set(FORMATS)
+    assert declared_clocks(Settings(clocks=("mine",))) == ("mine",)
+    command = ("python", "train.py")
+    assert declared_clocks(Settings(command=command, log_format="nanogpt", clocks=("mine",))) == ("mine", "time", "mfu")
+    assert declared_clocks(Settings(command=command, pattern="(?P<val_loss>.*)")) == ()
+    assert {"mfu", "train_time", "eval_runtime"} <= set(declared_clocks(Settings(command=command)))

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pytest_exprun.trust.files.accesses import OpenedFiles, parse
-from pytest_exprun.trust.files.audit_hook import kinds_of_open, note
+from pytest_exprun.trust.files.audit_hook import kinds_of_open
+from pytest_exprun.trust.files.started_python import note
 
 
 @pytest.fixture

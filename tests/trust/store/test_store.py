@@ -754,3 +754,68 @@ def test_only_finished_and_diverged_runs_are_stored(store):
     """A crashed run is never a statistic: asking for it is a bug of ours."""
     with pytest.raises(AssertionError):
         store.save(dataclasses.replace(make_run(), status="crashed"), ROPE.slug, KEY)
+
+
+class TestHeardSources:
+    """Records of one key whose run imported a source that the key does not name."""
+
+    def stored(self, store, answers):
+        """Store two seeds whose runs heard a source."""
+        store.content_of = answers.__getitem__
+        for seed in (42, 137):
+            store.save(make_run(seed), ROPE.slug, KEY, dict(answers))
+
+    def edited(self, answers, digest):
+        """Change the source."""
+        answers["source plugin.py"] = digest
+
+    def prove(self, store, answers, seed):
+        """Train a seed again and attest that it is the same."""
+        past = store.neighbours(ROPE.slug, KEY)[0]
+        assert past.may_equal(KEY)
+        store.save(make_run(seed), ROPE.slug, KEY, dict(answers))
+        store.attest(ROPE.slug, KEY, past, seed, dict(answers))
+
+    def test_one_seed_proves_that_the_others_stand(self, store):
+        """The same key, another source: nothing stands, until a seed proves the change harmless."""
+        answers = {"source plugin.py": "1", "file data.txt": "1"}
+        self.stored(store, answers)
+        self.edited(answers, "2")
+        assert store.load(ROPE.slug, KEY, 137) is None
+        assert store.notices == []
+        self.prove(store, answers, 42)
+        assert [store.load(ROPE.slug, KEY, seed) for seed in (42, 137)] == [make_run(42), make_run(137)]
+        assert store.neighbours(ROPE.slug, KEY) == []
+
+    def test_proofs_follow_each_other(self, store):
+        """What stood before a second edit stands by the second proof, whichever seed gives it."""
+        answers = {"source plugin.py": "1"}
+        self.stored(store, answers)
+        for digest, seed in (("2", 42), ("3", 137), ("4", 42)):
+            self.edited(answers, digest)
+            assert store.load(ROPE.slug, KEY, 42) is store.load(ROPE.slug, KEY, 137) is None
+            self.prove(store, answers, seed)
+            assert store.load(ROPE.slug, KEY, 42)
+            assert store.load(ROPE.slug, KEY, 137)
+
+    def test_a_proof_is_of_one_state_only(self, store):
+        """Where anything else changes that the proving run had read, it proves nothing."""
+        answers = {"source plugin.py": "1", "source other.py": "1"}
+        self.stored(store, answers)
+        self.edited(answers, "2")
+        self.prove(store, answers, 42)
+        answers["source other.py"] = "2"
+        assert store.load(ROPE.slug, KEY, 42) is store.load(ROPE.slug, KEY, 137) is None
+
+    @pytest.mark.parametrize(
+        "label", ["file data.txt", "environment X", "names in d", "library l.so", "program p.sh", "times in d"]
+    )
+    def test_what_is_no_source_is_never_proved(self, store, label):
+        """The run is trained anew, and the line says what changed."""
+        answers = {"source plugin.py": "1", label: "1"}
+        self.stored(store, answers)
+        answers |= {"source plugin.py": "2", label: "2"}
+        assert store.neighbours(ROPE.slug, KEY) == []
+        assert not Past(make_key(source="1" * 64), {label: "1"}).may_equal(KEY)
+        assert store.load(ROPE.slug, KEY, 42) is None
+        assert label in store.notices[0]

@@ -1,0 +1,229 @@
+"""What a process is heard asking for, and that those who ask get the same answers as without us."""
+
+from __future__ import annotations
+
+import io
+import linecache
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+import warnings
+
+import pytest
+
+from pytest_exprun.trust.files.audit_hook import Ears, checksum
+
+
+class Listener:
+    """Ears that are open, and what they have told."""
+
+    def __init__(self):
+        self.told = []
+        self.ears = Ears(lambda kind, name: self.told.append((kind, name)))
+        sys.addaudithook(self.ears.hear)
+
+    def names(self, kinds, folder):
+        """Return what was told of a folder, by the letters of kinds."""
+        return [
+            (kind, os.path.relpath(name, folder))
+            for kind, name in self.told
+            if kind in kinds and name.startswith(str(folder))
+        ]
+
+    @property
+    def variables(self):
+        """Names of the variables that were asked for."""
+        return [name.rpartition(" ")[0] for kind, name in self.told if kind == "e"]
+
+
+@pytest.fixture
+def listener():
+    """Return open ears; deaf afterwards, for a hook cannot be removed."""
+    found = Listener()
+    found.ears.open()
+    yield found
+    found.ears.close()
+    found.ears.deaf = True
+
+
+class TestVariables:
+    """Every way to ask os.environ, and those that ask for none."""
+
+    @pytest.mark.parametrize(
+        "ask",
+        [
+            lambda: os.environ["ASKED"],
+            lambda: os.environ.get("ASKED"),
+            lambda: os.getenv("ASKED"),
+            lambda: "ASKED" in os.environ,
+            lambda: os.environ.setdefault("ASKED", "1"),
+            lambda: os.environ.pop("ASKED"),
+            lambda: os.environb[b"ASKED"],
+        ],
+    )
+    def test_a_question_is_heard(self, listener, monkeypatch, ask):
+        """With the checksum of the value, never the value."""
+        monkeypatch.setenv("ASKED", "hunter2")
+        ask()
+        assert ("e", f"ASKED {checksum('hunter2')}") in listener.told
+        assert "hunter2" not in str(listener.told)
+
+    def test_one_that_is_not_set(self, listener):
+        """Its absence is an answer too."""
+        assert os.environ.get("NOT_SET") is None
+        assert listener.told == [("e", "NOT_SET -")]
+
+    @pytest.mark.parametrize(
+        "copy",
+        [
+            lambda: dict(os.environ),
+            os.environ.copy,
+            lambda: {**os.environ},
+            lambda: list(os.environ.items()),
+            lambda: list(os.environ.values()),
+        ],
+    )
+    def test_who_copies_them_all_asks_for_none(self, listener, monkeypatch, copy):
+        """A process is started with a copy; a question afterwards is heard."""
+        monkeypatch.setenv("ASKED", "1")
+        listener.told.clear()
+        assert copy()
+        assert listener.variables == []
+        assert os.environ["ASKED"] == "1"
+        assert listener.variables == ["ASKED"]
+
+    def test_who_one_is_counts_only_for_the_projects_own_code(self, listener):
+        """tempfile asks for TMPDIR and expanduser for HOME: no result depends on it. The project may mean something by it."""
+        tempfile._candidate_tempdir_list()
+        os.path.expanduser("~")  # noqa: PTH111  # what libraries call
+        shutil.get_terminal_size()
+        assert listener.variables == []
+        os.environ.get("HOME")
+        assert listener.variables == ["HOME"]
+
+    def test_pytests_own_variables_never_count(self, listener):
+        """The name of the present test is in them."""
+        assert os.environ["PYTEST_CURRENT_TEST"]
+        assert listener.variables == []
+
+
+class TestAbsent:
+    """Whether a file is there, which makes no event."""
+
+    @pytest.mark.parametrize(
+        "ask",
+        [
+            lambda path: path.exists(),
+            lambda path: path.is_file(),
+            lambda path: path.is_dir(),
+            lambda path: path.is_symlink(),
+            os.path.exists,
+            os.path.isdir,
+            os.path.lexists,
+            lambda path: os.access(path, os.R_OK),
+            lambda path: list(path.parent.glob("gone")),
+        ],
+    )
+    def test_a_question_is_heard(self, listener, tmp_path, ask):
+        """However it is asked; what is there is not told."""
+        assert not ask(tmp_path / "gone")
+        assert ("a", "gone") in listener.names("a", tmp_path) or listener.names("l", tmp_path) == [("l", ".")]
+        assert tmp_path.exists()
+        assert ("a", ".") not in listener.names("a", tmp_path)
+
+    def test_answers_are_as_without_us(self, listener, tmp_path):
+        """Errors, keywords, descriptors; and what is known of the functions."""
+        with pytest.raises(FileNotFoundError):
+            os.stat("gone", dir_fd=os.open(tmp_path, os.O_RDONLY))  # see above
+        assert listener.names("a", tmp_path) == []
+        assert os.stat(tmp_path, follow_symlinks=False).st_ino == tmp_path.lstat().st_ino  # noqa: PTH116
+        assert os.stat in os.supports_dir_fd
+        assert os.stat in os.supports_fd
+        assert os.access in os.supports_effective_ids
+        assert os.stat.__name__ == "stat"
+
+
+def test_everything_is_put_back():
+    """What asks for files and variables is what it was."""
+    before = os.stat, os.lstat, os.access, type(os.environ).__getitem__, type(os.environ).__iter__, len(os.supports_fd)
+    ears = Ears(lambda *_: None)
+    ears.open()
+    assert os.stat is not before[0]
+    ears.close()
+    assert before == (
+        os.stat,
+        os.lstat,
+        os.access,
+        type(os.environ).__getitem__,
+        type(os.environ).__iter__,
+        len(os.supports_fd),
+    )
+
+
+SHOWN = {
+    "traceback": lambda file: traceback.format_list([traceback.FrameSummary(file, 1, "f", lookup_line=True)]),
+    "warnings": lambda file: warnings.formatwarning("x", UserWarning, file, 1),
+    "logging": lambda file: logging.Formatter().formatException((ValueError, ValueError(), None)) or file,
+}
+
+
+class TestReading:
+    """Who opens a file tells what it is to him."""
+
+    @pytest.mark.parametrize("who", SHOWN)
+    def test_a_line_that_is_shown_in_a_message_is_nobodys_input(self, listener, tmp_path, who):
+        """A trainer that warns does not depend on its comments."""
+        (tmp_path / "a.py").write_text("x = 1\n", encoding="utf-8")
+        linecache.clearcache()
+        SHOWN[who](str(tmp_path / "a.py"))
+        assert listener.names("r", tmp_path) == []
+
+    def test_a_line_that_the_program_reads_is_data(self, listener, tmp_path):
+        """linecache, and inspect through it."""
+        (tmp_path / "a.py").write_text("x = 1\n", encoding="utf-8")
+        linecache.clearcache()
+        assert linecache.getline(str(tmp_path / "a.py"), 1)
+        assert listener.names("r", tmp_path) == [("r", "a.py")]
+
+    def test_odd_arguments_are_no_error(self, listener):
+        """Descriptors, objects, nothing."""
+        os.fdopen(os.dup(0), "rb").close()
+        os.listdir()  # noqa: PTH208  # without an argument
+        listener.ears.hear("open", (object(), "r", 0))
+        listener.ears.hear("open", ())
+        assert io.StringIO("x").read() == "x"
+
+
+class TestPrograms:
+    """Files among the words of a started program."""
+
+    @pytest.mark.parametrize(
+        ("command", "heard"),
+        [
+            (["sh", "{}/a.sh"], [("p", "a.sh")]),
+            ("cat {}/a.sh | grep x", [("p", "a.sh")]),
+            (["sh", "-c", "true;sh '{}/a.sh'"], [("p", "a.sh")]),
+            (["true", "--config={}/a.sh"], [("p", "a.sh")]),
+            ([sys.executable, "-c", "pass", "{}/a.sh"], [("p", "a.sh")]),
+            ([sys.executable, "{}/b.py", "{}/c.py"], [("s", "b.py"), ("p", "c.py")]),
+        ],
+    )
+    def test_they_are_told(self, listener, tmp_path, command, heard):
+        """By their bytes; the script of a Python as a source."""
+        for name in ("a.sh", "b.py", "c.py"):
+            (tmp_path / name).write_text("", encoding="utf-8")
+        words = [word.format(tmp_path) for word in command] if isinstance(command, list) else command.format(tmp_path)
+        subprocess.run(
+            words, shell=isinstance(words, str), check=False, stdout=subprocess.DEVNULL
+        )  # what trainers write
+        assert list(dict.fromkeys(listener.names("sp", tmp_path))) == heard
+
+    def test_from_its_own_folder(self, listener, tmp_path):
+        """Words are looked up where the program is started."""
+        (tmp_path / "a.sh").touch()
+        subprocess.run(["sh", "a.sh"], cwd=tmp_path, check=True)
+        assert listener.names("p", tmp_path) == [("p", "a.sh")]

@@ -30,11 +30,7 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _SHELL_SIGNS = str.maketrans("\t\n;|&<>()'\"`=", " " * 13)
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _IMPORTS = "<frozen importlib"
-_RUNNERS = (
-    "<frozen runpy>",
-    _STDLIB + "runpy.py",
-    "<frozen zipimport>",
-)  # the last looks whether a script is an archive
+_RUNNERS = ("<frozen runpy>", _STDLIB + "runpy.py", "<frozen zipimport>")
 _READERS = ("linecache.py", "tokenize.py")
 _SHOW_LINES = frozenset({"traceback.py", "warnings.py", "_py_warnings.py", "pdb.py", "bdb.py"})
 _MAPPINGS = ("<frozen os>", "<frozen _collections_abc>", _STDLIB + "os.py", _STDLIB + "_collections_abc.py")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 from pytest_exprun.terms.settings import Settings
@@ -101,20 +101,19 @@ class Own:
     """What this plugin writes itself, and runs in the folders that it gives them: no inputs of a run."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    @cached_property
-    def folders(self) -> frozenset[Path]:
+        root = settings.root.resolve()
+        self._checkpoints = root / settings.checkpoint_dir
+        self._written = tuple(str(root / each) for each in (settings.store, settings.report_dir))
+        self.folders = frozenset({*map(Path, self._written), self._checkpoints})
         """Those that a declared folder of inputs leaves out."""
-        root = self._settings.root.resolve()
-        return frozenset(root / getattr(self._settings, name) for name in ("report_dir", "store", "checkpoint_dir"))
 
     def __contains__(self, path: Path) -> bool:
         """Tell it of one path. What else lies in the checkpoint folder may be an input: a pretrained model."""
-        checkpoints = self._settings.root.resolve() / self._settings.checkpoint_dir
-        if any(path.is_relative_to(each) for each in self.folders - {checkpoints}):
+        name, checkpoints = str(path), str(self._checkpoints)
+        if any(is_below(name, each) for each in self._written):
             return True
-        below = path.relative_to(checkpoints).parts if path.is_relative_to(checkpoints) else None
-        return below is not None and (
-            not below or is_run_directory(checkpoints / below[0]) or (checkpoints / below[0] / TOKEN_FILE).exists()
-        )
+        if not is_below(name, checkpoints):
+            return False
+        below = path.relative_to(self._checkpoints).parts
+        run = self._checkpoints.joinpath(*below[:1])
+        return not below or is_run_directory(run) or (run / TOKEN_FILE).exists()

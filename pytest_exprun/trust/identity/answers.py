@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_exprun.trust.files.accesses import OpenedFiles
-from pytest_exprun.trust.files.places import Own
+from pytest_exprun.trust.files.places import Own, is_below
 from pytest_exprun.trust.identity.contents import BYTES, MOST_BYTES, MOST_FILES, NAMES, TIMES, TREE, Watched
 from pytest_exprun.trust.identity.key import Key
 from pytest_exprun.trust.identity.packages import ABSENT
@@ -104,8 +104,8 @@ class Answers:
 
     def name(self, path: Path) -> str:
         """Name a path from the root directory; elsewhere from the home folder, so that colleagues can share records."""
-        if path.is_relative_to(self.root):
-            return path.relative_to(self.root).as_posix()
+        if is_below(str(path), str(self.root)):
+            return str(path)[len(str(self.root)) + 1 :] or "."
         home = Path(os.path.expanduser("~"))  # noqa: PTH111  # Path.home raises where nobody is at home
         return _HOME + path.relative_to(home).as_posix() if path.is_relative_to(home) else path.as_posix()
 

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pytest_exprun.commands.console import Console
@@ -61,27 +61,25 @@ def run(_settings: Settings, arguments: argparse.Namespace, console: Console) ->
     keys = {name: text for name, text in said.items() if text}
     Settings.read(keys, project.root)
     flag = _first_flag(script)
-    name = option_name(flag).lower()
-    test = project.root / "experiments" / f"test_{name}.py"
+    test = project.root / "experiments" / f"test_{option_name(flag).lower()}.py"
     try:
         file = _write_keys(project, keys)
-        if not _write_test(test, flag, name):
-            notes.append(f"{test} was there already and is left as it is")
+        notes += _write_test(test, flag)
     except OSError as error:
         raise SettingsError(f"{error.filename} cannot be written: {(error.strerror or str(error)).lower()}") from None
-    folder = os.path.relpath(test.parent)
-    console.show(
-        [
-            f"wrote to {os.path.relpath(file)}:",
-            *(f"  {PREFIX}{key} = {value}" for key, value in keys.items()),
-            f"first experiment: {os.path.relpath(test)}",
-            *(f"to do: {note}" for note in notes),
-            "next:",
-            f"  pytest {folder}/ --exprun-mode=plan",
-            f"  pytest {folder}/ -k {name}",
-        ]
-    )
+    console.show(_lines(file, keys, test, notes))
     return 0
+
+
+def _lines(file: Path, keys: Mapping[str, str], test: Path, notes: Sequence[str]) -> Iterator[str]:
+    """Say what was written, what is left to do, and what to type next."""
+    yield f"wrote to {os.path.relpath(file)}:"
+    yield from (f"  {PREFIX}{key} = {value}" for key, value in keys.items())
+    yield f"first experiment: {os.path.relpath(test)}"
+    yield from (f"to do: {note}" for note in notes)
+    yield "next:"
+    yield f"  pytest {os.path.relpath(test.parent)}/ --exprun-mode=plan"
+    yield f"  pytest {os.path.relpath(test.parent)}/ -k {test.stem.removeprefix('test_')}"
 
 
 def _takes(script: Script, what: str) -> Option | None:
@@ -249,14 +247,15 @@ def _below_header(file: Path) -> int:
     return next((at for header in headers for at, line in enumerate(lines, 1) if line.strip() == header), 0)
 
 
-def _write_test(path: Path, flag: str, name: str) -> bool:
+def _write_test(path: Path, flag: str) -> list[str]:
+    """Write the first experiment; return a note if there is one already."""
     if path.exists():
-        return False
+        return [f"{path} was there already and is left as it is"]
     path.parent.mkdir(exist_ok=True)
     question = f"What do you expect of {flag}, and why? Write it here before the run: the report quotes it."
     path.write_text(
         f'"""{question}"""\n\nfrom pytest_exprun import experiment\n\n\n'
-        f'@experiment("{flag}")\ndef test_{name}(comparison):\n    assert comparison.not_loser\n',
+        f'@experiment("{flag}")\ndef {path.stem}(comparison):\n    assert comparison.not_loser\n',
         encoding="utf-8",
     )
-    return True
+    return []

@@ -46,7 +46,7 @@ def declare(marked: Marked, settings: Settings) -> Experiment:
     _check_keywords(marked)
     change = tuple(_token(marked, token, f"flag {token!r}") for token in _flags(marked))
     control = _control(marked, settings)
-    metric = _typed(marked, "metric", str, settings.metric, "a metric's name, for instance 'val_loss'")
+    metric = _metric(marked, settings)
     experiment = Experiment(
         name=_name(marked),
         variant=Variant((*control.flags, *change)),
@@ -157,11 +157,11 @@ def _control(marked: Marked, settings: Settings) -> Variant:
     return Variant(tokens)
 
 
-def _typed(marked: Marked, keyword: str, kind: type, default: Any, allowed: str) -> Any:
-    value = marked.kwargs.get(keyword, default)
-    if not isinstance(value, kind) or not value:
-        raise marked.error(f"{keyword}={value!r}: allowed is {allowed}")
-    return value
+def _metric(marked: Marked, settings: Settings) -> str:
+    metric = marked.kwargs.get("metric", settings.metric)
+    if not isinstance(metric, str) or not metric:
+        raise marked.error(f"metric={metric!r}: allowed is a metric's name, for instance 'val_loss'")
+    return metric
 
 
 def _one_of(marked: Marked, keyword: str, default: str, allowed: Sequence[str]) -> str:

@@ -62,6 +62,20 @@ def test_a_script_with_options(folder, capsys):
     assert "to do" not in out
 
 
+@pytest.mark.parametrize(
+    ("budget", "told"), [("70 steps", "--max-steps={steps}"), ("5000 tokens", "--max_tokens={train_tokens}")]
+)
+def test_a_given_budget_is_told_by_its_own_option(folder, budget, told):
+    """--budget goes through the script's option for that unit."""
+    (folder / "train.py").write_text(
+        ARGPARSE.replace("args =", 'parser.add_argument("--max_tokens", type=int)\nargs =')
+    )
+    assert main(["init", "--budget", budget]) == 0
+    settings = settings_of(folder)
+    assert told in settings.command
+    assert f"{settings.budget.amount} {settings.budget.unit}" == budget
+
+
 def test_a_script_with_a_configurator_and_a_hard_coded_seed(folder, capsys):
     """Module variables are the options; the line that fixes the seed is shown with what to write instead."""
     (folder / "train_gpt.py").write_text(CONFIGURATOR)

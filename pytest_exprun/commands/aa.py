@@ -18,8 +18,8 @@ from pytest_exprun.terms.declaration import declare_baseline
 from pytest_exprun.terms.model import SEEDS, Experiment, Verdict, baseline_seeds
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.verdict.comparison import Comparison, compare
-from pytest_exprun.verdict.relabeling import Relabelings, chance, relabel
-from pytest_exprun.verdict.rules import judge
+from pytest_exprun.verdict.relabeling import Relabelings, relabel
+from pytest_exprun.verdict.rules import judge, rule_named
 
 FAILED_STATUS = 1
 
@@ -55,10 +55,10 @@ def _title(settings: Settings, comparison: Comparison) -> str:
 def _reading(comparison: Comparison) -> str:
     if comparison.verdict is Verdict.NEUTRAL:
         return "A/A passed: NEUTRAL, as it must be, for nothing was changed."
-    expected = chance(comparison.declaration.rule, comparison.declaration.min_effect)
+    expected = rule_named(comparison.declaration.rule).chance(comparison.declaration.min_effect)
     return (
-        f"A/A FAILED: {comparison.verdict} though nothing was changed. Chance alone does this in about {100 * expected.mean:.0f} % of A/A "
-        "tests; a trainer does it whose results depend on more than the seed (the machine's state, the order of runs, the date). "
+        f"A/A FAILED: {comparison.verdict} though nothing was changed. Chance alone does this in about {100 * expected.relabelled:.0f} % "
+        "of A/A tests; a trainer does it whose results depend on more than the seed (the machine's state, the order of runs, the date). "
         "Look at the seeds before you trust any verdict."
     )
 
@@ -104,9 +104,9 @@ def _rate_lines(found: Relabelings, n: int, declared: Experiment) -> Iterator[st
         f"Relabelling: {which} ways to call the {n} stored baseline runs baseline and experiment gave a verdict in "
         f"{100 * found.rate:.1f} % (WINNER {100 * found.winners / found.count:.1f} %, LOSER {100 * found.losers / found.count:.1f} %)."
     )
-    expected = chance(declared.rule, declared.min_effect)
+    expected = rule_named(declared.rule).chance(declared.min_effect)
     low, high = (f"{100 * bound:.0f}" for bound in (expected.low, expected.high))
     yield (
-        f"By simulation, ten normal seeds give a verdict in {100 * expected.mean:.0f} % on average, 95 % of such sets between {low} and "
-        f"{high} %. Far more than that: seeds with outliers or a skew, for which rule tested is the safer one."
+        f"By simulation, ten normal seeds give a verdict in {100 * expected.relabelled:.0f} % on average, 95 % of such sets between "
+        f"{low} and {high} %. Far more than that: seeds with outliers or a skew, for which rule tested is the safer one."
     )

@@ -19,7 +19,7 @@ from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Arm, Summary, Variant
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.store.inventory import Standing, standing_runs, stored_arms
 from pytest_exprun.verdict import stats
-from pytest_exprun.verdict.rules import BAR
+from pytest_exprun.verdict.rules import BAR, rule_named
 
 EFFECTS = (0.5, 1.0, 2.0)
 POWER = 0.8
@@ -170,7 +170,7 @@ def _ranged(values: Sequence[float | None], decimals: int) -> str:
 
 
 def _bar(settings: Settings, sigma: float, decimals: int) -> str:
-    bar = BAR if settings.rule == "two_sigma" else settings.min_effect
+    bar = rule_named(settings.rule).bar(settings.min_effect)
     size = number(bar * sigma, decimals)
     lower = " (rule = tested with a lower min_effect moves that bar)" if bar >= BAR else ""
     return (

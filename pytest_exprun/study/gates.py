@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pytest_exprun.terms.model import FIRST_LOOK, Verdict
 from pytest_exprun.verdict.comparison import Comparison
-from pytest_exprun.verdict.rules import judge_non_inferior
+from pytest_exprun.verdict.noninferiority import judge_non_inferior
 
 Values = Callable[[Sequence[int]], Mapping[int, float]]
 """Returns the judged metric of the experiment at these seeds, which may have to be trained first."""

@@ -56,7 +56,7 @@ def declare(marked: Marked, settings: Settings) -> Experiment:
         directions=_directions(marked, settings, metric),
         budget=settings.budget,
         seeds=_seeds(marked, settings),
-        rule=_one_of(marked, "rule", settings.rule, RULES),
+        rule=_one_of(marked, "rule", settings.rule, tuple(RULES)),
         min_effect=_min_effect(marked, settings),
         futility=settings.futility,
         baseline_seeds=settings.seeds_of_baselines,
@@ -175,9 +175,12 @@ def _min_effect(marked: Marked, settings: Settings) -> float:
     value = marked.kwargs.get("min_effect", settings.min_effect)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         raise marked.error(f"min_effect={value!r}: allowed is a number of at least 0, in baseline sigmas")
-    if "min_effect" in marked.kwargs and marked.kwargs.get("rule", settings.rule) == "two_sigma":
+    rule = marked.kwargs.get("rule", settings.rule)
+    if "min_effect" in marked.kwargs and RULES[rule] is not None:
+        others = " or ".join(repr(name) for name, bar in RULES.items() if bar is None)
         raise marked.error(
-            f"min_effect={value!r}: rule two_sigma has a fixed bar of 2; allowed with rule='tested' only (or the ini key exprun_rule)"
+            f"min_effect={value!r}: rule {rule} has a fixed bar of {RULES[rule]:g}; "
+            f"allowed with rule={others} only (or the ini key exprun_rule)"
         )
     return float(value)
 

@@ -26,7 +26,8 @@ from pytest_exprun.terms.model import (
 from pytest_exprun.terms.options import Option, choice, entry_point, number, option
 from pytest_exprun.terms.templates import check_command
 
-RULES = ("two_sigma", "tested")
+RULES: Mapping[str, float | None] = {"two_sigma": 2.0, "tested": None}
+"""Each rule's fixed bar in baseline sigmas; None where `exprun_min_effect` sets it. All else about a rule stands in verdict.rules.TABLE."""
 GATES = ("not_loser", "non_inferior", "winner", "loser", "identical")
 PLOTS = ("auto", "off")
 STALE = ("verify", "retrain", "error", "keep")

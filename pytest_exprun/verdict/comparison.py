@@ -18,7 +18,7 @@ from pytest_exprun.terms.model import Arm, Effect, Experiment, RunResult, RunSpe
 from pytest_exprun.terms.sameness import difference
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.clocks import why_times_differ_in_kind, with_one_clock
-from pytest_exprun.verdict.rules import Judgement, judge_by
+from pytest_exprun.verdict.rules import PROTOCOL, Judgement, judge_by, rule_named
 
 MIN_PAIRS_FOR_CORRELATION = 3
 ALPHA = 0.05
@@ -226,7 +226,7 @@ def compare(
     arms = _arm(declaration.control, baseline), _arm(declaration.variant, experiment)
     check_same_measurement(*(arm.runs for arm in arms))
     baseline_arm, given = with_one_clock(*arms)
-    judgement, two_sigma = _judgements((declaration.rule, "two_sigma"), declaration, baseline_arm, given, looks)
+    judgement, two_sigma = _judgements((declaration.rule, PROTOCOL), declaration, baseline_arm, given, looks)
     # A decision at the first look stands on its seeds alone, even where more are stored.
     decided = tuple(run for run in given if run.spec.seed in judgement.seeds)
     experiment_arm = given if len(decided) == len(given) else Arm(declaration.variant, decided)
@@ -234,8 +234,9 @@ def compare(
         judgement, two_sigma = (
             _of_equal_seeds(one, baseline_arm, experiment_arm, declaration.metric) for one in (judgement, two_sigma)
         )
-    # two_sigma compares means over all seeds: where the baseline has more of them, pairs would show another difference than the verdict's.
-    paired = judgement.test == "paired" and (declaration.rule == "tested" or baseline_arm.seeds == experiment_arm.seeds)
+    # A rule of means has all seeds: where the baseline has more of them, pairs would show another difference than the verdict's.
+    of_pairs = rule_named(declaration.rule).is_paired or baseline_arm.seeds == experiment_arm.seeds
+    paired = judgement.test == "paired" and of_pairs
     evidence = _evidence(declaration.metric, baseline_arm, experiment_arm, paired=paired)
     return Comparison(
         declaration=declaration,

@@ -11,9 +11,11 @@ from typing import Literal
 
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import FIRST_LOOK, SEEDS
-from pytest_exprun.verdict import stats
+from pytest_exprun.verdict import samples
 
 MIN_BASELINE_SEEDS = 5
+BLOW_UP = 20.0
+"""A seed worse than the baseline's mean by more than this many baseline sigmas is a LOSER whatever the mean says."""
 TestName = Literal["Welch", "paired"]
 
 
@@ -79,15 +81,30 @@ class Look:
         """The test of this look."""
         return "paired" if self.is_paired else "Welch"
 
+    @property
+    def why_diverged(self) -> str:
+        """How many seeds diverged, and which; empty where none did."""
+        count, names = len(self.diverged), ", ".join(map(str, self.diverged))
+        return f"{count} of {len(self.experiment)} seeds diverged ({names})" if count else ""
+
+    @property
+    def why_blown_up(self) -> str:
+        """The worst seed beyond the limit; empty where there is none."""
+        seed = min(self.experiment, key=self.experiment.__getitem__)
+        harm = samples.mean_difference([self.experiment[seed]], list(self.baseline.values())) / self.s_b
+        if harm <= BLOW_UP + self.rounding / self.s_b:
+            return ""
+        return f"seed {seed} is worse than the baseline's mean by {harm:.1f} baseline sigmas (limit: {BLOW_UP:g})"
+
     @cached_property
     def difference(self) -> float:
         """Difference of means."""
-        return stats.mean_difference(self.baseline.values(), self.experiment.values())
+        return samples.mean_difference(self.baseline.values(), self.experiment.values())
 
     @cached_property
     def paired_difference(self) -> float:
         """Mean difference over the common seeds."""
-        return stats.describe([self.experiment[seed] - self.baseline[seed] for seed in self.common]).mean
+        return samples.describe([self.experiment[seed] - self.baseline[seed] for seed in self.common]).mean
 
     @cached_property
     def rounding(self) -> float:
@@ -111,21 +128,25 @@ class Look:
             return 0.5 if direction == 0 else float((self.paired_difference > 0) != (direction > 0))
         return self._paired.one_sided(direction)
 
+    def test_text(self, direction: float) -> str:
+        """Return the test's p beside its level: `Welch p = .0024 (level .0096)`."""
+        return f"{self.test} p {p_text(self.one_sided_p(direction))} (level {f'{self.alpha:g}'.removeprefix('0')})"
+
     def equivalence_p(self, margin: float) -> float:
         """P value of "the change is smaller than `margin`", paired where there are pairs."""
         if len(self.common) < 2:  # noqa: PLR2004
-            return stats.tost_welch(self.baseline.values(), self.experiment.values(), margin)
+            return samples.tost_welch(self.baseline.values(), self.experiment.values(), margin)
         if self._pairs_agree:
             return float(abs(self.paired_difference) >= margin)
-        return stats.tost_paired(*self._pairs, margin)
+        return samples.tost_paired(*self._pairs, margin)
 
     @cached_property
-    def _welch(self) -> stats.TestResult:
-        return stats.welch(self.baseline.values(), self.experiment.values())
+    def _welch(self) -> samples.TestResult:
+        return samples.welch(self.baseline.values(), self.experiment.values())
 
     @cached_property
-    def _paired(self) -> stats.TestResult:
-        return stats.paired(*self._pairs)
+    def _paired(self) -> samples.TestResult:
+        return samples.paired(*self._pairs)
 
     @cached_property
     def _pairs(self) -> tuple[list[float], list[float]]:
@@ -134,7 +155,7 @@ class Look:
     @cached_property
     def _pairs_agree(self) -> bool:
         """Whether all paired differences are the same number: the limit of an infinite t."""
-        return stats.describe([after - before for before, after in zip(*self._pairs, strict=True)]).std == 0
+        return samples.describe([after - before for before, after in zip(*self._pairs, strict=True)]).std == 0
 
     def of_finite_seeds(self) -> Look | None:
         """The same look at its finite seeds only; None where no seed is finite."""
@@ -166,7 +187,7 @@ def checked_arms(
         raise RefusedError(
             f"baseline seed {', '.join(broken)} diverged: nothing can be compared with it, choose a stable baseline"
         )
-    if not stats.describe(b.values()).std:
+    if not samples.describe(b.values()).std:
         raise RefusedError(
             f"all {len(b)} baseline seeds gave the same value, s_b = 0: does the seed reach the trainer?"
         )
@@ -177,7 +198,7 @@ def _arm(values: Mapping[int, float], name: str, sign: float) -> dict[int, float
     if not isinstance(values, Mapping):
         raise RefusedError(f"the {name} is a {type(values).__name__}: allowed is a mapping from seed to value")
     return {
-        seed: sign * (value if type(value) is float else stats.real_number(value, f"{name} seed {seed}"))
+        seed: sign * (value if type(value) is float else samples.real_number(value, f"{name} seed {seed}"))
         for seed, value in values.items()
     }
 
@@ -198,7 +219,7 @@ def plan_looks(
         raise RefusedError(f"looks = {looks!r}: allowed is 1 or 2")
     missing = _missing(baseline, experiment, plan) if len(experiment) == FIRST_LOOK and looks == 2 else ()  # noqa: PLR2004
     total = len(experiment) + len(missing)
-    s_b = stats.describe(baseline.values()).std
+    s_b = samples.describe(baseline.values()).std
     assert s_b is not None  # checked_arms refused single seeds
 
     def look(number: int, alpha: float, last_alpha: float, count: int) -> Look:
@@ -228,3 +249,10 @@ def _pair_of_levels(baseline: Mapping[int, float], seeds: Sequence[int], levels:
         return levels.half, levels.half
     first, last = levels.standard
     return first, last if all(seed in baseline for seed in seeds) else levels.unpaired
+
+
+def p_text(p_value: float) -> str:
+    """Print a p value as the reports do: `= .0043`, `= .11`, `< .0001`."""
+    if p_value < 1e-4:  # noqa: PLR2004
+        return "< .0001"
+    return f"= {f'{p_value:.2g}'.removeprefix('0')}"

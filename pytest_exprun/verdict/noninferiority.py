@@ -1,12 +1,18 @@
-"""Proof of no harm: a one-sided test against "worse by the margin or more"."""
+"""Proof of no harm: a one-sided test against "worse by the margin or more", asked in two ways that may answer differently.
+
+`judge_non_inferior` is the gate, `gate="non_inferior"` on a marker. It is asked while seeds are being trained, so it has two looks, which
+share its .05: .010 at the first, .042 at the second, and a wild seed fails it. `non_inferiority` is one look at the seeds there are, at
+alpha .05: what `comparison.non_inferior()` asks in the body of a test, with a margin of its own, after the verdict has fallen.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pytest_exprun.terms.errors import RefusedError
+from pytest_exprun.verdict.looks import GATE_LEVELS, Look, checked_arms, plan_looks
 from pytest_exprun.verdict.planning import nct_cdf, t_quantile
 from pytest_exprun.verdict.samples import both_arms, difference, divide, pooled_std
 
@@ -77,3 +83,63 @@ def non_inferiority(
         statistic = divide(harm - margin_abs, std_error, "the pooled standard deviation")
         p_value, threshold = float(stdtr(df, statistic)), t_quantile(alpha, df)
     return NonInferiority(statistic < threshold, statistic, threshold, df, p_value, alpha, harm, bound, unit)
+
+
+@dataclass(frozen=True)
+class GateJudgement:
+    """Whether an experiment is shown not to be worse by the margin. `passed` is None while more seeds are needed."""
+
+    passed: bool | None
+    needs: tuple[int, ...]
+    reason: str
+    look: int
+    seeds: tuple[int, ...]
+    diverged: tuple[int, ...]
+    test: NonInferiority | None
+
+
+def judge_non_inferior(
+    baseline: Mapping[int, float],
+    experiment: Mapping[int, float],
+    *,
+    margin: float = 2.0,
+    margin_abs: float | None = None,
+    lower_is_better: bool = True,
+    plan: Sequence[int] | None = None,
+    looks: int = 2,
+) -> GateJudgement:
+    """Judge the gate `non_inferior` in two looks: is harm of the margin ruled out? The looks are those of `rules.judge`.
+
+    Look 1 at alpha .010, look 2 at .042 for the plan 5 + 3 -> 5, .025 each for others, a single look at .05; see `non_inferiority`
+    for test and margins. A diverged seed and a blow-up fail at once: a wild seed inflates the very sigma that the margin counts in.
+
+    Raises:
+        RefusedError: what `rules.judge` and `non_inferiority` refuse.
+    """
+    b, e = checked_arms(baseline, experiment, lower_is_better=lower_is_better)
+    steps, needs = plan_looks(b, e, plan, GATE_LEVELS, looks)
+    for look in steps:
+        gate = _gate(look, margin, margin_abs)
+        if gate.passed is not None:
+            return gate
+    return replace(gate, needs=needs)
+
+
+def _gate(look: Look, margin: float, margin_abs: float | None) -> GateJudgement:
+    if look.diverged:
+        return _gate_judgement(look, look.why_diverged, passed=False)
+    arms = look.baseline.values(), look.experiment.values()
+    test = non_inferiority(*arms, margin, margin_abs=margin_abs, alpha=look.alpha, lower_is_better=False)
+    if blown := look.why_blown_up:
+        return _gate_judgement(look, blown, test, passed=False)
+    answer = "ruled out" if test.passed else "not ruled out"
+    harm = f"harm of {test.margin:g}" if margin_abs is not None else f"harm of {test.margin:g} {test.margin_unit}"
+    figures = f"t = {test.statistic:.3f}, passes below {test.threshold:.3f}"
+    passed = test.passed if test.passed or look.is_last else None
+    return _gate_judgement(look, f"{harm} {answer}: {figures}", test, passed=passed)
+
+
+def _gate_judgement(
+    look: Look, reason: str, test: NonInferiority | None = None, *, passed: bool | None
+) -> GateJudgement:
+    return GateJudgement(passed, (), reason, look.number, tuple(look.experiment), look.diverged, test)

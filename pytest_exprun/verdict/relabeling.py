@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Verdict
-from pytest_exprun.verdict.rules import BAR
 
 MOST = 2_000
 Split = tuple[tuple[int, ...], tuple[int, ...]]
@@ -34,28 +33,6 @@ class Relabelings:
     def rate(self) -> float:
         """Share of the splits that gave a WINNER or a LOSER."""
         return (self.winners + self.losers) / self.count
-
-
-@dataclass(frozen=True)
-class Chance:
-    """Verdicts on seeds without any difference: mean share, and where it lies in 95 % of sets of ten seeds."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def chance(rule: str, min_effect: float) -> Chance:
-    """Return what chance gives: normal seeds, five against five, none in common.
-
-    By simulation: 4,000 sets of ten normal values, 2,000 splits of each. A bar between has the next lower one's share, an upper bound;
-    below 1 the sum of both looks' two-sided levels is one, and nothing is known of the spread.
-    """
-    if rule == "two_sigma":
-        return Chance(0.061, 0.033, 0.140)
-    if min_effect >= BAR:
-        return Chance(0.020, 0.0, 0.044)
-    return Chance(0.031, 0.0, 0.063) if min_effect >= 1 else Chance(0.044, 0.0, 1.0)
 
 
 def relabel(values: Sequence[float], n_baseline: int, judge: Judge, most: int = MOST) -> Relabelings:

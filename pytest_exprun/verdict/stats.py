@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
 
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import Summary
@@ -22,9 +20,23 @@ from pytest_exprun.verdict.planning import (
     power_paired,
     seeds_needed,
     seeds_needed_paired,
-    t_quantile,
 )
-from pytest_exprun.verdict.samples import both_arms, difference, divide, pooled_std, real_number, sample_of, std_of
+from pytest_exprun.verdict.samples import (
+    TestResult,
+    both_arms,
+    describe,
+    difference,
+    divide,
+    mean_difference,
+    paired,
+    pooled_std,
+    real_number,
+    sample_of,
+    std_of,
+    tost_paired,
+    tost_welch,
+    welch,
+)
 
 __all__ = [
     "NonInferiority",
@@ -54,47 +66,6 @@ __all__ = [
 ]
 
 _CLASSES = ((0.2, "Negligible"), (0.5, "Small"), (0.8, "Medium"))
-
-
-@dataclass(frozen=True)
-class TestResult:
-    """A two-sided t test of experiment minus baseline. `ci_low` and `ci_high` are the 95 % interval of `estimate`."""
-
-    __test__: ClassVar[bool] = False  # the name is the field's; pytest must not collect it
-
-    statistic: float
-    df: float
-    p_value: float
-    estimate: float
-    ci_low: float
-    ci_high: float
-
-    def one_sided(self, direction: float) -> float:
-        """P value against "no difference" in favour of a difference with the sign of `direction` (0: .5)."""
-        if direction == 0:
-            return 0.5
-        half = self.p_value / 2
-        return half if (self.estimate > 0) == (direction > 0) else 1 - half
-
-
-def describe(values: Iterable[float]) -> Summary:
-    """Return n, mean, standard deviation (ddof = 1), min and max; the standard deviation of one value is None.
-
-    The variance is the mean of squared deviations from the mean, summed without rounding error (math.fsum): never mean(x^2) - mean(x)^2.
-
-    Raises:
-        RefusedError: no values, or one that is not a finite real number.
-    """
-    return Summary.of(sample_of(values, "the sample", least=1))
-
-
-def mean_difference(baseline: Iterable[float], experiment: Iterable[float]) -> float:
-    """Mean of the experiment minus mean of the baseline, exact to rounding at offsets of 1e9.
-
-    Raises:
-        RefusedError: an empty arm, or a value that is not a finite real number.
-    """
-    return difference(sample_of(baseline, "baseline", least=1), sample_of(experiment, "experiment", least=1))
 
 
 def cohens_d(baseline: Iterable[float], experiment: Iterable[float]) -> float:
@@ -153,101 +124,6 @@ def effect_class(d: float) -> str:
     if not math.isfinite(d):
         raise RefusedError(f"d = {d}: an effect class needs a finite number")
     return next((word for bound, word in _CLASSES if abs(d) < bound), "Large")
-
-
-def _t_test(estimate: float, std_error: float, df: float) -> TestResult:
-    from scipy.special import stdtr
-
-    statistic = divide(estimate, std_error, "the standard error")
-    reach = t_quantile(0.975, df) * std_error
-    p_value = 2 * float(stdtr(df, -abs(statistic)))
-    return TestResult(statistic, df, min(p_value, 1.0), estimate, estimate - reach, estimate + reach)
-
-
-def _welch_error(b: Sequence[float], e: Sequence[float]) -> tuple[float, float]:
-    """Return the standard error of a difference of means and its degrees of freedom (Welch-Satterthwaite)."""
-    of_b, of_e = std_of(b) / math.sqrt(len(b)), std_of(e) / math.sqrt(len(e))
-    std_error = math.hypot(of_b, of_e)
-    if std_error == 0:
-        raise RefusedError("neither arm has any variance, so no t test is possible")
-    shares = (of_b / std_error) ** 4 / (len(b) - 1) + (of_e / std_error) ** 4 / (len(e) - 1)
-    return std_error, 1 / shares
-
-
-def welch(baseline: Iterable[float], experiment: Iterable[float]) -> TestResult:
-    """Welch's t test of unequal variances, two-sided, on experiment minus baseline, with its 95 % interval.
-
-    t = (mean_e - mean_b) / sqrt(s_b^2/n_b + s_e^2/n_e), degrees of freedom by Welch-Satterthwaite (Welch 1947); equal to scipy's
-    ttest_ind(experiment, baseline, equal_var=False).
-
-    Raises:
-        RefusedError: fewer than two values in an arm, a value that is not finite, or no variance in either arm.
-    """
-    b, e = both_arms(baseline, experiment)
-    return _t_test(difference(b, e), *_welch_error(b, e))
-
-
-def _paired_differences(baseline: Iterable[float], experiment: Iterable[float]) -> list[float]:
-    b, e = both_arms(baseline, experiment)
-    if len(b) != len(e):
-        raise RefusedError(
-            f"{len(b)} baseline and {len(e)} experiment values cannot be paired: give one value a common seed in each"
-        )
-    return [after - before for before, after in zip(b, e, strict=True)]
-
-
-def _paired_error(differences: Sequence[float]) -> tuple[float, float]:
-    std_error = std_of(differences) / math.sqrt(len(differences))
-    if std_error == 0:
-        raise RefusedError(f"all paired differences are {differences[0]:g}: without variance no t test is possible")
-    return std_error, float(len(differences) - 1)
-
-
-def paired(baseline: Sequence[float], experiment: Sequence[float]) -> TestResult:
-    """Paired t test, two-sided, on experiment minus baseline at the same seed, with its 95 % interval.
-
-    t = mean(difference) / (sd(difference) / sqrt(n)), df = n - 1 (Student 1908); equal to scipy's ttest_rel(experiment, baseline).
-
-    Args:
-        baseline: one value a seed.
-        experiment: the values of the same seeds in the same order.
-
-    Raises:
-        RefusedError: unequal lengths, fewer than two pairs, a value that is not finite, or all differences alike.
-    """
-    differences = _paired_differences(baseline, experiment)
-    return _t_test(Summary.of(differences).mean, *_paired_error(differences))
-
-
-def _tost(estimate: float, std_error: float, df: float, margin: float) -> float:
-    """Larger p of the two one-sided tests, that is the test against the nearer bound."""
-    from scipy.special import stdtr
-
-    if not (math.isfinite(margin) and margin > 0):
-        raise RefusedError(f"margin = {margin}: allowed is a finite number above 0, in the metric's unit")
-    return float(stdtr(df, (abs(estimate) - margin) / std_error))
-
-
-def tost_welch(baseline: Iterable[float], experiment: Iterable[float], margin: float) -> float:
-    """P value of "the means differ by less than `margin`" (in the metric's unit), unpaired.
-
-    Two one-sided Welch tests (Schuirmann 1987); p <= .05 just when the 90 % interval lies within +-margin.
-
-    Raises:
-        RefusedError: margin not above 0, or what `welch` refuses.
-    """
-    b, e = both_arms(baseline, experiment)
-    return _tost(difference(b, e), *_welch_error(b, e), margin)
-
-
-def tost_paired(baseline: Sequence[float], experiment: Sequence[float], margin: float) -> float:
-    """P value of "the mean paired difference is smaller than `margin`" (in the metric's unit); see `tost_welch`.
-
-    Raises:
-        RefusedError: margin not above 0, or what `paired` refuses.
-    """
-    differences = _paired_differences(baseline, experiment)
-    return _tost(Summary.of(differences).mean, *_paired_error(differences), margin)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

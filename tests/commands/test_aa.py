@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pytest_exprun.commands.audit import TOLERANCE
 from pytest_exprun.terms.model import baseline_seeds
-from pytest_exprun.verdict.relabeling import chance
+from pytest_exprun.verdict.rules import rule_named
 from tests.shell import (
     ROPE,
     edit,
@@ -94,11 +94,11 @@ def test_a_failing_trainer_shows_its_last_lines(exprun, project):
 def test_figures_of_chance_in_the_documentation_are_those_of_the_code():
     """The table of relabelling rates is the table of the code."""
     for label, found in (
-        ("two_sigma", chance("two_sigma", 2)),
-        ("tested, `min_effect` 2", chance("tested", 2)),
-        ("tested, `min_effect` 1", chance("tested", 1)),
+        ("two_sigma", rule_named("two_sigma").chance(2)),
+        ("tested, `min_effect` 2", rule_named("tested").chance(2)),
+        ("tested, `min_effect` 1", rule_named("tested").chance(1)),
     ):
         low, high = (f"{100 * bound:.2g}" for bound in (found.low, found.high))
-        assert f"| {label} | {100 * found.mean:.1f} % | {low} to {high} % |" in PAGE
+        assert f"| {label} | {100 * found.relabelled:.1f} % | {low} to {high} % |" in PAGE
     assert TOLERANCE == 0.5
     assert "by half a standard deviation" in " ".join(PAGE.split())

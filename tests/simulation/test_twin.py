@@ -8,7 +8,8 @@ import pytest
 
 from pytest_exprun.terms.model import Verdict
 from pytest_exprun.verdict import stats
-from pytest_exprun.verdict.rules import judge, judge_non_inferior
+from pytest_exprun.verdict.noninferiority import judge_non_inferior
+from pytest_exprun.verdict.rules import judge
 
 sys.path.insert(0, str(Path(__file__).parent))
 import twin

@@ -11,8 +11,8 @@ from scipy.special import stdtr
 
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import Verdict
-from pytest_exprun.verdict.relabeling import chance, count_splits, relabel
-from pytest_exprun.verdict.rules import judge
+from pytest_exprun.verdict.relabeling import count_splits, relabel
+from pytest_exprun.verdict.rules import judge, rule_named
 
 # Ten draws of a normal distribution, rounded.
 TEN = (2.0022, 2.0092, 1.9894, 2.0107, 2.0033, 1.9971, 1.9908, 1.9808, 1.9947, 1.9648)
@@ -113,8 +113,8 @@ def test_what_chance_gives_is_simulated_again(rule, bar):
     rng = np.random.default_rng(7)
     orders = np.array([rng.permutation(10) for _ in range(500)])
     rates = np.array([vectorised(rng.normal(size=10)[orders], rule, bar).mean() for _ in range(600)])
-    expected = chance(rule, bar)
-    assert rates.mean() == pytest.approx(expected.mean, abs=4 * rates.std() / 600**0.5 + 0.0005)
+    expected = rule_named(rule).chance(bar)
+    assert rates.mean() == pytest.approx(expected.relabelled, abs=4 * rates.std() / 600**0.5 + 0.0005)
     # Between the bounds lie 95 %; four standard errors of a share of 600, and what 500 splits instead of 2,000 blur.
     inside = ((rates >= expected.low) & (rates <= expected.high)).mean()
     assert inside == pytest.approx(0.95, abs=0.05)
@@ -128,6 +128,7 @@ def test_chance_below_the_bar_of_one_is_a_bound():
         b, e = ({at: draw.gauss(0, 1) for at in range(first, first + 5)} for first in (0, 5))
         verdicts.append(judge(b, e, rule="tested", min_effect=0.0, plan=tuple(e)).verdict)
     share = sum(verdict is not Verdict.NEUTRAL for verdict in verdicts) / 1500
-    assert share <= chance("tested", 0.0).mean + 4 * (0.044 / 1500) ** 0.5
-    assert (chance("tested", 0.5).low, chance("tested", 0.5).high) == (0.0, 1.0)
-    assert chance("tested", 1.9) == chance("tested", 1.0)
+    tested = rule_named("tested")
+    assert share <= tested.chance(0.0).relabelled + 4 * (0.044 / 1500) ** 0.5
+    assert (tested.chance(0.5).low, tested.chance(0.5).high) == (0.0, 1.0)
+    assert tested.chance(1.9) == tested.chance(1.0)

@@ -1,4 +1,4 @@
-"""rules, looks: the protocol's verdicts to the letter, the order of checks, refusals, and properties of both rules."""
+"""rules: the protocol's verdicts to the letter, the order of checks, refusals, the table, and properties of both rules."""
 
 import json
 import math
@@ -11,17 +11,18 @@ import scipy.stats
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pytest_exprun.terms import settings
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import SEEDS, Verdict
-from pytest_exprun.verdict import stats
+from pytest_exprun.verdict import rules, stats
 from pytest_exprun.verdict.rules import (
     RULES,
     Judgement,
     false_winners_per_null,
     judge,
     judge_by,
-    judge_non_inferior,
     p_text,
+    rule_named,
 )
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "data" / "reference_cases.json").read_text())
@@ -485,52 +486,6 @@ def test_no_judgement_holds_a_nan(baseline, experiment, rule):
     assert (found.verdict is None) == bool(found.needs)
 
 
-class TestNonInferiorGate:
-    """Proof of no harm in two looks."""
-
-    @staticmethod
-    def gate(experiment, baseline=UNIT, **options):
-        """Judge values in the protocol's order of seeds."""
-        return judge_non_inferior(by_seed(baseline), by_seed(experiment), **options)
-
-    def test_a_harmless_change_passes_at_three_seeds(self):
-        """t below .4129 at alpha .010."""
-        found = self.gate([-0.5, -0.4, 0.1])
-        assert (found.passed, found.look, found.test.alpha) == (True, 1, 0.010)
-        assert found.test.threshold == pytest.approx(0.4129, abs=5e-5)
-
-    def test_a_doubtful_change_needs_two_more_seeds(self):
-        """Then t below 1.3772 at alpha .042 decides."""
-        assert (self.gate([0.9, 0.4, 0.6]).passed, self.gate([0.9, 0.4, 0.6]).needs) == (None, (512, 1024))
-        last = self.gate([0.9, 0.4, 0.6, 0.2, 0.3])
-        assert (last.passed, last.look, last.test.alpha) == (True, 2, 0.042)
-        assert last.test.threshold == pytest.approx(1.3772, abs=5e-5)
-        assert self.gate([0.9, 2.4, 1.6, 2.2, 1.3]).passed is False
-
-    def test_a_wild_seed_fails_although_it_inflates_sigma(self):
-        """A diverged seed and a blow-up fail at once."""
-        assert (self.gate([0.0, NAN, 0.1]).passed, self.gate([0.0, NAN, 0.1]).diverged) == (False, (137,))
-        wild = self.gate([0.1, 0.4, 0.6, 0.2, 100.0])
-        assert (wild.passed, wild.test.passed) == (False, True)
-
-    def test_direction_and_absolute_margin(self):
-        """Higher may be better; the margin may be in the metric's unit."""
-        assert self.gate([5.0, 5.1, 5.2]).passed is None
-        assert self.gate([5.0, 5.1, 5.2], lower_is_better=False).passed is True
-        assert self.gate([5.0, 5.1, 5.2], margin_abs=50.0).passed is True
-        assert self.gate([5.0, 5.1, 5.2], margin_abs=50.0).reason.startswith("harm of 50 ruled out: t = -")
-        assert (
-            self.gate([0.9, 0.4, 0.6]).reason == "harm of 2 pooled sigmas not ruled out: t = 1.046, passes below 0.413"
-        )
-
-    def test_other_plans_have_halves_and_a_single_look_has_all(self):
-        """.025 each with ten baseline seeds, .05 in one look, and pairing plays no part."""
-        ten = by_seed([*UNIT, *NOISY], range(10))
-        assert judge_non_inferior(ten, by_seed([-1.0, -1.1, -0.9], range(3))).test.alpha == 0.025
-        assert self.gate([-0.5, -0.4, 0.1], looks=1).test.alpha == 0.05
-        assert judge_non_inferior(by_seed(UNIT), unpaired([0.9, 0.4, 0.6, 0.2, 0.3])).test.alpha == 0.042
-
-
 def test_expected_false_winners_are_the_protocols():
     """.031, .011 and .022 an experiment; a bar between has the lower one's share."""
     figures = [
@@ -541,6 +496,39 @@ def test_expected_false_winners_are_the_protocols():
     assert figures == [0.031, 0.011, 0.022]
     assert false_winners_per_null("tested", 1.5) == 0.022
     assert false_winners_per_null("tested", 0.0) == pytest.approx(0.0292)
+
+
+class TestTable:
+    """One row a rule says all that depends on it."""
+
+    def test_every_rule_of_the_settings_has_a_row(self):
+        """The names that are allowed are those of the table, in one order."""
+        assert tuple(settings.RULES) == RULES == tuple(row.name for row in rules.TABLE.values())
+
+    @pytest.mark.parametrize("ask", [false_winners_per_null, rule_named, lambda name: judged(UNIT, rule=name)])
+    def test_a_rule_without_a_row_is_refused(self, ask):
+        """No figure of another rule is given in its place."""
+        with pytest.raises(RefusedError, match=r"^rule = 'three_sigma': allowed is two_sigma or tested$"):
+            ask("three_sigma")
+
+    def test_a_new_rule_is_a_row(self, monkeypatch):
+        """A name with its bar in the settings, and a row: the verdict, its reason and what chance gives follow."""
+        row = rules.Rule("three_sigma", (rules.ByChance(3.0, 0.004, 0.01, 0.0, 0.02),), wants_significance=True)
+        monkeypatch.setitem(rules.TABLE, row.name, row)
+        monkeypatch.setitem(settings.RULES, row.name, 3.0)
+        found = judged([-2.5, -2.6, -2.4], rule=row.name, min_effect=1.0, looks=1)
+        assert (found.verdict, found.rule) == (NEUTRAL, "three_sigma")
+        assert "by 2.50 baseline sigmas (bar: 3), Welch p" in found.reason
+        assert judged([-3.5, -3.6, -3.4], rule=row.name).verdict is WINNER
+        assert false_winners_per_null(row.name, 1.0) == 0.004
+
+    @pytest.mark.parametrize("rule", RULES)
+    @pytest.mark.parametrize("min_effect", [0.0, 0.5, 1.0, 1.9, 2.0, 7.0])
+    def test_what_chance_gives_is_known_for_every_bar(self, rule, min_effect):
+        """The last row of a rule reaches down to its lowest bar."""
+        found = rule_named(rule).chance(min_effect)
+        assert found.bar <= rule_named(rule).bar(min_effect)
+        assert found.low <= found.relabelled <= found.high
 
 
 def test_reasons_read_as_one_sentence_with_the_numbers():

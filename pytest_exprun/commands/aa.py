@@ -17,8 +17,8 @@ from pytest_exprun.study.study import Study
 from pytest_exprun.terms.declaration import declare_baseline
 from pytest_exprun.terms.model import SEEDS, Experiment, Verdict, baseline_seeds
 from pytest_exprun.terms.settings import Settings
+from pytest_exprun.verdict.chance import Relabelings, relabel
 from pytest_exprun.verdict.comparison import Comparison, compare
-from pytest_exprun.verdict.relabeling import Relabelings, relabel
 from pytest_exprun.verdict.rules import judge, rule_named
 
 FAILED_STATUS = 1

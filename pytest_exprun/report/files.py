@@ -21,8 +21,8 @@ from pytest_exprun.report.plots import drawings
 from pytest_exprun.terms.errors import ExprunError
 from pytest_exprun.terms.model import Arm
 from pytest_exprun.terms.settings import Settings
+from pytest_exprun.verdict.chance import is_judged_by
 from pytest_exprun.verdict.comparison import Comparison
-from pytest_exprun.verdict.family import is_judged_by
 
 State = tuple[int, int, int]
 

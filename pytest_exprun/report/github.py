@@ -19,8 +19,8 @@ from pytest_exprun.report.text import (
     table,
 )
 from pytest_exprun.terms.model import Budget
+from pytest_exprun.verdict.chance import Family, families
 from pytest_exprun.verdict.comparison import Comparison
-from pytest_exprun.verdict.family import Family, families
 
 _HEADER = (
     "Experiment",

@@ -10,8 +10,8 @@ from pytest_exprun.report.markdown import document, summary
 from pytest_exprun.report.names import baseline_stem
 from pytest_exprun.report.text import code, duration, markdown, mean_and_spread, p_value, percent, places, signed, table
 from pytest_exprun.terms.model import Budget, Effect
+from pytest_exprun.verdict.chance import rank
 from pytest_exprun.verdict.comparison import Comparison
-from pytest_exprun.verdict.family import rank
 
 MARK = "<!-- Written by pytest-exprun from the .json files of this folder. Changes are lost. -->"
 _HEADER = ("Experiment", "Change", "Verdict", "Improvement", "In sigmas", "p", "n", "Wall time")

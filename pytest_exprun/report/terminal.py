@@ -23,8 +23,8 @@ from pytest_exprun.report.text import (
 )
 from pytest_exprun.terms.judged_at import early_note
 from pytest_exprun.terms.model import Budget, CurvePoint, Effect, RunResult, RunSpec, Summary, Variant, Verdict
+from pytest_exprun.verdict.chance import Family, families
 from pytest_exprun.verdict.comparison import Comparison, compared_baseline, has_no_effect
-from pytest_exprun.verdict.family import Family, families
 
 Line = tuple[dict[str, bool], str]
 """pytest's markup keywords, and a line of text."""

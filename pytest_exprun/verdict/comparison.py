@@ -14,29 +14,14 @@ from typing import Any
 from pytest_exprun.terms.errors import RefusedError, TrainerError
 from pytest_exprun.terms.judged_at import check_places, judged_early
 from pytest_exprun.terms.kept import staleness
-from pytest_exprun.terms.model import Arm, Effect, Experiment, RunResult, RunSpec, Variant, Verdict, lower_is_better
+from pytest_exprun.terms.model import Arm, Effect, Experiment, RunResult, RunSpec, Variant, Verdict
 from pytest_exprun.terms.sameness import difference
 from pytest_exprun.verdict import stats
-from pytest_exprun.verdict.clocks import why_times_differ_in_kind, with_one_clock
+from pytest_exprun.verdict.clocks import with_one_clock
+from pytest_exprun.verdict.effects import Evidence, effects_of, evidence_of, paired_values
 from pytest_exprun.verdict.rules import PROTOCOL, Judgement, judge_by, rule_named
 
-MIN_PAIRS_FOR_CORRELATION = 3
 ALPHA = 0.05
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What stands beside a verdict. Values that the data cannot give are None."""
-
-    s_b: float
-    s_b_low: float
-    s_b_high: float
-    rho: float | None
-    n_baseline: int
-    n_experiment: int
-    test: str
-    mde_sigmas: float | None
-    pairs: tuple[tuple[int, float | None, float | None, float | None], ...]
 
 
 @dataclass(frozen=True)
@@ -106,7 +91,7 @@ class Comparison:
         """
         baseline, experiment = self._finite()
         if self.evidence.test == "paired" and self.judgement.kind != "identical":
-            return stats.tost_paired(*_paired_values(self.baseline, self.experiment, self.metric), margin) <= ALPHA
+            return stats.tost_paired(*paired_values(self.baseline, self.experiment, self.metric), margin) <= ALPHA
         return stats.tost_welch(baseline, experiment, margin) <= ALPHA
 
     @property
@@ -237,14 +222,14 @@ def compare(
     # A rule of means has all seeds: where the baseline has more of them, pairs would show another difference than the verdict's.
     of_pairs = rule_named(declaration.rule).is_paired or baseline_arm.seeds == experiment_arm.seeds
     paired = judgement.test == "paired" and of_pairs
-    evidence = _evidence(declaration.metric, baseline_arm, experiment_arm, paired=paired)
+    evidence = evidence_of(declaration.metric, baseline_arm, experiment_arm, paired=paired)
     return Comparison(
         declaration=declaration,
         baseline=baseline_arm,
         experiment=experiment_arm,
         judgement=judgement,
         two_sigma=two_sigma,
-        effects=_effects(declaration, baseline_arm, experiment_arm, paired=paired)
+        effects=effects_of(declaration, baseline_arm, experiment_arm, paired=paired)
         | _no_effect(judgement, declaration.metric),
         evidence=replace(evidence, mde_sigmas=None) if judgement.kind == "identical" else evidence,
     )
@@ -299,102 +284,6 @@ def check_same_measurement(*arms: Sequence[RunResult]) -> None:
                     f"{note} differs: {one[:16]} in {first.variant} seed {first.seed}, {two[:16]} in {second.variant} seed {second.seed}. "
                     "Results measured on different data or hardware cannot be compared; train both arms alike (--exprun-mode=refresh)"
                 )
-
-
-def _effects(declaration: Experiment, baseline: Arm, experiment: Arm, *, paired: bool) -> dict[str, Effect]:
-    """Return the effect on every metric that all runs have, the judged one first."""
-    shared = [name for name in baseline.metrics if name in experiment.metrics]
-    names = [declaration.metric, *(name for name in shared if name != declaration.metric)]
-    return {name: _effect(name, declaration, baseline, experiment, paired=paired) for name in names}
-
-
-def _effect(metric: str, declaration: Experiment, baseline: Arm, experiment: Arm, *, paired: bool) -> Effect:
-    """Compare one metric. Statistics of finite seeds are conditional where a seed diverged; the verdict says so."""
-    b, e = ([value for value in arm.values(metric).values() if math.isfinite(value)] for arm in (baseline, experiment))
-    why_not = why_times_differ_in_kind([*baseline, *experiment]) if metric == "wall_time" else ""
-    if not b or not e:
-        return Effect(metric, comparable=not why_not, why_not=why_not)
-    pairs = _paired_values(baseline, experiment, metric) if paired else ([], [])
-    test = _attempt(stats.paired, *pairs) if len(pairs[0]) > 1 else _attempt(stats.welch, b, e)
-    mean_b, s_b = baseline[metric].mean, baseline[metric].std
-    delta = test.estimate if test else stats.describe(e).mean - stats.describe(b).mean
-    lower = lower_is_better(metric, dict(declaration.directions))
-    improvement = None if lower is None else -delta if lower else delta
-    d = _attempt(stats.cohens_d, b, e)
-    return Effect(
-        metric=metric,
-        delta=delta,
-        raw_percent=100 * delta / abs(mean_b) if mean_b else None,
-        improvement=improvement,
-        sigmas=improvement / s_b if improvement is not None and s_b else None,
-        cohens_d=d,
-        hedges_g=_attempt(stats.hedges_g, b, e),
-        effect_class=None if d is None else stats.effect_class(d),
-        p_value=test.p_value if test else None,
-        ci_low=test.ci_low if test else None,
-        ci_high=test.ci_high if test else None,
-        comparable=not why_not,
-        why_not=why_not,
-    )
-
-
-def _evidence(metric: str, baseline: Arm, experiment: Arm, *, paired: bool) -> Evidence:
-    b, e = baseline.values(metric), experiment.values(metric)
-    summary = baseline[metric]
-    assert summary.std is not None
-    low, high = stats.sigma_interval(summary.std, summary.n)
-    left, right = _paired_values(baseline, experiment, metric)
-    rho = _attempt(stats.seed_correlation, left, right) if len(left) >= MIN_PAIRS_FOR_CORRELATION else None
-    finite = sum(math.isfinite(value) for value in e.values())
-    if paired:
-        mde = _paired_sensitivity(left, right, summary.std)
-    else:
-        mde = _attempt(stats.minimum_detectable_effect, len(b), finite) if finite else None
-    return Evidence(
-        s_b=summary.std,
-        s_b_low=low,
-        s_b_high=high,
-        rho=rho,
-        n_baseline=len(b),
-        n_experiment=len(e),
-        test="paired" if paired else "Welch",
-        mde_sigmas=mde,
-        pairs=tuple(_pair(seed, b.get(seed), e.get(seed)) for seed in dict.fromkeys([*b, *e])),
-    )
-
-
-def _paired_sensitivity(baseline: Sequence[float], experiment: Sequence[float], s_b: float) -> float | None:
-    """Return the smallest effect that the pairs can show, in baseline sigmas, by the measured spread of their differences.
-
-    A correlation would do only if both arms were equally noisy: at rho = .5 a difference then has the spread of one arm, the unit here.
-    """
-    differences = [after - before for before, after in zip(baseline, experiment, strict=True)]
-    if len(differences) < 2 or not s_b:  # noqa: PLR2004
-        return None
-    spread = stats.describe(differences).std
-    return stats.minimum_detectable_effect_paired(len(differences), 0.5) * spread / s_b if spread else None
-
-
-def _pair(
-    seed: int, baseline: float | None, experiment: float | None
-) -> tuple[int, float | None, float | None, float | None]:
-    left, right = (None if value is None or not math.isfinite(value) else value for value in (baseline, experiment))
-    return seed, left, right, None if left is None or right is None else right - left
-
-
-def _paired_values(baseline: Arm, experiment: Arm, metric: str) -> tuple[list[float], list[float]]:
-    """Return the finite values at the common seeds."""
-    b, e = baseline.values(metric), experiment.values(metric)
-    common = [seed for seed in e if seed in b and math.isfinite(b[seed]) and math.isfinite(e[seed])]
-    return [b[seed] for seed in common], [e[seed] for seed in common]
-
-
-def _attempt(function: Any, *values: Any) -> Any:
-    """Return the statistic, or None where it is undefined for these values (no variance, one seed)."""
-    try:
-        return function(*values)
-    except RefusedError:
-        return None
 
 
 def _mean(arm: Arm, metric: str) -> str:

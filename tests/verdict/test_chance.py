@@ -1,4 +1,4 @@
-"""How often chance gives a verdict: relabelled runs of one arm."""
+"""What chance alone gives: many experiments on one baseline, and relabelled runs of one arm."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from scipy.special import stdtr
 
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import Verdict
-from pytest_exprun.verdict.relabeling import count_splits, relabel
+from pytest_exprun.verdict.chance import count_splits, families, is_judged_by, rank, relabel
 from pytest_exprun.verdict.rules import judge, rule_named
+from tests.report_toys import BASELINE, LOSER, NEUTRAL, comparison
 
 # Ten draws of a normal distribution, rounded.
 TEN = (2.0022, 2.0092, 1.9894, 2.0107, 2.0033, 1.9971, 1.9908, 1.9808, 1.9947, 1.9648)
@@ -132,3 +133,56 @@ def test_chance_below_the_bar_of_one_is_a_bound():
     assert share <= tested.chance(0.0).relabelled + 4 * (0.044 / 1500) ** 0.5
     assert (tested.chance(0.5).low, tested.chance(0.5).high) == (0.0, 1.0)
     assert tested.chance(1.9) == tested.chance(1.0)
+
+
+# Many experiments on one baseline.
+
+
+def three():
+    """Return a comparison of each verdict, in no good order."""
+    return [
+        comparison(NEUTRAL, name="small", flags=("--small",)),
+        comparison(LOSER, name="worse", flags=("--worse",)),
+        comparison(),
+    ]
+
+
+def test_a_family_is_one_baseline_and_metric_best_first():
+    """The order of arrival does not matter, and a question asked twice counts once."""
+    (family,) = families([*three(), comparison()])
+    assert [each.name for each in family.comparisons] == ["rope", "small", "worse"]
+    assert families(three()[::-1]) == families(three())
+    assert len(families([comparison(), comparison(metric="accuracy")])) == 2
+
+
+def test_holm_counts_two_directions_and_two_looks():
+    """q is that of min(1, 4p); a comparison without p keeps the family's size."""
+    (alone,), (two,) = (
+        families([comparison()]),
+        families([comparison(), comparison((1.9, None, 1.92), name="nan", flags=("--nan",))]),
+    )
+    p = comparison().judgement.p_value
+    assert alone.holm == (pytest.approx(4 * p),)
+    assert two.holm == (pytest.approx(8 * p), None)
+
+
+def test_false_winners_are_expected_of_all_that_a_baseline_has_judged():
+    """Earlier reports count, each rule with its own share; a flag without effect does not."""
+    inert = comparison(BASELINE, name="noop", flags=("--noop",), points=0)
+    earlier = [comparison(LOSER, name="old", flags=("--old",), rule="tested", points=0)]
+    (family,) = families([comparison(points=0), inert], earlier)
+    assert (family.judged, family.false_winners) == (2, pytest.approx(0.031 + 0.011))
+    assert family.outlook() == "this baseline has judged 2 experiments: about 0.042 false winners to expect"
+
+
+def test_a_comparison_belongs_to_its_very_baseline():
+    """Other values are another baseline, under whatever flags."""
+    found = comparison()
+    assert is_judged_by(found, found.baseline)
+    assert not is_judged_by(found, found.experiment)
+
+
+def test_rank_is_by_verdict_before_size():
+    """A LOSER of few sigmas still stands behind a NEUTRAL."""
+    assert min(map(rank, three())) == rank(comparison())
+    assert rank(three()[0]) < rank(three()[1])

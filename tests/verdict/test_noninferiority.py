@@ -114,3 +114,5 @@ def test_gate_and_method_are_two_questions():
     shifted = [value + 0.9 for value in UNIT]
     assert gate(shifted).test.statistic == pytest.approx(1.423, abs=5e-4)
     assert (gate(shifted).passed, method(shifted)) == (False, True)
+    first = [stats.non_inferiority(UNIT, UNIT[:3], alpha=alpha).threshold for alpha in (0.01, 0.05)]
+    assert first == pytest.approx([0.413, 1.062], abs=5e-4)

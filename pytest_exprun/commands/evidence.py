@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 from pytest_exprun.commands.console import WIDTH
 from pytest_exprun.report.certainty import confirmation, is_doubtful
-from pytest_exprun.report.columns import aligned
-from pytest_exprun.report.text import cohens_d, level, number, percent, places, plain, signed
+from pytest_exprun.report.text import aligned, cohens_d, level, number, percent, places, plain, signed
 from pytest_exprun.terms.judged_at import early_note
 from pytest_exprun.terms.model import Arm, Summary, Verdict
 from pytest_exprun.verdict.comparison import Comparison

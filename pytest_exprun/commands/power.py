@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pytest_exprun.commands.console import Console
-from pytest_exprun.report.columns import aligned
-from pytest_exprun.report.text import DASH, number, places, plain
+from pytest_exprun.report.text import DASH, aligned, number, places, plain
 from pytest_exprun.study.session import Session
 from pytest_exprun.study.study import Study
 from pytest_exprun.terms.declaration import declare_baseline

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_exprun.report.certainty import stale_mark
-from pytest_exprun.report.markdown import STATISTICS, document, scale_note, statistics_row, summary
-from pytest_exprun.report.names import experiment_stem
+from pytest_exprun.report.markdown import STATISTICS, document, scale_note, shown_metrics, statistics_row, summary
+from pytest_exprun.report.overview import View, markdown_table, rows_of
 from pytest_exprun.report.provenance import data, environment, stale_note
-from pytest_exprun.report.text import DASH, code, markdown, number, p_value, places, signed, table
+from pytest_exprun.report.text import DASH, code, markdown, number, places, table
 from pytest_exprun.terms.judged_at import early_note, judged_early
 from pytest_exprun.terms.kept import staleness
 from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Arm, Budget
@@ -36,7 +35,7 @@ def baseline_report(
         scale_note(budget),
         stale_note({"baseline": stale} if (stale := staleness(arm)) else {}),
         [f"Control: {code(arm.variant)}"] if arm.variant.flags else [],
-        table(STATISTICS, [statistics_row(arm, name) for name in dict.fromkeys([metric, "val_loss", "wall_time"])]),
+        table(STATISTICS, [statistics_row(arm, name) for name in shown_metrics(metric)]),
         [f"Seeds used: {', '.join(map(str, arm.seeds))}"],
         [f"**Judged early**: {markdown(early_note(metric, early))}."] if early else [],
         ["## Seeds", "", *_seed_table(arm, metric)],
@@ -117,22 +116,10 @@ def _judged(judged: Sequence[Comparison]) -> list[str]:
         return []
     lines = [_JUDGED]
     for family in found:
-        rows = [_judged_row(comparison, q) for comparison, q in zip(family.comparisons, family.holm, strict=True)]
         sentence = family.outlook()
-        lines += ["", *table(("Experiment", "Verdict", "Sigmas better", "p", "Holm p"), rows), ""]
+        lines += ["", *markdown_table(View.BASELINE, rows_of(family)), ""]
         lines.append(
             f"By {code(family.metric)}. {sentence[:1].upper()}{sentence[1:]} if none of them has any effect. "
             "Holm's p is corrected for their number; a verdict never depends on it."
         )
     return lines
-
-
-def _judged_row(comparison: Comparison, q: float | None) -> Sequence[str]:
-    judgement = comparison.judgement
-    return (
-        f"[{markdown(comparison.name)}]({experiment_stem(comparison.declaration)}.md)",
-        f"{comparison.verdict}{stale_mark(comparison)}",
-        signed(judgement.sigmas, 1),
-        p_value(judgement.p_value, judgement.alpha),
-        p_value(q),
-    )

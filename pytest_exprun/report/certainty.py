@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_exprun.report.names import baseline_stem
-from pytest_exprun.report.text import code, cohens_d, level, markdown, number, p_sentence, percent, places, signed
+from pytest_exprun.report.text import (
+    baseline_stem,
+    code,
+    cohens_d,
+    level,
+    markdown,
+    number,
+    p_sentence,
+    percent,
+    places,
+    signed,
+)
 from pytest_exprun.terms.judged_at import early_note
 from pytest_exprun.terms.model import Verdict
 from pytest_exprun.verdict.comparison import Comparison

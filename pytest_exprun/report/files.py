@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pytest_exprun.report.baseline import baseline_report, without_judged
-from pytest_exprun.report.github import step_summary
-from pytest_exprun.report.index import MARK, index
 from pytest_exprun.report.markdown import experiment_report
-from pytest_exprun.report.names import INDEX, baseline_stem, experiment_stem
+from pytest_exprun.report.overview import MARK, index, step_summary
 from pytest_exprun.report.plots import drawings
+from pytest_exprun.report.text import INDEX, baseline_stem, experiment_stem
 from pytest_exprun.terms.errors import ExprunError
 from pytest_exprun.terms.model import Arm
 from pytest_exprun.terms.settings import Settings

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from operator import attrgetter
 
 from pytest_exprun.report.markdown import summary
 from pytest_exprun.report.text import plain
-from pytest_exprun.terms.model import Arm, Effect
+from pytest_exprun.terms.model import Effect
 from pytest_exprun.verdict.comparison import Comparison
 
 Property = tuple[str, str | float]
-_FIELDS = (
+# Property: where it stands in a comparison.
+_DECLARED = {
+    "verdict": "verdict",
+    "verdict_two_sigma": "two_sigma.verdict",
+    "reason": "reason",
+    "judged_early": "judged_early",
+    "name": "name",
+    "metric": "metric",
+    "flags": "declaration.variant.flags",
+    "control": "declaration.control.flags",
+}
+_JUDGED = {
+    "rule": "judgement.rule",
+    "kind": "judgement.kind",
+    "look": "judgement.look",
+    "sigmas": "judgement.sigmas",
+    "p_value_one_sided": "judgement.p_value",
+    "alpha": "judgement.alpha",
+    "confirmed": "judgement.confirmed",
+}
+_EVIDENCE = ("n_baseline", "n_experiment", "s_b", "s_b_low", "s_b_high", "rho", "mde_sigmas")
+_EFFECT = (
     "delta",
     "raw_percent",
     "improvement",
@@ -26,55 +48,36 @@ _FIELDS = (
 
 def properties(comparison: Comparison) -> list[Property]:
     """Return names and values, `exprun.verdict` first; what is undefined is left out."""
-    found: list[tuple[str, object]] = [*_judgement(comparison), *_evidence(comparison)]
+    budget = comparison.declaration.budget
+    found: list[tuple[str, object]] = [
+        *_at(_DECLARED, comparison),
+        ("tokens" if budget.unit == "tokens" else "budget", budget.amount),
+        *_at(_JUDGED, comparison),
+        *((f"stale_{arm}", text) for arm, text in comparison.stale.items()),
+        *((name, getattr(comparison.evidence, name)) for name in _EVIDENCE),
+    ]
     for effect in comparison.effects.values():
-        found += _metric(effect, comparison)
+        found += ((f"{effect.metric}.{name}", value) for name, value in _of_metric(effect, comparison))
     return [(f"exprun.{plain(name)}", _value(value)) for name, value in found if value is not None]
 
 
+def _at(places: Mapping[str, str], comparison: Comparison) -> Iterator[tuple[str, object]]:
+    return ((name, attrgetter(place)(comparison)) for name, place in places.items())
+
+
 def _value(value: object) -> str | float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else plain(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return plain(" ".join(value))
+    return float(value) if isinstance(value, int | float) else plain(value)
 
 
-def _judgement(comparison: Comparison) -> Iterator[tuple[str, object]]:
-    judgement = comparison.judgement
-    yield "verdict", comparison.verdict
-    yield "verdict_two_sigma", comparison.two_sigma.verdict
-    yield "reason", comparison.reason
-    yield "judged_early", comparison.judged_early
-    yield "name", comparison.name
-    yield "metric", comparison.metric
-    yield "flags", " ".join(comparison.declaration.variant.flags)
-    yield "control", " ".join(comparison.declaration.control.flags)
-    yield "tokens" if comparison.declaration.budget.unit == "tokens" else "budget", comparison.declaration.budget.amount
-    yield "rule", judgement.rule
-    yield "kind", judgement.kind
-    yield "look", judgement.look
-    yield "sigmas", judgement.sigmas
-    yield "p_value_one_sided", judgement.p_value
-    yield "alpha", judgement.alpha
-    yield "confirmed", None if judgement.confirmed is None else str(judgement.confirmed).lower()
-    for arm, text in comparison.stale.items():
-        yield f"stale_{arm}", text
-
-
-def _evidence(comparison: Comparison) -> Iterator[tuple[str, object]]:
-    evidence = comparison.evidence
-    for name in ("n_baseline", "n_experiment", "s_b", "s_b_low", "s_b_high", "rho", "mde_sigmas"):
-        yield name, getattr(evidence, name)
-
-
-def _metric(effect: Effect, comparison: Comparison) -> Iterator[tuple[str, object]]:
-    for arm_name, arm in (("baseline", comparison.baseline), ("experiment", comparison.experiment)):
-        yield from ((f"{effect.metric}.{arm_name}_{name}", value) for name, value in _summary(arm, effect.metric))
-    for field in _FIELDS:
-        yield f"{effect.metric}.{field.removeprefix('raw_')}", getattr(effect, field)
+def _of_metric(effect: Effect, comparison: Comparison) -> Iterator[tuple[str, object]]:
+    for name, arm in (("baseline", comparison.baseline), ("experiment", comparison.experiment)):
+        if found := summary(arm, effect.metric):
+            yield f"{name}_mean", found.mean
+            yield f"{name}_std", found.std
+    yield from ((name.removeprefix("raw_"), getattr(effect, name)) for name in _EFFECT)
     if not effect.comparable:
-        yield f"{effect.metric}.not_comparable", effect.why_not
-
-
-def _summary(arm: Arm, metric: str) -> Iterator[tuple[str, float | None]]:
-    found = summary(arm, metric)
-    if found is not None:
-        yield "mean", found.mean
-        yield "std", found.std
+        yield "not_comparable", effect.why_not

@@ -47,12 +47,13 @@ def experiment_report(
     comparison: Comparison, *, gate: str | None = None, trainer: str | None = None, pictures: Sequence[Picture] = ()
 ) -> str:
     """Return an experiment's report. `gate` is a sentence on the gate's outcome, `trainer` the entry point for the command shown."""
+    metrics = shown_metrics(comparison.metric)
     sections = (
         [f"# Experiment: {markdown(comparison.name)}"],
         scale_note(comparison.declaration.budget),
         stale_note(comparison.stale),
-        statistics_section("Baseline Statistics", comparison.baseline, _metrics(comparison)),
-        statistics_section("Experiment Statistics", comparison.experiment, _metrics(comparison)),
+        statistics_section("Baseline Statistics", comparison.baseline, metrics),
+        statistics_section("Experiment Statistics", comparison.experiment, metrics),
         _test_section(comparison),
         _clock_section(comparison),
         _verdict_section(comparison, gate),
@@ -112,9 +113,9 @@ def judged_text(metric: str) -> str:
     return code(metric)
 
 
-def _metrics(comparison: Comparison) -> list[str]:
-    """Return the metrics of the tables: the judged one, val_loss and wall_time."""
-    return list(dict.fromkeys([comparison.metric, "val_loss", "wall_time"]))
+def shown_metrics(judged: str) -> list[str]:
+    """Return the metrics of the tables."""
+    return list(dict.fromkeys([judged, "val_loss", "wall_time"]))
 
 
 def _runs(comparison: Comparison) -> list[RunResult]:
@@ -135,7 +136,7 @@ def statistics_row(arm: Arm, metric: str) -> list[str]:
 
 
 def _test_section(comparison: Comparison) -> list[str]:
-    rows = [_test_row(metric, comparison) for metric in _metrics(comparison)]
+    rows = [_test_row(metric, comparison) for metric in shown_metrics(comparison.metric)]
     return ["## Statistical Test", "", *table(("Metric", "Cohen's d", "Effect Size", "Significant?"), rows)]
 
 
@@ -186,15 +187,16 @@ def _clock_row(metric: str, comparison: Comparison) -> list[str]:
 
 
 def _verdict_section(comparison: Comparison, gate: str | None) -> list[str]:
-    tested = markdown(_sentence(confirmation(comparison)))
+    tested = markdown(sentence(confirmation(comparison)))
     beside = f"**{tested}**" if is_doubtful(comparison) else tested
-    lines = [f"## Verdict: {comparison.verdict}", "", f"{markdown(_sentence(comparison.reason))} {beside}"]
+    lines = [f"## Verdict: {comparison.verdict}", "", f"{markdown(sentence(comparison.reason))} {beside}"]
     if gate:
-        lines += ["", f"Gate {code(comparison.declaration.gate)}: {markdown(_sentence(gate))}"]
+        lines += ["", f"Gate {code(comparison.declaration.gate)}: {markdown(sentence(gate))}"]
     return lines
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """Return a text as a sentence."""
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 

@@ -17,8 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_exprun.report.markdown import Picture, summary
-from pytest_exprun.report.names import experiment_stem
-from pytest_exprun.report.text import number, percent, places, signed
+from pytest_exprun.report.text import experiment_stem, number, percent, places, signed
 from pytest_exprun.terms.model import Arm, RunResult, Summary
 from pytest_exprun.verdict.comparison import Comparison
 

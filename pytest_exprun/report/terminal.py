@@ -7,32 +7,37 @@ from pathlib import Path
 from typing import Protocol
 
 from pytest_exprun.report.certainty import confirmation, is_doubtful
-from pytest_exprun.report.columns import NAME, Row, aligned, fits, is_numbered, narrowed, shortened
 from pytest_exprun.report.markdown import summary
+from pytest_exprun.report.overview import NOT_COMPARABLE, STALE, View, cells, rows_of
 from pytest_exprun.report.text import (
     DASH,
+    NAME,
+    Cells,
+    aligned,
     duration,
+    fits,
+    is_numbered,
     level,
     mean_and_spread,
+    narrowed,
     number,
-    p_value,
     percent,
     places,
     plain,
+    shortened,
     signed,
 )
 from pytest_exprun.terms.judged_at import early_note
 from pytest_exprun.terms.model import Budget, CurvePoint, Effect, RunResult, RunSpec, Summary, Variant, Verdict
 from pytest_exprun.verdict.chance import Family, families
-from pytest_exprun.verdict.comparison import Comparison, compared_baseline, has_no_effect
+from pytest_exprun.verdict.comparison import Comparison
 
 Line = tuple[dict[str, bool], str]
 """pytest's markup keywords, and a line of text."""
 
-NOT_COMPARABLE, STALE = "*", "~"
 BASELINE = "baseline"
 _NAME_WIDTHS = 12, 22
-_GIVING_WAY = (("baseline", 22), ("n", 22), ("Holm p", 16), ("wall %", 16), ("experiment", 12))
+_GIVING_WAY = ((BASELINE, 22), ("n", 22), ("Holm p", 16), ("wall %", 16), ("experiment", 12))
 """Columns that a narrow summary goes without, in this order, while its names would get less than so many columns."""
 _MARKUP = {Verdict.WINNER: {"green": True}, Verdict.NEUTRAL: {}, Verdict.LOSER: {"red": True}}
 
@@ -170,48 +175,14 @@ def _baseline_line(family: Family) -> str:
     return f"the baseline's {plain(family.metric)}: {mean_and_spread(found, places([found]), '+-')}"
 
 
-def _fitted(family: Family, width: int) -> list[Row]:
+def _fitted(family: Family, width: int) -> list[Cells]:
     """Return the table's rows, the header first: in full, or with two digits of the spread, or with fewer columns and cut names."""
     for full in (True, False):
-        rows = [_row(*entry, full=full) for entry in zip(family.comparisons, family.holm, strict=True)]
-        rows.insert(0, {column: column for column in rows[0]})
-        if fits(rows, width):
-            return rows
-    return narrowed(rows, width, _GIVING_WAY)
-
-
-def _row(comparison: Comparison, q: float | None, *, full: bool) -> Row:
-    judgement, baseline = comparison.judgement, compared_baseline(comparison)[comparison.metric]
-    s_b = comparison.evidence.s_b
-    decimals = places([baseline]) if full else places([Summary(1, s_b, None, s_b, s_b)]) - 2
-    means = (
-        _mean(found, decimals, full=full) for found in (baseline, summary(comparison.experiment, comparison.metric))
-    )
-    verdict = "no effect" if has_no_effect(comparison) else comparison.verdict.value
-    return {
-        NAME: plain(comparison.name),
-        "verdict": verdict + (STALE if comparison.stale else ""),
-        **dict(zip((BASELINE, "experiment"), means, strict=True)),
-        "sigma": signed(judgement.sigmas, 1),
-        "p": p_value(judgement.p_value, judgement.alpha) + ("?" if is_doubtful(comparison) else ""),
-        "n": str(comparison.evidence.n_experiment),
-        "wall %": _wall(comparison),
-        "Holm p": p_value(q),
-    }
-
-
-def _mean(found: Summary | None, decimals: int, *, full: bool) -> str:
-    if found is None:
-        return DASH
-    text = mean_and_spread(found, max(0, decimals), "+-")
-    return text if full else text.replace(" ", "").replace("+-0.", "+-.")
-
-
-def _wall(comparison: Comparison) -> str:
-    effect = comparison.effects.get("wall_time")
-    if effect is None:
-        return DASH
-    return percent(effect.raw_percent).removesuffix(" %") + ("" if effect.comparable else NOT_COMPARABLE)
+        header, *rows = cells(View.TERMINAL, rows_of(family, full=full))
+        found: list[Cells] = [dict(zip(header, row, strict=True)) for row in (header, *rows)]
+        if fits(found, width):
+            return found
+    return narrowed(found, width, _GIVING_WAY)
 
 
 def _remarks(comparison: Comparison) -> Iterator[str]:

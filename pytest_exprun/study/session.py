@@ -99,7 +99,7 @@ class Session:
             self._say_report_without_runs(plan)
 
     def _say_report_without_runs(self, plan: ArmPlan) -> None:
-        from pytest_exprun.report.names import baseline_stem
+        from pytest_exprun.report.text import baseline_stem
 
         path = self.settings.path("report_dir") / f"{baseline_stem(plan.variant, self.settings.budget)}.md"
         if path.exists():

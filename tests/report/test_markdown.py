@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_exprun.report.markdown import Picture, experiment_report
-from pytest_exprun.terms.model import Budget, Variant
+from pytest_exprun.terms.model import Budget
 from tests.report_toys import HOSTILE, LOSER, NEUTRAL, UNSURE, comparison, tables
 
 HEADINGS = [
@@ -60,13 +60,6 @@ Improved by 5.69 baseline sigmas (bar: 2). Confirmed, p < .0001.
 def headings(text):
     """Return the heading lines."""
     return [line for line in text.splitlines() if line.startswith("#")]
-
-
-def items(text):
-    """Return the list under "How sure is this?" by label."""
-    lines = text.partition("## How sure is this?")[2].partition("\n## ")[0].splitlines()
-    pairs = (line[4:].partition(".** ") for line in lines if line.startswith("- **"))
-    return {label: sentence for label, _, sentence in pairs}
 
 
 def test_the_protocols_part_is_as_written_by_hand():
@@ -136,59 +129,19 @@ def test_an_arm_without_any_finite_seed_still_reports():
     assert "diverged: 42, 137, 256" in text
 
 
-def test_everything_the_protocol_wants_beside_a_verdict_is_there():
-    """One plain sentence each: test, difference, interval, effect size, noise, pairing, seeds, sensitivity."""
-    found = items(experiment_report(comparison()))
-    assert list(found) == [
-        "Test",
-        "Difference",
-        "Interval",
-        "Winner's curse",
-        "Effect size",
-        "Noise",
-        "Pairing",
-        "Seeds",
-        "Sensitivity",
-        "Other experiments",
-    ]
-    assert found["Difference"].startswith("`val_loss` changed by -0.0900 (-4.5 %), which is 5.69 baseline")
-    # -.09 +- t(.975, 5.88) * .0091287 with t = 2.4587
-    assert "between -0.1124 and -0.0676 (Welch, two-sided), which does not contain 0" in found["Interval"]
-    assert found["Effect size"].startswith(
-        "Cohen's d = -6.80 (Large), by the pooled spread and corrected for few seeds Hedges' g = -5.53."
-    )
-    # .60 and 2.87 times s_b: PROTOCOL's range at five seeds
-    assert "between 0.0095 and 0.0454 (95 %)" in found["Noise"]
-    assert found["Seeds"] == "5 of the baseline, 3 of the experiment. The verdict fell at the first look."
-    assert found["Sensitivity"].startswith("A true effect of 2.46 standard deviations (0.0389)")
-    assert "(baseline_variance_1M.md)" in found["Other experiments"]
-
-
 def test_a_winner_that_the_test_does_not_confirm_stands_out():
     """Bold beside the verdict and again in the list."""
     text = experiment_report(comparison(UNSURE))
     assert "## Verdict: WINNER\n\nImproved by 2.53 baseline sigmas (bar: 2). **Not confirmed, p = .093.**" in text
-    assert items(text)["Test"].startswith("**not confirmed, p = .093**: a one-sided Welch test over 3 experiment seeds")
-    assert "Doubt" in items(text)
-
-
-def test_the_protocols_own_verdict_stands_beside_another_rules():
-    """Where rule tested says NEUTRAL and two_sigma WINNER, the report has both."""
-    found = items(experiment_report(comparison((1.92, 1.97, 1.99, 1.99, 1.98), rule="tested")))
-    assert found["Protocol's own rule"].startswith("**two_sigma says WINNER** on the same runs: improved by 2.53")
-    assert "Protocol's own rule" not in items(experiment_report(comparison()))
+    assert "- **Test.** **not confirmed, p = .093**: a one-sided Welch test over 3 experiment seeds" in text
+    assert "- **Doubt.**" in text
 
 
 def test_a_neutral_says_whether_there_is_a_difference_at_all():
     """Real but small is not the same as nothing."""
     text = experiment_report(comparison(NEUTRAL))
     assert "real (p = .00054) but below the bar. A difference is shown, p = .00054." in text
-    assert items(text)["Kind"].startswith("real but small. The seeds agree")
-
-
-def test_only_a_winner_is_cursed():
-    """The overestimate is explained where there is a gain to expect again."""
-    assert "Winner's curse" not in items(experiment_report(comparison(LOSER)))
+    assert "- **Kind.** real but small. The seeds agree" in text
 
 
 @pytest.mark.parametrize(("budget", "shown"), [(Budget(20_000), "20K tokens"), (Budget(8_000_000), "8M tokens")])
@@ -219,40 +172,6 @@ def test_the_prediction_stands_beside_what_happened():
     happened = "What happened: **WINNER**, improved by 5.69 baseline sigmas (bar: 2)."
     assert f"## Prediction\n\n> Better.\n>\n> By a lot.\n\n{happened}" in text
     assert "None was written down before the run." in experiment_report(comparison())
-
-
-def test_the_environment_names_versions_and_data_but_no_host():
-    """What can change a result is there, the host's name is not."""
-    text = experiment_report(comparison(provenance={"torch": "2.14.0"}))
-    assert ["torch", "2.13.0", "2.14.0"] in tables(text)["Environment"]
-    assert f"Losses compare only at equal `data_sha256`: `{'d' * 64}`." in text
-    assert "secret-host" not in text
-
-
-def test_the_command_trains_the_run_again():
-    """The command is the run's own argument list."""
-    text = experiment_report(
-        comparison(flags=("--rope_base=500",), control=Variant(("--rope",))), trainer="train_llm:main"
-    )
-    command = (
-        "python -m train_llm --train_tokens 1000000 --seed 42 --rope --rope_base=500 --output_dir checkpoints/again"
-    )
-    assert command in text.splitlines()
-    assert "baseline_variance_rope_1M.md" in text
-
-
-def test_the_command_keeps_every_blank_of_a_flag():
-    """Two blanks and a line break are part of the value that was trained."""
-    text = experiment_report(comparison(flags=("--x=a  b\nc",)), trainer="train_llm:main")
-    assert r"--seed 42 $'--x=a  b\x0ac' --output_dir" in text
-    recorded = comparison(provenance={"command": "train '--x=a  b\nc'"})
-    assert r"train $'--x=a  b\x0ac'" in experiment_report(recorded).splitlines()
-
-
-def test_a_trainer_that_is_not_called_main_is_called_by_name():
-    """`python -m` runs a module's main only."""
-    text = experiment_report(comparison(), trainer="pkg.train:fit")
-    assert "python -c 'import sys; from pkg.train import fit; fit(sys.argv[1:])' --train_tokens 1000000" in text
 
 
 def test_pictures_have_alt_text_and_a_caption():

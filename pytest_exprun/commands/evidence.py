@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterator
 
 from pytest_exprun.commands.console import WIDTH
 from pytest_exprun.report.certainty import confirmation, is_doubtful
+from pytest_exprun.report.markdown import summary
 from pytest_exprun.report.text import aligned, cohens_d, level, number, percent, places, plain, signed
 from pytest_exprun.terms.judged_at import early_note
-from pytest_exprun.terms.model import Arm, Summary, Verdict
+from pytest_exprun.terms.model import Verdict
 from pytest_exprun.verdict.comparison import Comparison
 
 _LABEL = 14
@@ -40,15 +40,10 @@ def labelled(label: str, text: str) -> list[str]:
     )
 
 
-def _finite(arm: Arm, metric: str) -> Summary | None:
-    values = [value for value in arm.values(metric).values() if math.isfinite(value)]
-    return Summary.of(values) if values else None
-
-
 def _arms(comparison: Comparison) -> list[str]:
     metric = comparison.metric
     summaries = {
-        name: _finite(arm, metric)
+        name: summary(arm, metric)
         for name, arm in (("baseline", comparison.baseline), ("experiment", comparison.experiment))
     }
     decimals = places(found for found in summaries.values() if found is not None)

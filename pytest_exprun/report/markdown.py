@@ -28,10 +28,10 @@ from pytest_exprun.report.text import (
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import Arm, Budget, Effect, RunResult, Summary
 from pytest_exprun.verdict.comparison import Comparison
+from pytest_exprun.verdict.rules import BAR, SUGGESTIVE
 
 STATISTICS = ("Metric", "Mean", "Std", "Min", "Max")
 CLOCKS = ("wall_time", "cpu_time")
-SURE_SIGMAS, SUGGESTIVE_SIGMAS = 2.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def statistics_section(title: str, arm: Arm, metrics: Sequence[str]) -> list[str
     if lost:
         lines += [
             "",
-            f"**Conditional**: {judged_text(judged)} is over the finite seeds only; diverged: {_seeds(lost)}.",
+            f"**Conditional**: {code(judged)} is over the finite seeds only; diverged: {', '.join(map(str, lost))}.",
         ]
     return lines
 
@@ -108,11 +108,6 @@ def summary(arm: Arm, metric: str) -> Summary | None:
         return None
 
 
-def judged_text(metric: str) -> str:
-    """Return a metric's name for a sentence."""
-    return code(metric)
-
-
 def shown_metrics(judged: str) -> list[str]:
     """Return the metrics of the tables."""
     return list(dict.fromkeys([judged, "val_loss", "wall_time"]))
@@ -120,10 +115,6 @@ def shown_metrics(judged: str) -> list[str]:
 
 def _runs(comparison: Comparison) -> list[RunResult]:
     return [*comparison.baseline, *comparison.experiment]
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    return ", ".join(map(str, seeds))
 
 
 def statistics_row(arm: Arm, metric: str) -> list[str]:
@@ -157,7 +148,7 @@ def _significant(effect: Effect, comparison: Comparison) -> str:
     if effect.delta is None or not spread:
         return DASH
     sigmas = abs(effect.delta) / spread
-    band = "yes" if sigmas >= SURE_SIGMAS else "suggestive" if sigmas >= SUGGESTIVE_SIGMAS else "no"
+    band = "yes" if sigmas >= BAR else "suggestive" if sigmas >= SUGGESTIVE else "no"
     judged = effect.metric == comparison.metric
     one_sided = comparison.judgement.p_value if judged else effect.p_value and effect.p_value / 2
     return f"{band} ({p_sentence(one_sided, comparison.judgement.alpha if judged else None)})"
@@ -205,7 +196,7 @@ def _picture(picture: Picture) -> list[str]:
 
 
 def _seeds_section(comparison: Comparison) -> list[str]:
-    name = judged_text(comparison.metric)
+    name = code(comparison.metric)
     arms = (comparison.baseline, comparison.experiment)
     decimals = places(found for arm in arms if (found := summary(arm, comparison.metric)))
     better = "negative" if comparison.lower else "positive"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_exprun.report.markdown import Picture, summary
 from pytest_exprun.report.text import experiment_stem, number, percent, places, signed
-from pytest_exprun.terms.model import Arm, RunResult, Summary
+from pytest_exprun.terms.model import Arm, RunResult
 from pytest_exprun.verdict.comparison import Comparison
 
 if TYPE_CHECKING:
@@ -170,39 +170,33 @@ def _curves_text(comparison: Comparison) -> tuple[str, str]:
 
 
 def _draw_curves(comparison: Comparison, figure: Figure) -> None:
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
     metric = _curve_metric(comparison)
     assert metric is not None  # asked for only where there are curves
     across = _across(comparison)
     whole, late = figure.subplots(1, 2)
-    half = _end(comparison, metric, across) / 2
-    most = _POINTS_A_PANEL // (len(comparison.baseline) + len(comparison.experiment) + 2)
+    runs = (*comparison.baseline, *comparison.experiment)
+    half = max(x for run in runs for x, _ in _points(run, metric, across)) / 2
+    most = _POINTS_A_PANEL // (len(runs) + 2)
     for arm, name, colour, _ in _arms(comparison):
         curves = [points for run in arm if len(points := _points(run, metric, across)) > 1]
         dashes = "--" if name == "baseline" else "-"
         for axes, start in ((whole, 0.0), (late, half)):
             for points in curves:
                 _draw_line(axes, points, start, most, color=colour, alpha=0.5, linewidth=0.8, linestyle=dashes)
-            label = f"{name} ({len(arm)} seeds)"
-            _draw_line(
-                axes, _mean_curve(curves), start, most, color=colour, linewidth=1.8, linestyle=dashes, label=label
-            )
+            style = {"color": colour, "linewidth": 1.8, "linestyle": dashes, "label": f"{name} ({len(arm)} seeds)"}
+            _draw_line(axes, _mean_curve(curves), start, most, **style)
     for axes, title in ((whole, "whole run"), (late, "last half")):
         axes.set_title(title)
         axes.set_xlabel(across)
         axes.set_ylabel(_label(metric))
         axes.grid(visible=True, alpha=0.3, linewidth=0.5)
+        if across == "tokens":
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     late.set_xlim(half, 2 * half)
     whole.legend()
-    if across == "tokens":
-        _short_tokens((whole, late))
-
-
-def _short_tokens(panels: Sequence[Axes]) -> None:
-    from matplotlib.ticker import EngFormatter, MaxNLocator
-
-    for axes in panels:
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def _draw_line(axes: Axes, points: Sequence[tuple[float, float]], start: float, most: int, **style: Any) -> None:
@@ -218,11 +212,6 @@ def _mean_curve(curves: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[f
     by_position: list[Mapping[float, float]] = [dict(points) for points in curves]
     common = [x for x, _ in curves[0] if all(x in one for one in by_position)]
     return [(x, sum(one[x] for one in by_position) / len(curves)) for x in common]
-
-
-def _end(comparison: Comparison, metric: str, across: str) -> float:
-    runs = (*comparison.baseline, *comparison.experiment)
-    return max(x for run in runs for x, _ in _points(run, metric, across))
 
 
 # Seeds and their difference.
@@ -257,7 +246,10 @@ def _draw_dots(comparison: Comparison, axes: Axes) -> None:
         axes.scatter([position] * len(values), values, color=colour, marker=marker, s=28, zorder=2)
         found = summary(arm, comparison.metric)
         if found is not None:
-            _draw_mean(axes, found, position + (0.18 if position else -0.18), colour)
+            beside = position + (0.18 if position else -0.18)
+            axes.errorbar(
+                beside, found.mean, found.std, color=colour, marker="_", markersize=14, capsize=3, linewidth=1.5
+            )
     labels = [f"{name}\nn = {len(arm)}{_diverged(arm, comparison.metric)}" for arm, name, *_ in arms]
     axes.set_xticks((0, 1), labels)
     axes.set_xlim(-0.5, 1.5)
@@ -269,12 +261,6 @@ def _draw_dots(comparison: Comparison, axes: Axes) -> None:
 def _diverged(arm: Arm, metric: str) -> str:
     lost = sum(run.metrics.get(metric) is None for run in arm)
     return f", {lost} diverged" if lost else ""
-
-
-def _draw_mean(axes: Axes, found: Summary, position: float, colour: str) -> None:
-    axes.errorbar(
-        position, found.mean, yerr=found.std, color=colour, marker="_", markersize=14, capsize=3, linewidth=1.5
-    )
 
 
 def _draw_difference(comparison: Comparison, axes: Axes) -> None:

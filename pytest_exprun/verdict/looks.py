@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -162,9 +162,7 @@ class Look:
         if not self.diverged:
             return self
         finite = {seed: value for seed, value in self.experiment.items() if math.isfinite(value)}
-        if not finite:
-            return None
-        return Look(self.number, self.alpha, self.last_alpha, self.is_last, self.baseline, finite, self.s_b)
+        return replace(self, experiment=finite) if finite else None
 
 
 def checked_arms(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from pytest_exprun.report.overview import Column, Row, View, cells, index, step_
 from pytest_exprun.report.terminal import summary_lines
 from pytest_exprun.terms.model import Budget, Variant
 from pytest_exprun.terms.settings import Settings
+from pytest_exprun.verdict.comparison import compare
 from tests.report_toys import LOSER, NEUTRAL, UNSURE, comparison, tables
 
 PLAIN = Settings(plots="off")
@@ -34,10 +36,13 @@ def test_a_new_column_is_one_row_of_the_table(monkeypatch):
 
 def test_each_view_has_its_columns():
     """A column without a title there is left out, and its cell is never asked for."""
-    titles = {view: cells(view, [])[0] for view in View}
-    assert titles[View.BASELINE] == ["Experiment", "Verdict", "Sigmas better", "p", "Holm p"]
-    assert "Change" not in [*titles[View.TERMINAL], *titles[View.BASELINE]]
-    assert titles[View.JOB].count("Experiment") == 2
+    titles = {view: ", ".join(cells(view, [])[0]) for view in View}
+    assert titles == {
+        View.TERMINAL: "name, verdict, baseline, experiment, sigma, p, n, wall %, Holm p",
+        View.LIST: "Experiment, Change, Verdict, Improvement, In sigmas, p, n, Wall time",
+        View.JOB: "Experiment, Change, Verdict, Baseline, Experiment, Sigmas better, p, n, Wall time, Holm p",
+        View.BASELINE: "Experiment, Verdict, Sigmas better, p, Holm p",
+    }
 
 
 @pytest.mark.parametrize("view", View)
@@ -46,6 +51,18 @@ def test_a_row_is_as_long_as_its_header(view):
     header, row = cells(view, [Row(comparison((1.9, None, 1.92)))])
     assert len(header) == len(row)
     assert all(isinstance(cell, str) and cell for cell in row)
+
+
+def test_a_time_that_nobody_measured_is_a_dash():
+    """In every view that has the column."""
+    timed = comparison()
+    arms = (
+        [replace(run, metrics={"val_loss": run.metrics["val_loss"]}) for run in arm]
+        for arm in (timed.baseline, timed.experiment)
+    )
+    row = Row(compare(timed.declaration, *arms))
+    times = [dict(zip(*cells(view, [row]), strict=True)) for view in (View.TERMINAL, View.LIST, View.JOB)]
+    assert [times[0]["wall %"], times[1]["Wall time"], times[2]["Wall time"]] == ["-", "-", "-"]
 
 
 def test_a_link_leads_to_the_file_that_was_read():

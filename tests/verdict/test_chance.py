@@ -10,7 +10,7 @@ import pytest
 from scipy.special import stdtr
 
 from pytest_exprun.terms.errors import RefusedError
-from pytest_exprun.terms.model import Verdict
+from pytest_exprun.terms.model import Arm, Verdict
 from pytest_exprun.verdict.chance import count_splits, families, is_judged_by, rank, relabel
 from pytest_exprun.verdict.rules import judge, rule_named
 from tests.report_toys import BASELINE, LOSER, NEUTRAL, comparison
@@ -180,9 +180,13 @@ def test_a_comparison_belongs_to_its_very_baseline():
     found = comparison()
     assert is_judged_by(found, found.baseline)
     assert not is_judged_by(found, found.experiment)
+    assert not is_judged_by(found, Arm(found.baseline.variant, found.baseline.runs[:4]))
 
 
 def test_rank_is_by_verdict_before_size():
-    """A LOSER of few sigmas still stands behind a NEUTRAL."""
-    assert min(map(rank, three())) == rank(comparison())
-    assert rank(three()[0]) < rank(three()[1])
+    """A WINNER of half a sigma by a low bar stands before a NEUTRAL of more."""
+    small = comparison(NEUTRAL, rule="tested", min_effect=0.4)
+    large = comparison((1.92, 1.97, 1.99, 1.99, 1.98), rule="tested")
+    assert (small.verdict, large.verdict) == (Verdict.WINNER, Verdict.NEUTRAL)
+    assert small.effect().sigmas < large.effect().sigmas
+    assert rank(small) < rank(large)

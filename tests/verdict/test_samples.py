@@ -25,8 +25,8 @@ def test_anything_else_is_refused_with_its_place(value):
 
 def test_a_difference_of_means_keeps_its_digits_at_a_large_offset():
     """Both arms are shifted by one value before anything is summed."""
-    offset = 2.0**40
-    assert samples.difference([offset, offset + 0.5], [offset + 1.0, offset + 0.25]) == 0.375
+    offset = 2.0**52
+    assert samples.difference([offset] * 3, [offset, offset, offset + 1]) == pytest.approx(1 / 3)
 
 
 def test_pooling_weighs_by_degrees_of_freedom():

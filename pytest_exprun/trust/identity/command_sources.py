@@ -1,4 +1,4 @@
-"""Which program a training command runs, read from its words: what the key of a stored run must cover. Nothing is executed."""
+"""Which program a training command runs, read from its words: what the key of a stored run must cover. Nothing of it is executed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import json
 import os
 import re
 import shlex
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pytest_exprun.terms.errors import SettingsError
 from pytest_exprun.terms.settings import Settings
 from pytest_exprun.terms.templates import placeholders
-from pytest_exprun.trust.identity.imports import Closure, locate, script_closure
+from pytest_exprun.trust.identity.imports import Closure, is_first_party, locate, script_closure
 
 _LAUNCHERS = frozenset(
     {
@@ -34,6 +36,8 @@ _PYTHON = re.compile(r"python(?:\d+(?:\.\d+)*)?")
 _MODULE_OPTIONS = ("-m", "--module")
 _SHELL_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
 _SCRIPT_WORD = re.compile(r"[\w./-]+\.py\b")
+_MODULE_WORD = re.compile(r"\bpython[\d.]*\s(?:[^\n;&|]*\s)?-m\s+([A-Za-z_][\w.]*)")
+_ASK_PATH = "import json, sys; print(json.dumps(sys.path))"
 
 
 @dataclass(frozen=True)
@@ -92,23 +96,49 @@ class Program:
     @property
     def module(self) -> str | None:
         """The module that the command runs with -m, or that an installed script of its name calls."""
-        for option, name in zip(self.command, self.command[1:], strict=False):
-            if option in _MODULE_OPTIONS and name not in _LAUNCHERS:
-                return name
         found = self._installed
-        return next((each.module for each in found), None) if not _is_launcher(found) else None
+        installed = next((each.module for each in found), None) if not _is_launcher(found) else None
+        return self._told_module or installed
+
+    @property
+    def _told_module(self) -> str | None:
+        """The module that its words name."""
+        pairs = zip(self.command, self.command[1:], strict=False)
+        return next((name for option, name in pairs if option in _MODULE_OPTIONS and name not in _LAUNCHERS), None)
 
     @property
     def _installed(self) -> importlib.metadata.EntryPoints:
         return importlib.metadata.entry_points(group="console_scripts", name=Path(self.command[0]).name)
 
     @property
+    def folders(self) -> list[Path]:
+        """What Python looks into first: the folder of a script (a shell script may start several), of -m the working directory."""
+        folders = [path.parent for path in self.scripts if path.suffix == ".py"]
+        runs_module = self._told_module or self._shell_modules or (self.scripts and not folders)
+        return [*folders, *([self.cwd] if runs_module else [])]
+
+    @cached_property
     def search(self) -> list[str]:
-        """Where its imports are looked up."""
-        # Python puts a script's folder first; a shell script may start several.
-        folders = [str(path.parent) for path in self.scripts if path.suffix == ".py"] or [str(self.cwd)]
-        told = [str(self.cwd / entry) for entry in self.variables.get("PYTHONPATH", "").split(os.pathsep) if entry]
-        return list(dict.fromkeys([*folders, *told, *(entry for entry in sys.path if entry)]))
+        """Where its imports are looked up. A Python of its own is asked: this one's path has pytest's `pythonpath` and folders of tests."""
+        named = self.cwd / Path(_named_python(self.command) or sys.executable).expanduser()
+        try:
+            asked = subprocess.run(  # noqa: S603  # the Python that the user's command starts
+                [named if named.is_file() else sys.executable, "-c", _ASK_PATH],
+                cwd=self.cwd,
+                env={**os.environ, **self.variables},
+                capture_output=True,
+                check=True,
+            )
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise SettingsError(f"exprun_command = {shlex.join(self.command)}: no Python starts: {error}") from None
+        listed = json.loads(asked.stdout.splitlines()[-1])
+        return list(dict.fromkeys([*map(str, self.folders), *filter(None, listed)]))
+
+    @property
+    def _shell_modules(self) -> list[str]:
+        """The modules that a shell script runs with -m."""
+        texts = [path.read_text("utf-8", "replace") for path in self.scripts if path.suffix != ".py"]
+        return [name for text in texts for name in _MODULE_WORD.findall(text) if name not in _LAUNCHERS]
 
     def closure(self, *, declared: bool) -> Closure:
         """Return everything first-party that it runs. `declared`: the sources are named by `exprun_inputs` too.
@@ -118,7 +148,8 @@ class Program:
         """
         scripts, module = self.scripts, self.module
         if scripts:
-            closure = script_closure(scripts, [], self.search)
+            modules = [name for name in self._shell_modules if self._is_own(name)]
+            closure = script_closure(scripts, [each for name in modules for each in self._with_main(name)], self.search)
             for path in scripts:
                 if path.suffix != ".py":
                     closure.environment |= set(_SHELL_VARIABLE.findall(path.read_text("utf-8", "replace")))
@@ -131,8 +162,11 @@ class Program:
                 f"exprun_command = {shlex.join(self.command)}: no script and no module to be seen in it, so a change of its sources "
                 "would go unnoticed: name them with exprun_inputs, for instance exprun_inputs = src/**/*.py"
             )
-        closure.names.clear()  # another process imports them, so what this one has loaded under these names says nothing
         return closure
+
+    def _is_own(self, module: str) -> bool:
+        path = next((each.path for each in reversed(locate(module, self.search)) if each.name == module), None)
+        return path is not None and is_first_party(path)
 
     def _with_main(self, module: str) -> list[str]:
         found = locate(module, self.search)
@@ -142,6 +176,11 @@ class Program:
                 "set exprun_cwd, or correct the name"
             )
         return [module, f"{module}.__main__"] if found[-1].is_package else [module]
+
+
+def _named_python(command: Sequence[str]) -> str | None:
+    """Return the Python that a command names by a path."""
+    return next((word for word in command if os.sep in word and _PYTHON.fullmatch(Path(word).name)), None)
 
 
 def _is_launcher(found: importlib.metadata.EntryPoints) -> bool:
@@ -170,12 +209,14 @@ def components(settings: Settings) -> dict[str, str]:
 
 def _interpreter(settings: Settings) -> str | None:
     """Tell what is installed beside a Python that the command names by path, if that is another one than this session's."""
-    named = [word for word in settings.command if os.sep in word and _PYTHON.fullmatch(Path(word).name)]
-    python = settings.path("cwd") / Path(named[0]).expanduser() if named else None
-    if python is None or python.absolute().parent.resolve() == Path(sys.executable).parent.resolve():
+    named = _named_python(settings.command)
+    if named is None:
+        return None
+    python = settings.path("cwd") / Path(named).expanduser()
+    if python.absolute().parent.resolve() == Path(sys.executable).parent.resolve():
         return None
     prefix = python.absolute().parent.parent
     installed = sorted(path.name for path in prefix.glob("lib/python*/site-packages/*.dist-info"))
     venv = prefix / "pyvenv.cfg"
     text = venv.read_text(encoding="utf-8", errors="replace") if venv.is_file() else ""
-    return hashlib.sha256("\n".join([named[0], text, *installed]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([named, text, *installed]).encode()).hexdigest()

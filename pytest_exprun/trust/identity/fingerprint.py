@@ -23,6 +23,7 @@ from pytest_exprun.trust.files.known_outputs import Outputs
 from pytest_exprun.trust.files.places import Own
 from pytest_exprun.trust.identity.answers import SOURCE, VARIABLE, Answers, hidden
 from pytest_exprun.trust.identity.bystanders import bystanders
+from pytest_exprun.trust.identity.checkouts import Foreign, foreign_code, refusal
 from pytest_exprun.trust.identity.command_sources import Program
 from pytest_exprun.trust.identity.command_sources import components as command_components
 from pytest_exprun.trust.identity.contents import Watched, file_digest
@@ -39,7 +40,7 @@ class Fingerprinter:
     """Computes the keys of one session. What cannot change between runs is read once, at first use.
 
     Raises (from `key`):
-        TrainerError: the trainer's module is not found.
+        TrainerError: the trainer's module is not found, or what it imports is not this project's code.
         SettingsError: `exprun_inputs` names nothing.
     """
 
@@ -65,6 +66,8 @@ class Fingerprinter:
     @cached_property
     def session_components(self) -> dict[str, str]:
         """Components that all arms of a session share: sources, declared inputs, python, packages, environment variables, machine."""
+        if self._foreign:
+            raise TrainerError(refusal(self._foreign, self.settings))
         components = {f"source {label}": digest for label, (_, digest) in self._sources.items()}
         for pattern in self.settings.inputs:
             components |= self._declared(pattern)
@@ -199,6 +202,11 @@ class Fingerprinter:
                 f"{self.settings.trainer!r} must name a module:function; set it in the ini file or with --exprun-trainer"
             )
         return import_closure(module, self._search)
+
+    @cached_property
+    def _foreign(self) -> list[Foreign]:
+        """What would run in place of this project's own code."""
+        return list(foreign_code(self._closure.names, self.root, self._program.folders if self._program else ()))
 
     @cached_property
     def _sources(self) -> dict[str, tuple[Path, str]]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_exprun.terms.errors import ExprunError, NotComparable
-    from pytest_exprun.terms.model import Arm, Effect, RunResult, Summary, Verdict
+    from pytest_exprun.terms.outcome import Arm, Effect, RunResult, Summary, Verdict
     from pytest_exprun.verdict.comparison import Comparison
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _HOME = {
-    **dict.fromkeys(("Arm", "Effect", "RunResult", "Summary", "Verdict"), "terms.model"),
+    **dict.fromkeys(("Arm", "Effect", "RunResult", "Summary", "Verdict"), "terms.outcome"),
     **dict.fromkeys(("ExprunError", "NotComparable"), "terms.errors"),
     "Comparison": "verdict.comparison",
 }

@@ -12,9 +12,9 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import NoReturn
 
+from pytest_exprun.settings.project import Project, find_project
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import ExprunError, SettingsError
-from pytest_exprun.terms.project import Project, find_project
-from pytest_exprun.terms.settings import Settings
 
 REFUSED_STATUS = 2
 INTERRUPTED_STATUS = 130

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_exprun.terms.model import RunResult
+    from pytest_exprun.terms.outcome import RunResult
     from pytest_exprun.verdict.comparison import Comparison
 
 

@@ -14,12 +14,13 @@ import pytest
 
 from pytest_exprun import hookspec
 from pytest_exprun.reporter import Reporter
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.session import Session
 from pytest_exprun.terms.errors import ExprunError, SettingsError
-from pytest_exprun.terms.settings import Settings
 
 if TYPE_CHECKING:
-    from pytest_exprun.terms.model import Arm, Experiment  # noqa: F401  # named in the stash keys
+    from pytest_exprun.terms.model import Experiment  # noqa: F401  # named in the stash keys
+    from pytest_exprun.terms.outcome import Arm
     from pytest_exprun.verdict.comparison import Comparison
 
 FIXTURES = ("comparison", "baseline", "experiment")
@@ -93,7 +94,7 @@ def pytest_pycollect_makeitem(collector: pytest.Collector) -> Generator[None, An
 
 
 def _declare(item: pytest.Function, mark: pytest.Mark, collector: pytest.Collector) -> None:
-    from pytest_exprun.terms.declaration import Marked, declare
+    from pytest_exprun.settings.declaration import Marked, declare
 
     session = item.config.stash[SESSION]
     callspec = getattr(item, "callspec", None)

@@ -13,7 +13,7 @@ import pytest
 from pytest_exprun.study.session import Session
 
 if TYPE_CHECKING:
-    from pytest_exprun.terms.model import RunResult
+    from pytest_exprun.terms.outcome import RunResult
     from pytest_exprun.verdict.comparison import Comparison
 
 
@@ -96,7 +96,7 @@ class Reporter:
     def _hear(self, kind: str, text: str) -> None:
         """Pass on what a worker says."""
         if kind == "run":
-            from pytest_exprun.terms.model import RunResult
+            from pytest_exprun.terms.outcome import RunResult
 
             self._run_finished(RunResult.from_json(json.loads(text)))
         else:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from pytest_exprun.running.executors.contract import Surroundings, Task, failure, from_settings
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
-from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.accesses import OPENED
 from pytest_exprun.trust.files.stray_writes import WROTE
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from pytest_exprun.terms.model import SEEDS, Budget, CurvePoint, Experiment, RunResult, RunSpec, Variant
+from pytest_exprun.terms.model import SEEDS, Budget, Experiment, RunSpec, Variant
+from pytest_exprun.terms.outcome import CurvePoint, RunResult
 from pytest_exprun.verdict.comparison import Comparison, compare
 
 # Mean 2, ddof-1 variance .001 / 4: s_b = .0158114.

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 from pytest_exprun.cli import main
+from pytest_exprun.settings.declaration import declare_baseline
+from pytest_exprun.settings.project import find_project
 from pytest_exprun.study.session import Session
-from pytest_exprun.terms.declaration import declare_baseline
 from pytest_exprun.terms.model import SEEDS, baseline_seeds
-from pytest_exprun.terms.project import find_project
 from pytest_exprun.trust.store.records import decode, encode
 
 BASELINE = (2.00, 2.01, 2.02, 1.99, 1.98)

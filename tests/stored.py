@@ -3,7 +3,8 @@
 import dataclasses
 import json
 
-from pytest_exprun.terms.model import Budget, CurvePoint, RunResult, RunSpec, Variant
+from pytest_exprun.terms.model import Budget, RunSpec, Variant
+from pytest_exprun.terms.outcome import CurvePoint, RunResult
 from pytest_exprun.trust.identity.key import Key
 
 ROPE = Variant(("--rope",))

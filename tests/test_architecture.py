@@ -15,19 +15,38 @@ MODULES = {
 }
 HEAVY = {"numpy", "scipy", "torch", "matplotlib", "ray"}
 SHELL = {"plugin", "hookspec", "reporter", "__init__"}
-STDLIB_ONLY = {f"terms.{name}" for name in ("errors", "model", "settings", "templates")}
+DOORS = "doors"
+_TRUST = ("terms", "settings", "trust.files", "trust.identity", "trust.store")
+_RUNNING = ("running.sandbox", "running.training", "running.executors")
+BELOW = {
+    "terms": (),
+    "settings": ("terms",),
+    "verdict": ("terms", "settings"),
+    "report": ("terms", "settings", "verdict"),
+    "trust.files": _TRUST[:2],
+    "trust.identity": _TRUST[:3],
+    "trust.store": _TRUST[:4],
+    "running.sandbox": _TRUST,
+    "running.training": (*_TRUST, *_RUNNING[:1]),
+    "running.executors": (*_TRUST, *_RUNNING[:2]),
+    "study": (*_TRUST, *_RUNNING, "verdict", "report"),
+    "commands": (*_TRUST, *_RUNNING, "verdict", "report", "study"),
+    DOORS: (*_TRUST, *_RUNNING, "verdict", "report", "study", "commands"),
+}
+"""The plan of the house: room -> rooms that it may import from, besides itself. What judges and shows never sees what trusts and runs."""
+MOST_FILES = 10
 
 
-def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
-    """Return the names of all imported modules; those under TYPE_CHECKING are no imports at run time."""
+def is_for_types(node: ast.AST) -> bool:
+    """Whether it is `if TYPE_CHECKING:`."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def imports(path: Path, *, top_level_only: bool = False, for_types: bool = False) -> set[str]:
+    """Return the names of all imported modules; those under TYPE_CHECKING are no imports at run time and are left out unless asked for."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    nodes = tree.body if top_level_only else [node for node in ast.walk(tree) if node not in typing_only]
+    typing_only = {inner for node in ast.walk(tree) if is_for_types(node) for inner in ast.walk(node)}
+    nodes = tree.body if top_level_only else [node for node in ast.walk(tree) if for_types or node not in typing_only]
     names: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -39,46 +58,94 @@ def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
     return names
 
 
-def ours(path: Path) -> set[str]:
+def ours(path: Path, *, for_types: bool = False) -> set[str]:
     """Return the package's own modules that one imports."""
-    return {name.removeprefix("pytest_exprun.") for name in imports(path) if name.startswith("pytest_exprun.")} & set(
-        MODULES
-    )
+    found = imports(path, for_types=for_types)
+    return {name.removeprefix("pytest_exprun.") for name in found if name.startswith("pytest_exprun.")} & set(MODULES)
+
+
+def room(module: str) -> str:
+    """Return the folder that a module lies in; the doors are the modules at the top."""
+    return module.rpartition(".")[0] or DOORS
+
+
+def breaches(module: str, imported: set[str]) -> list[str]:
+    """Return the imports that the plan does not allow."""
+    allowed = {room(module), *BELOW[room(module)]}
+    return sorted(f"{module} imports {name}" for name in imported if room(name) not in allowed)
+
+
+@pytest.mark.parametrize("name", sorted(each for each in MODULES if not each.endswith("__init__")))
+def test_rooms(name):
+    """A module imports from its own room and from those below it, for type checkers too."""
+    assert breaches(name, ours(MODULES[name], for_types=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "imported"),
+    [
+        ("terms.model", "verdict.stats"),
+        ("verdict.rules", "trust.store.store"),
+        ("report.text", "running.training.results"),
+        ("running.sandbox.guard", "report.text"),
+        ("running.training.trainers", "running.executors.contract"),
+        ("trust.identity.key", "trust.store.store"),
+        ("study.study", "commands.why"),
+        ("commands.why", "plugin"),
+    ],
+)
+def test_the_plan_can_be_broken(module, imported):
+    """Each of these arrows points up or across the wall, and is found."""
+    assert {module, imported} <= set(MODULES)
+    assert breaches(module, {imported}) == [f"{module} imports {imported}"]
+
+
+def test_no_two_modules_import_each_other():
+    """Not directly, and not in a longer circle; imports for type checkers count."""
+    arrows = {name: ours(path, for_types=True) - {name} for name, path in MODULES.items()}
+    while leaves := [name for name, targets in arrows.items() if not targets & set(arrows)]:
+        for name in leaves:
+            del arrows[name]
+    assert not arrows
+
+
+@pytest.mark.parametrize("folder", sorted({room(name) for name in MODULES} - {DOORS}))
+def test_rooms_are_small_and_introduce_themselves(folder):
+    """At most ten files a room, and an `__init__` that is one docstring."""
+    place = PACKAGE / folder.replace(".", "/")
+    assert len([path for path in place.glob("*.py") if path.name != "__init__.py"]) <= MOST_FILES
+    tree = ast.parse((place / "__init__.py").read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    assert len(tree.body) == 1
+
+
+def test_every_module_has_its_tests():
+    """tests/verdict/test_rules.py is where the tests of pytest_exprun/verdict/rules.py are."""
+    modules = [name for name in MODULES if not name.endswith("__init__")]
+    places = {name: Path(__file__).parent / room(name).replace(".", "/").replace(DOORS, "") for name in modules}
+    missing = [name for name in modules if not (places[name] / f"test_{name.rpartition('.')[2]}.py").is_file()]
+    assert missing == []
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_pytest_is_seen_by_the_shell_only(name):
-    """Only plugin, hookspec, reporter and experiment() import pytest; nobody imports plugin."""
+    """Only the shell imports pytest; nobody imports plugin."""
     found = {each.partition(".")[0] for each in imports(MODULES[name])}
     assert name in SHELL or not found & {"pytest", "_pytest"}
     assert "plugin" not in ours(MODULES[name])
 
 
-@pytest.mark.parametrize("name", sorted(STDLIB_ONLY))
-def test_the_nouns_import_only_the_standard_library(name):
-    """errors, model and settings stand on nothing else."""
-    foreign = (
-        {each.partition(".")[0] for each in imports(MODULES[name])} - set(sys.stdlib_module_names) - {"pytest_exprun"}
-    )
-    assert not foreign
-    assert ours(MODULES[name]) <= STDLIB_ONLY
+@pytest.mark.parametrize("name", sorted(each for each in MODULES if room(each) in {"terms", "settings"}))
+def test_words_and_settings_import_only_the_standard_library(name):
+    """What all use stands on nothing else; iniconfig, which comes with pytest, is read where a project is."""
+    foreign = {each.partition(".")[0] for each in imports(MODULES[name])} - set(sys.stdlib_module_names)
+    assert foreign <= {"pytest_exprun", *(["iniconfig"] if name == "settings.project" else [])}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_heavy_libraries_are_imported_where_they_are_used(name):
     """No module imports numpy, scipy, torch or matplotlib at its top."""
     assert not {each.partition(".")[0] for each in imports(MODULES[name], top_level_only=True)} & HEAVY
-
-
-@pytest.mark.parametrize("name", sorted(MODULES))
-def test_layers(name):
-    """Reports never see the study or the session; the study sees no report; the core sees neither."""
-    found = ours(MODULES[name])
-    if name.startswith("report"):
-        assert not {each for each in found if each.startswith(("study", "running", "trust"))}
-    elif name not in {"study.session", "plugin", "reporter", "cli"} and not name.startswith("commands"):
-        assert not {each for each in found if each.startswith("report")}
-        assert name.startswith("study") or not {each for each in found if each.startswith("study")}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
@@ -117,12 +184,12 @@ def test_an_empty_session_loads_nothing_heavy(tmp_path, extra, loaded):
 def test_a_stored_session_loads_no_torch_and_no_trainer(toy_project):
     """Judging stored runs imports neither the trainer nor scipy.stats, which alone takes longer than the rest."""
     toy_project.write('@experiment("--rope")\ndef test_rope(): ...')
-    toy_project.run_fresh().assert_outcomes(passed=1)
     (toy_project.pytester.path / "conftest.py").write_text(
         "import sys\ndef pytest_unconfigure():\n"
         "    print('LOADED', sorted({'toy', 'torch', 'scipy.stats', 'matplotlib'} & set(sys.modules)))\n",
         encoding="utf-8",
     )
+    toy_project.run_fresh().assert_outcomes(passed=1)
     result = toy_project.run_fresh("-s")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*LOADED []*"])

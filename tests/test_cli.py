@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pytest_exprun.cli import build_parser, main
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.model import Variant
-from pytest_exprun.terms.settings import Settings
 from tests.shell import (
     BASELINE,
     ROPE,

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from pytest_exprun import hookspec
-from pytest_exprun.terms.declaration import KEYWORDS
-from pytest_exprun.terms.settings import GATES, MODES, STALE, Settings
+from pytest_exprun.settings.declaration import KEYWORDS
+from pytest_exprun.settings.settings import GATES, MODES, STALE, Settings
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -242,7 +242,7 @@ def test_every_hook_is_documented_with_its_signature(hook):
 
 def test_every_public_attribute_is_documented():
     """What a test may read of a comparison, an effect, an arm, a summary and a run stands in the reference."""
-    from pytest_exprun.terms.model import Arm, Effect, RunResult, Summary
+    from pytest_exprun.terms.outcome import Arm, Effect, RunResult, Summary
     from pytest_exprun.verdict.comparison import Comparison, Evidence
     from pytest_exprun.verdict.rules import Judgement
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.settings.settings import Settings
 
 ROPE = '@experiment("--rope")\ndef test_rope(comparison):\n    """Better."""\n    assert comparison.verdict is Verdict.WINNER\n'
 BASELINE_SEEDS = [42, 137, 256, 512, 1024]
@@ -458,7 +458,7 @@ def test_wall_time_of_unlike_conditions_is_not_compared(toy_project):
 
 def _forge(path: Path, change) -> None:
     """Change a stored run and give it a valid checksum again, as a machine of another kind would have written it."""
-    from pytest_exprun.terms.model import RunResult
+    from pytest_exprun.terms.outcome import RunResult
     from pytest_exprun.trust.store.records import decode, encode
 
     record = decode(path.read_bytes())

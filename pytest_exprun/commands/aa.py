@@ -12,11 +12,12 @@ from dataclasses import replace
 from pytest_exprun.commands.console import Console
 from pytest_exprun.commands.evidence import evidence_lines
 from pytest_exprun.report.text import percent, plain
+from pytest_exprun.settings.declaration import declare_baseline
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.session import Session
 from pytest_exprun.study.study import Study
-from pytest_exprun.terms.declaration import declare_baseline
-from pytest_exprun.terms.model import SEEDS, Experiment, Verdict, baseline_seeds
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.terms.model import SEEDS, Experiment, baseline_seeds
+from pytest_exprun.terms.outcome import Verdict
 from pytest_exprun.verdict.chance import Relabelings, relabel
 from pytest_exprun.verdict.comparison import Comparison, compare
 from pytest_exprun.verdict.rules import judge, rule_named

@@ -13,12 +13,12 @@ from pytest_exprun.commands.console import Console
 from pytest_exprun.report.text import duration, plain
 from pytest_exprun.running.executors.contract import Task, failure
 from pytest_exprun.running.training.lines import declared_clocks
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.session import Session
 from pytest_exprun.study.study import Study
 from pytest_exprun.terms.errors import MissingRunError, RefusedError, TrainerError
-from pytest_exprun.terms.model import RunResult, Summary
+from pytest_exprun.terms.outcome import RunResult, Summary
 from pytest_exprun.terms.sameness import difference, with_clocks
-from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.stray_writes import changed_while_read
 from pytest_exprun.trust.store.inventory import Standing, standing_runs, stored_arms
 

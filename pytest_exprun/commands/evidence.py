@@ -10,7 +10,7 @@ from pytest_exprun.report.certainty import confirmation, is_doubtful
 from pytest_exprun.report.markdown import summary
 from pytest_exprun.report.text import aligned, cohens_d, level, number, percent, places, plain, signed
 from pytest_exprun.terms.judged_at import early_note
-from pytest_exprun.terms.model import Verdict
+from pytest_exprun.terms.outcome import Verdict
 from pytest_exprun.verdict.comparison import Comparison
 
 _LABEL = 14

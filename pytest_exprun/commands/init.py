@@ -12,11 +12,11 @@ from pathlib import Path
 
 from pytest_exprun.commands.console import Console
 from pytest_exprun.running.training.script_options import BUDGETS, Option, Script, read_script
+from pytest_exprun.settings.options import PREFIX
+from pytest_exprun.settings.project import Project, find_project
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import SettingsError
 from pytest_exprun.terms.model import option_name
-from pytest_exprun.terms.options import PREFIX
-from pytest_exprun.terms.project import Project, find_project
-from pytest_exprun.terms.settings import Settings
 
 _SPELLINGS = {
     "seed": "seed random_seed manual_seed rng_seed global_seed",

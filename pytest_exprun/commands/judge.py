@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from pytest_exprun.commands.console import Console
 from pytest_exprun.commands.evidence import evidence_lines, labelled
 from pytest_exprun.commands.measurements import Measurements, read_measurements
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.judged_at import REPORTED_AT, Place
-from pytest_exprun.terms.model import Arm, Experiment, RunResult, RunSpec, Variant, Verdict
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.terms.model import Experiment, RunSpec, Variant
+from pytest_exprun.terms.outcome import Arm, RunResult, Verdict
 from pytest_exprun.verdict.comparison import Comparison, compare
 
 _Found = tuple[float, Place | None]

@@ -10,12 +10,13 @@ from dataclasses import replace
 
 from pytest_exprun.commands.console import Console
 from pytest_exprun.report.text import DASH, aligned, number, places, plain
+from pytest_exprun.settings.declaration import declare_baseline
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.session import Session
 from pytest_exprun.study.study import Study
-from pytest_exprun.terms.declaration import declare_baseline
 from pytest_exprun.terms.errors import MissingRunError
-from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Arm, Summary, Variant
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Variant
+from pytest_exprun.terms.outcome import Arm, Summary
 from pytest_exprun.trust.store.inventory import Standing, standing_runs, stored_arms
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.rules import BAR, rule_named

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from pytest_exprun.commands.console import Console
 from pytest_exprun.report.text import plain
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.session import Session
 from pytest_exprun.study.study import Study
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import Variant
-from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.store.inventory import Standing, StoredArm, stored_arms
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")

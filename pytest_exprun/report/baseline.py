@@ -10,7 +10,8 @@ from pytest_exprun.report.provenance import data, environment, stale_note
 from pytest_exprun.report.text import DASH, code, markdown, number, places, table
 from pytest_exprun.terms.judged_at import early_note, judged_early
 from pytest_exprun.terms.kept import staleness
-from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Arm, Budget
+from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Budget
+from pytest_exprun.terms.outcome import Arm
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.chance import families
 from pytest_exprun.verdict.clocks import with_one_clock

@@ -17,7 +17,7 @@ from pytest_exprun.report.text import (
     signed,
 )
 from pytest_exprun.terms.judged_at import early_note
-from pytest_exprun.terms.model import Verdict
+from pytest_exprun.terms.outcome import Verdict
 from pytest_exprun.verdict.comparison import Comparison
 
 _KINDS = {

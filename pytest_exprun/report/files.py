@@ -17,9 +17,9 @@ from pytest_exprun.report.markdown import experiment_report
 from pytest_exprun.report.overview import MARK, index, step_summary
 from pytest_exprun.report.plots import drawings
 from pytest_exprun.report.text import INDEX, baseline_stem, experiment_stem
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import ExprunError
-from pytest_exprun.terms.model import Arm
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.terms.outcome import Arm
 from pytest_exprun.verdict.chance import is_judged_by
 from pytest_exprun.verdict.comparison import Comparison
 

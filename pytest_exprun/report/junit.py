@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from pytest_exprun.report.markdown import summary
 from pytest_exprun.report.text import plain
-from pytest_exprun.terms.model import Effect
+from pytest_exprun.terms.outcome import Effect
 from pytest_exprun.verdict.comparison import Comparison
 
 Property = tuple[str, str | float]

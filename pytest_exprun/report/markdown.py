@@ -26,7 +26,8 @@ from pytest_exprun.report.text import (
     table,
 )
 from pytest_exprun.terms.errors import RefusedError
-from pytest_exprun.terms.model import Arm, Budget, Effect, RunResult, Summary
+from pytest_exprun.terms.model import Budget
+from pytest_exprun.terms.outcome import Arm, Effect, RunResult, Summary
 from pytest_exprun.verdict.comparison import Comparison
 from pytest_exprun.verdict.rules import BAR, SUGGESTIVE
 

@@ -30,7 +30,8 @@ from pytest_exprun.report.text import (
     signed,
     table,
 )
-from pytest_exprun.terms.model import Arm, Budget, Summary
+from pytest_exprun.terms.model import Budget
+from pytest_exprun.terms.outcome import Arm, Summary
 from pytest_exprun.verdict.chance import Family, families, rank
 from pytest_exprun.verdict.comparison import Comparison, compared_baseline, has_no_effect
 

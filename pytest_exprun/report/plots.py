@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_exprun.report.markdown import Picture, summary
 from pytest_exprun.report.text import experiment_stem, number, percent, places, signed
-from pytest_exprun.terms.model import Arm, RunResult
+from pytest_exprun.terms.outcome import Arm, RunResult
 from pytest_exprun.verdict.comparison import Comparison
 
 if TYPE_CHECKING:

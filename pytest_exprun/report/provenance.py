@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_exprun.report.text import DASH, code, code_block, markdown, number, shell_word, table
-from pytest_exprun.terms.model import Arm, RunResult, RunSpec
+from pytest_exprun.terms.model import RunSpec
+from pytest_exprun.terms.outcome import Arm, RunResult
 from pytest_exprun.verdict.comparison import Comparison
 
 ENVIRONMENT = ("python", "torch", "numpy", "platform", "cpu", "isa", "gpu", "device", "dtype", "threads", "concurrency")

@@ -28,7 +28,8 @@ from pytest_exprun.report.text import (
     signed,
 )
 from pytest_exprun.terms.judged_at import early_note
-from pytest_exprun.terms.model import Budget, CurvePoint, Effect, RunResult, RunSpec, Summary, Variant, Verdict
+from pytest_exprun.terms.model import Budget, RunSpec, Variant
+from pytest_exprun.terms.outcome import CurvePoint, Effect, RunResult, Summary, Verdict
 from pytest_exprun.verdict.chance import Family, families
 from pytest_exprun.verdict.comparison import Comparison
 

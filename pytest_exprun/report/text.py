@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from pytest_exprun.terms.model import Budget, Experiment, Summary, Variant
+from pytest_exprun.terms.model import Budget, Experiment, Variant
+from pytest_exprun.terms.outcome import Summary
 from pytest_exprun.verdict import stats
 
 INDEX = "README.md"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from pytest_exprun.terms.model import Budget, CurvePoint, RunResult, RunSpec, Variant
+from pytest_exprun.terms.model import Budget, RunSpec, Variant
+from pytest_exprun.terms.outcome import CurvePoint, RunResult
 from pytest_exprun.trust.identity.key import Key
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_exprun.terms.model import FIRST_LOOK, Verdict
+from pytest_exprun.terms.model import FIRST_LOOK
+from pytest_exprun.terms.outcome import Verdict
 from pytest_exprun.verdict.comparison import Comparison
 from pytest_exprun.verdict.noninferiority import judge_non_inferior
 

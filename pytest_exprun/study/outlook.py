@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.asked import ArmPlan
-from pytest_exprun.terms.model import RunResult, Variant
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.terms.model import Variant
+from pytest_exprun.terms.outcome import RunResult
 
 
 @dataclass

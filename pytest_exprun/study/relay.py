@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pytest_exprun.terms.model import Arm, RunResult
+from pytest_exprun.terms.outcome import Arm, RunResult
 
 if TYPE_CHECKING:
     from pytest_exprun.study.session import Session

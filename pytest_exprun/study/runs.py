@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from pytest_exprun.running.executors.contract import Executor, OnPoint, Task, failure
 from pytest_exprun.running.training.lines import declared_clocks
 from pytest_exprun.running.training.trainers import require_metric
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.asked import ArmPlan, Asked, RunObserver
 from pytest_exprun.study.stale import StaleRuns
 from pytest_exprun.terms.errors import ExprunError, MissingRunError, StoreError, TrainerError
-from pytest_exprun.terms.model import RunResult, RunSpec
+from pytest_exprun.terms.model import RunSpec
+from pytest_exprun.terms.outcome import RunResult
 from pytest_exprun.terms.sameness import with_clocks
-from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.stray_writes import OUTPUTS, Outside, changed_while_read
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.identity.key import Key

@@ -13,14 +13,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_exprun.terms.model import Arm, CurvePoint, RunResult, RunSpec, Variant
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.settings.settings import Settings
+from pytest_exprun.terms.model import RunSpec, Variant
+from pytest_exprun.terms.outcome import Arm, CurvePoint, RunResult
 
 if TYPE_CHECKING:
+    from pytest_exprun.settings.declaration import Register
     from pytest_exprun.study.asked import ArmPlan
     from pytest_exprun.study.outlook import Outlook
     from pytest_exprun.study.study import Study
-    from pytest_exprun.terms.declaration import Register
     from pytest_exprun.verdict.comparison import Comparison
 
 LIVE_SECONDS = 0.2
@@ -54,7 +55,7 @@ class Session:
     @cached_property
     def register(self) -> Register:
         """The declared experiments, filled while tests are collected."""
-        from pytest_exprun.terms.declaration import Register
+        from pytest_exprun.settings.declaration import Register
 
         return Register()
 

@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pytest_exprun.running.executors.contract import OnPoint
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.asked import Asked, RunObserver
 from pytest_exprun.terms.errors import MissingRunError, StoreError
 from pytest_exprun.terms.kept import marked, staleness
-from pytest_exprun.terms.model import Arm, CurvePoint, RunResult, RunSpec
+from pytest_exprun.terms.model import RunSpec
+from pytest_exprun.terms.outcome import Arm, CurvePoint, RunResult
 from pytest_exprun.terms.sameness import clocks_of, difference, point_difference, with_clocks
-from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.identity.answers import unproven
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.store.past import Past

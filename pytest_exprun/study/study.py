@@ -14,13 +14,14 @@ from functools import partial
 from typing import Protocol
 
 from pytest_exprun.running.executors.contract import Executor
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.asked import ArmPlan, Asked, RunObserver
 from pytest_exprun.study.flags import Flags
 from pytest_exprun.study.gates import GateResult, judge_gate
 from pytest_exprun.study.runs import Runs
 from pytest_exprun.terms.errors import ExprunError, TrainerError
-from pytest_exprun.terms.model import FIRST_LOOK, Arm, Budget, Experiment, Variant
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.terms.model import FIRST_LOOK, Budget, Experiment, Variant
+from pytest_exprun.terms.outcome import Arm
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.identity.key import Key
 from pytest_exprun.trust.store.store import Store

@@ -1,4 +1,4 @@
-"""The words that everything here uses: what is declared, set, trained and concluded, and how it goes wrong.
+"""The words that everything here uses: what is trained, what came out, when two runs are the same, and how it goes wrong.
 
-In come a marker's arguments, options and ini files; out go frozen records and one-line errors. Standard library only.
+Frozen records that convert to plain JSON and back, and one-line errors. Standard library only.
 """

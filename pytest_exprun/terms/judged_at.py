@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_exprun.terms.errors import TrainerError
-from pytest_exprun.terms.model import Arm, RunResult
+from pytest_exprun.terms.outcome import Arm, RunResult
 
 UNITS = ("step", "global_step", "iteration", "iter", "epoch")
 """Names by which a line or a row may say how far its run is. Of those that both know, the first tells where a metric is from."""

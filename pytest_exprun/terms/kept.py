@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_exprun.terms.model import Arm, RunResult
+from pytest_exprun.terms.outcome import Arm, RunResult
 
 _MARK = "stale"
 

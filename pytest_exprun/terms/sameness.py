@@ -9,7 +9,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from pytest_exprun.terms.model import CurvePoint, RunResult
+from pytest_exprun.terms.outcome import CurvePoint, RunResult
 
 CLOCKS = frozenset({"wall_time", "cpu_time", "time", "tok/s"})
 """The clocks of every run: what the plugin measures, and what the protocol's own progress lines say of time."""

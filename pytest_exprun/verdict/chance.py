@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_exprun.terms.errors import RefusedError
-from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Arm, Experiment, Verdict
+from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Experiment
+from pytest_exprun.terms.outcome import Arm, Verdict
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.comparison import Comparison, has_no_effect
 from pytest_exprun.verdict.rules import false_winners_per_null

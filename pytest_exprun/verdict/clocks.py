@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pytest_exprun.terms.model import Arm, RunResult
+from pytest_exprun.terms.outcome import Arm, RunResult
 
 CLOCKS = ("wall_time", "cpu_time")
 CROWDED = 1.1

@@ -14,7 +14,8 @@ from typing import Any
 from pytest_exprun.terms.errors import RefusedError, TrainerError
 from pytest_exprun.terms.judged_at import check_places, judged_early
 from pytest_exprun.terms.kept import staleness
-from pytest_exprun.terms.model import Arm, Effect, Experiment, RunResult, RunSpec, Variant, Verdict
+from pytest_exprun.terms.model import Experiment, RunSpec, Variant
+from pytest_exprun.terms.outcome import Arm, Effect, RunResult, Verdict
 from pytest_exprun.terms.sameness import difference
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.clocks import with_one_clock

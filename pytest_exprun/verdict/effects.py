@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pytest_exprun.terms.errors import RefusedError
-from pytest_exprun.terms.model import Arm, Effect, Experiment, lower_is_better
+from pytest_exprun.terms.model import Experiment, lower_is_better
+from pytest_exprun.terms.outcome import Arm, Effect
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.clocks import why_times_differ_in_kind
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from pytest_exprun.settings.settings import RULES as FIXED_BARS
 from pytest_exprun.terms.errors import RefusedError
-from pytest_exprun.terms.model import Verdict
-from pytest_exprun.terms.settings import RULES as FIXED_BARS
+from pytest_exprun.terms.outcome import Verdict
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.looks import RULE_LEVELS, Look, TestName, checked_arms, p_text, plan_looks
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pytest_exprun.terms.errors import RefusedError
-from pytest_exprun.terms.model import Summary
+from pytest_exprun.terms.outcome import Summary
 from pytest_exprun.terms.real import real
 from pytest_exprun.verdict.planning import t_quantile
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_exprun.terms.errors import RefusedError
-from pytest_exprun.terms.model import Summary
+from pytest_exprun.terms.outcome import Summary
 from pytest_exprun.verdict.noninferiority import NonInferiority, non_inferiority
 from pytest_exprun.verdict.planning import (
     minimum_detectable_effect,

@@ -18,7 +18,7 @@ from pathlib import Path
 SIMULATED = """
 import os
 import random
-from pytest_exprun.terms.model import CurvePoint, RunResult
+from pytest_exprun.terms.outcome import CurvePoint, RunResult
 
 if os.environ.get("NO_FSYNC"):
     os.fsync = lambda descriptor: None

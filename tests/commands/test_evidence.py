@@ -10,7 +10,7 @@ from pytest_exprun.commands.console import WIDTH
 from pytest_exprun.commands.evidence import evidence_lines, labelled, table
 from pytest_exprun.commands.judge import judged
 from pytest_exprun.commands.measurements import Measurements
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.settings.settings import Settings
 from tests.shell import BASELINE, SAME
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pytest_exprun.cli import main
-from pytest_exprun.terms.project import find_project
-from pytest_exprun.terms.templates import fill
+from pytest_exprun.settings.project import find_project
+from pytest_exprun.settings.templates import fill
 
 ARGPARSE = """
 import argparse, torch

@@ -18,9 +18,10 @@ from pathlib import Path
 import pytest
 
 from pytest_exprun.report.files import publish
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.study import Study
-from pytest_exprun.terms.model import CurvePoint, Experiment, RunResult, Variant
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.terms.model import Experiment, Variant
+from pytest_exprun.terms.outcome import CurvePoint, RunResult
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.store.filesystem import FileSystem
 from pytest_exprun.trust.store.records import DamagedRecord, decode

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pytest_exprun.report import files
 from pytest_exprun.report.baseline import baseline_report
-from pytest_exprun.terms.model import Arm, Variant, baseline_seeds
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.settings.settings import Settings
+from pytest_exprun.terms.model import Variant, baseline_seeds
+from pytest_exprun.terms.outcome import Arm
 from tests.report_toys import NEUTRAL, comparison, run, tables
 
 PLAIN = Settings(plots="off")

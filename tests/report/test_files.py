@@ -15,9 +15,10 @@ from pytest_exprun.report.junit import properties
 from pytest_exprun.report.markdown import experiment_report
 from pytest_exprun.report.overview import step_summary
 from pytest_exprun.report.terminal import assertion_lines
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.kept import marked
-from pytest_exprun.terms.model import Arm, Budget
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.terms.model import Budget
+from pytest_exprun.terms.outcome import Arm
 from pytest_exprun.verdict.comparison import Comparison, compare
 from tests.report_toys import LOSER, comparison
 

@@ -11,8 +11,8 @@ from pytest_exprun.report import files, overview
 from pytest_exprun.report.baseline import baseline_report
 from pytest_exprun.report.overview import Column, Row, View, cells, index, step_summary
 from pytest_exprun.report.terminal import summary_lines
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.model import Budget, Variant
-from pytest_exprun.terms.settings import Settings
 from pytest_exprun.verdict.comparison import compare
 from tests.report_toys import LOSER, NEUTRAL, UNSURE, comparison, tables
 

@@ -11,7 +11,7 @@ import matplotlib as mpl
 import pytest
 
 from pytest_exprun.report import files, plots
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.settings.settings import Settings
 from tests.report_toys import HOSTILE, NEUTRAL, comparison
 
 LARGEST = 60_000

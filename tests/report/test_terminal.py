@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pytest_exprun.report.terminal import assertion_lines, live_line, run_line, run_names, summary_lines
-from pytest_exprun.terms.model import Budget, CurvePoint, RunSpec, Variant
+from pytest_exprun.terms.model import Budget, RunSpec, Variant
+from pytest_exprun.terms.outcome import CurvePoint
 from tests.report_toys import HOSTILE, LOSER, NEUTRAL, UNSURE, comparison, run
 
 WIDE = """\

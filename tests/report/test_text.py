@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_exprun.report import text
-from pytest_exprun.terms.model import Budget, Experiment, Summary, Variant
+from pytest_exprun.terms.model import Budget, Experiment, Variant
+from pytest_exprun.terms.outcome import Summary
 from tests.report_toys import HOSTILE
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pytest_exprun.terms.model import Verdict
+from pytest_exprun.terms.outcome import Verdict
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.noninferiority import judge_non_inferior
 from pytest_exprun.verdict.rules import judge

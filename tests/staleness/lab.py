@@ -19,11 +19,12 @@ from pathlib import Path
 
 from pytest_exprun.running.sandbox.fresh_process import preserved_process_state
 from pytest_exprun.running.training.trainers import CallableTrainer
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.stale import Differs, Verification
 from pytest_exprun.terms.errors import TrainerError
-from pytest_exprun.terms.model import Budget, RunResult, RunSpec, Variant
+from pytest_exprun.terms.model import Budget, RunSpec, Variant
+from pytest_exprun.terms.outcome import RunResult
 from pytest_exprun.terms.sameness import difference
-from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.identity.key import Key
 from pytest_exprun.trust.store.store import Store

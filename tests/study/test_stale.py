@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_exprun.study.stale import Differs, Verification
-from pytest_exprun.terms.model import CurvePoint
+from pytest_exprun.terms.outcome import CurvePoint
 from tests.stored import make_run
 
 

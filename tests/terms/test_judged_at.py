@@ -20,7 +20,8 @@ from pytest_exprun.running.training.results import require_metric
 from pytest_exprun.running.training.trainers import CallableTrainer
 from pytest_exprun.terms.errors import RefusedError, TrainerError
 from pytest_exprun.terms.judged_at import REPORTED_AT, Place, check_places, counts_in, judged_early
-from pytest_exprun.terms.model import SEEDS, Arm, Budget, Experiment, RunResult, RunSpec, Variant
+from pytest_exprun.terms.model import SEEDS, Budget, Experiment, RunSpec, Variant
+from pytest_exprun.terms.outcome import Arm, RunResult
 from pytest_exprun.terms.sameness import difference
 from pytest_exprun.verdict.comparison import Comparison, compare
 

@@ -13,20 +13,15 @@ from hypothesis import strategies as st
 from pytest_exprun.terms.errors import NotComparable, RefusedError
 from pytest_exprun.terms.model import (
     RESERVED,
-    Arm,
     Budget,
-    CurvePoint,
-    Effect,
     Experiment,
-    RunResult,
     RunSpec,
-    Summary,
     Variant,
-    Verdict,
     baseline_seeds,
     lower_is_better,
     slugify,
 )
+from pytest_exprun.terms.outcome import Arm, CurvePoint, Effect, RunResult, Summary, Verdict
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_exprun.terms.model import CurvePoint
+from pytest_exprun.terms.outcome import CurvePoint
 from pytest_exprun.terms.sameness import difference, point_difference, with_clocks
 from tests.stored import make_run
 

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats as scipy_stats
 
 from pytest_exprun.terms.errors import RefusedError, TrainerError
-from pytest_exprun.terms.model import Experiment, RunResult, RunSpec, Variant, Verdict
+from pytest_exprun.terms.model import Experiment, RunSpec, Variant
+from pytest_exprun.terms.outcome import RunResult, Verdict
 from pytest_exprun.verdict.comparison import Comparison, compare, has_no_effect
 
 SEEDS = (42, 137, 256, 512, 1024)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_exprun.terms.model import SEEDS, Arm, Experiment, RunResult, RunSpec, Variant
+from pytest_exprun.terms.model import SEEDS, Experiment, RunSpec, Variant
+from pytest_exprun.terms.outcome import Arm, RunResult
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.effects import effects_of, evidence_of, paired_values
 

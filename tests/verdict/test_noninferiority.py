@@ -9,7 +9,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_exprun.terms.model import SEEDS, Experiment, RunResult, RunSpec, Variant
+from pytest_exprun.terms.model import SEEDS, Experiment, RunSpec, Variant
+from pytest_exprun.terms.outcome import RunResult
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.comparison import compare
 from pytest_exprun.verdict.noninferiority import judge_non_inferior

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from pytest_exprun.terms import settings
 from pytest_exprun.terms.errors import RefusedError
-from pytest_exprun.terms.model import SEEDS, Verdict
+from pytest_exprun.terms.model import SEEDS
+from pytest_exprun.terms.outcome import Verdict
 from pytest_exprun.verdict import rules, stats
 from pytest_exprun.verdict.rules import (
     RULES,

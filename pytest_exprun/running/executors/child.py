@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_exprun.running.sandbox.supervision import OnBytes, Supervised
 from pytest_exprun.running.sandbox.watchdog import Guard
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.settings.settings import Settings
 
 _DUMP_SECONDS = 1.0
 """How long a run past its time limit has to say where it is, before it is killed."""

@@ -17,10 +17,11 @@ from types import FrameType
 from typing import Any, Literal, NoReturn, Protocol
 
 from pytest_exprun.running.training.trainers import at_root, describe
+from pytest_exprun.settings.executors import EXECUTORS, executor_kind
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import SettingsError
-from pytest_exprun.terms.executors import EXECUTORS, executor_kind
-from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.terms.model import RunSpec
+from pytest_exprun.terms.outcome import CurvePoint, RunResult
 
 OnPoint = Callable[[RunSpec, CurvePoint], None]
 

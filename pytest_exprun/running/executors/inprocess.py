@@ -20,9 +20,10 @@ from pytest_exprun.running.sandbox.fresh_process import Report, preserved_proces
 from pytest_exprun.running.sandbox.leftovers import children
 from pytest_exprun.running.sandbox.watchdog import Guard
 from pytest_exprun.running.training import trainers
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import TrainerError
-from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.terms.model import RunSpec
+from pytest_exprun.terms.outcome import CurvePoint, RunResult
 from pytest_exprun.trust.files.accesses import OPENED
 from pytest_exprun.trust.files.run_directory import run_directory
 from pytest_exprun.trust.files.stray_writes import with_writes

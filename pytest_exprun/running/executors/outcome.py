@@ -8,8 +8,8 @@ from typing import Any
 
 from pytest_exprun.running.executors.contract import Task, failed
 from pytest_exprun.running.sandbox.run_log import RunLog
-from pytest_exprun.terms.model import RunResult
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.settings.settings import Settings
+from pytest_exprun.terms.outcome import RunResult
 from pytest_exprun.trust.files.accesses import OPENED
 
 ATTEMPTS = 2

@@ -37,9 +37,10 @@ from pytest_exprun.running.sandbox.leftovers import children
 
 # All of the package that a run needs is imported here: what is imported while a run is on would count as read by it.
 from pytest_exprun.running.training import trainers
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import ExprunError
-from pytest_exprun.terms.model import CurvePoint, RunSpec
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.terms.model import RunSpec
+from pytest_exprun.terms.outcome import CurvePoint
 from pytest_exprun.trust.files.accesses import OPENED
 from pytest_exprun.trust.files.started_python import run_from_source
 from pytest_exprun.trust.files.stray_writes import LEFT, with_writes

@@ -21,11 +21,12 @@ from pytest_exprun.running.training.output_metrics import OutputMetrics, Unreada
 from pytest_exprun.running.training.results import check_tokens, sort_returned, status_of
 from pytest_exprun.running.training.script_options import Script, read_script
 from pytest_exprun.running.training.stopwatch import Stopwatch
+from pytest_exprun.settings.settings import Settings
+from pytest_exprun.settings.templates import FLAGS, fill, placeholders, values_of
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.judged_at import REPORTED_AT
-from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec, option_name
-from pytest_exprun.terms.settings import Settings
-from pytest_exprun.terms.templates import FLAGS, fill, placeholders, values_of
+from pytest_exprun.terms.model import RunSpec, option_name
+from pytest_exprun.terms.outcome import CurvePoint, RunResult
 from pytest_exprun.trust.files.accesses import OPENED
 from pytest_exprun.trust.files.stray_writes import LEFT
 from pytest_exprun.trust.identity.command_sources import Program

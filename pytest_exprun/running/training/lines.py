@@ -12,8 +12,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.judged_at import counts_in
-from pytest_exprun.terms.settings import Settings
 
 NUMBER = r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|nan|inf(?:inity)?)"
 _NUMBER = re.compile(NUMBER, re.ASCII | re.IGNORECASE)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_exprun.running.training.lines import FORMATS, LineReader, Reading, number, plain_text
 from pytest_exprun.terms.judged_at import Heard
-from pytest_exprun.terms.model import CurvePoint
+from pytest_exprun.terms.outcome import CurvePoint
 
 MAX_POINTS, MAX_OTHER_POINTS = 10_000, 1_000
 """Points of a curve that are kept: with the judged metric, and without it. A script may print a line for each of a million steps."""

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from pytest_exprun.running.training.lines import NUMBER
 from pytest_exprun.terms.judged_at import Heard
-from pytest_exprun.terms.model import CurvePoint
+from pytest_exprun.terms.outcome import CurvePoint
 
 _LINE = re.compile(r"\s*Step (\d{1,18}) \|(.*)", re.DOTALL)
 _PAIR = re.compile(rf"\s*([A-Za-z_]\w{{0,63}}): ({NUMBER})\s*", re.ASCII | re.IGNORECASE)

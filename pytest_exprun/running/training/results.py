@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.judged_at import refuse_untrained
-from pytest_exprun.terms.model import RunResult, Status
+from pytest_exprun.terms.outcome import RunResult, Status
 from pytest_exprun.terms.real import real
 
 Metrics = dict[str, float | None]

@@ -32,10 +32,11 @@ from pytest_exprun.running.training.results import (
     status_of,
 )
 from pytest_exprun.running.training.stopwatch import Stopwatch
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.judged_at import REPORTED_AT
-from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.terms.model import RunSpec
+from pytest_exprun.terms.outcome import CurvePoint, RunResult
 from pytest_exprun.trust.files.accesses import OPENED
 from pytest_exprun.trust.identity.imports import import_closure
 

@@ -8,7 +8,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.trust.files.run_directory import TOKEN_FILE, is_run_directory
 
 _TOOLS = frozenset(

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pytest_exprun.terms.model import RunResult
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.settings.settings import Settings
+from pytest_exprun.terms.outcome import RunResult
 from pytest_exprun.trust.files.accesses import OPENED, Heard, changed_at, changed_since, source_of
 from pytest_exprun.trust.files.places import counts, is_below
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.settings.settings import Settings
 
 _SCRIPT = "__main__"
 _REMOTE = re.compile(r"(?:\w+://)?(?:[^@/]+@)?([^:/]+)(?::\d+(?=/))?[:/]+(.+?)(?:\.git)?/*")

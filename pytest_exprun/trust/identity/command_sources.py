@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pytest_exprun.settings.settings import Settings
+from pytest_exprun.settings.templates import placeholders
 from pytest_exprun.terms.errors import SettingsError
-from pytest_exprun.terms.settings import Settings
-from pytest_exprun.terms.templates import placeholders
 from pytest_exprun.trust.identity.imports import Closure, is_first_party, locate, script_closure
 
 _LAUNCHERS = frozenset(

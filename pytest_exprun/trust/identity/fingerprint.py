@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import SettingsError, TrainerError
 from pytest_exprun.terms.model import Budget, Variant
-from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.accesses import OPENED, OpenedFiles
 from pytest_exprun.trust.files.known_outputs import Outputs
 from pytest_exprun.trust.files.places import Own

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pytest_exprun.terms.model import Budget, RunResult, Variant
+from pytest_exprun.terms.model import Budget, Variant
+from pytest_exprun.terms.outcome import RunResult
 from pytest_exprun.trust.identity.key import Key
 from pytest_exprun.trust.store.filesystem import listed
 from pytest_exprun.trust.store.records import MAX_RECORD_BYTES, DamagedRecord, Record, check_identity, decode

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from pytest_exprun.terms.errors import StoreError
-from pytest_exprun.terms.model import RunResult
+from pytest_exprun.terms.outcome import RunResult
 from pytest_exprun.trust.identity.key import Key
 
 RECORD_SCHEMA = 1

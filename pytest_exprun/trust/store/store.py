@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import NoReturn
 
 from pytest_exprun.terms.errors import StoreError, one_line
-from pytest_exprun.terms.model import RunResult
+from pytest_exprun.terms.outcome import RunResult
 from pytest_exprun.terms.sameness import difference
 from pytest_exprun.trust.identity.answers import may_be_harmless
 from pytest_exprun.trust.identity.key import Key

@@ -12,8 +12,8 @@ import pytest
 from pytest_exprun.running.executors.child import Child, job, oom_kills, surroundings
 from pytest_exprun.running.sandbox.supervision import wait_for
 from pytest_exprun.running.sandbox.watchdog import Guard
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
-from pytest_exprun.terms.settings import Settings
 from tests.executor_contract import WILD
 
 

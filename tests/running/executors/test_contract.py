@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from pytest_exprun.running.executors.contract import Surroundings, from_settings, out_of_memory
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import SettingsError
-from pytest_exprun.terms.settings import Settings
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
         ("nowhere_to_be_found:Executor", "No module named 'nowhere_to_be_found'"),
-        ("pytest_exprun.terms.model:Arm", "no executor Arm, a class with the methods run and rejects"),
-        ("pytest_exprun.terms.model:Nobody", "no executor Nobody"),
+        ("pytest_exprun.terms.outcome:Arm", "no executor Arm, a class with the methods run and rejects"),
+        ("pytest_exprun.terms.outcome:Nobody", "no executor Nobody"),
     ],
 )
 def test_an_executor_that_does_not_exist_is_one_line(tmp_path, name, words):

@@ -7,8 +7,9 @@ import pytest
 from pytest_exprun.running.executors.contract import Task, failure
 from pytest_exprun.running.executors.outcome import Attempt
 from pytest_exprun.running.sandbox.run_log import RunLog
-from pytest_exprun.terms.model import Budget, RunResult, RunSpec, Variant
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.settings.settings import Settings
+from pytest_exprun.terms.model import Budget, RunSpec, Variant
+from pytest_exprun.terms.outcome import RunResult
 from pytest_exprun.trust.files.accesses import OPENED
 
 SPEC = RunSpec(Variant(("--x",)), 42, Budget(20_000))

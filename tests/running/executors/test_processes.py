@@ -15,9 +15,9 @@ from pytest_exprun.running.executors.contract import Surroundings, Task, failure
 from pytest_exprun.running.executors.processes import visible_gpus
 from pytest_exprun.running.sandbox import supervision
 from pytest_exprun.running.sandbox.run_log import LIMIT, TAIL
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
 from pytest_exprun.terms.sameness import difference, with_clocks
-from pytest_exprun.terms.settings import Settings
 from tests.executor_contract import ExecutorContract, Lab, interrupted_when, is_alive, wait_until
 
 REPOSITORY = Path(__file__).parents[3]

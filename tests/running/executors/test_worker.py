@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
-from pytest_exprun.terms.settings import Settings
 from tests.executor_contract import WILD
 
 

@@ -12,9 +12,9 @@ import pytest
 from pytest_exprun.running.sandbox import supervision
 from pytest_exprun.running.sandbox.run_log import LIMIT, TAIL
 from pytest_exprun.running.training.command import SHOWN_BYTES, CommandTrainer
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import SettingsError, TrainerError
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
-from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.accesses import OpenedFiles
 from pytest_exprun.trust.identity.command_sources import Program
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
@@ -322,7 +322,7 @@ import os, resource, sys
 from pathlib import Path
 from pytest_exprun.running.training.command import CommandTrainer
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.settings.settings import Settings
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # MiB

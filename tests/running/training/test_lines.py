@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_exprun.running.training.lines import CLOCKS, FORMATS, declared_clocks, number, plain_text
 from pytest_exprun.running.training.output_metrics import OutputMetrics
-from pytest_exprun.terms.settings import LOG_FORMATS, Settings
+from pytest_exprun.settings.settings import LOG_FORMATS, Settings
 from tests.logs import NUMBERS, PATTERN, read, same
 
 # One line of each format with `{value}` where the validation loss stands. `{step}` counts up.

@@ -9,7 +9,8 @@ import pytest
 
 from pytest_exprun.running.training.results import check_tokens, real_number, require_metric, sort_returned, status_of
 from pytest_exprun.terms.errors import TrainerError
-from pytest_exprun.terms.model import RunResult, RunSpec, Variant
+from pytest_exprun.terms.model import RunSpec, Variant
+from pytest_exprun.terms.outcome import RunResult
 
 
 def test_numbers_are_metrics_and_the_rest_are_notes():

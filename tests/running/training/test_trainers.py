@@ -8,9 +8,9 @@ import pytest
 
 from pytest_exprun.running.training.command import CommandTrainer
 from pytest_exprun.running.training.trainers import CallableTrainer, from_settings
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
-from pytest_exprun.terms.settings import Settings
 
 SOURCE = """
 calls = []

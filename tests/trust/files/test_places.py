@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import pytest_exprun
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.trust.files.places import Own, counts
 from pytest_exprun.trust.files.run_directory import run_directory
 

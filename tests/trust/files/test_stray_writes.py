@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.terms.model import Budget, RunResult, RunSpec, Variant
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.settings.settings import Settings
+from pytest_exprun.terms.model import Budget, RunSpec, Variant
+from pytest_exprun.terms.outcome import RunResult
 from pytest_exprun.trust.files.accesses import OpenedFiles
 from pytest_exprun.trust.files.stray_writes import (
     MOST_NAMED,

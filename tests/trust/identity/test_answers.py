@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_exprun.terms.settings import Settings
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.trust.files.accesses import OpenedFiles
 from pytest_exprun.trust.files.places import Own
 from pytest_exprun.trust.identity import answers as module

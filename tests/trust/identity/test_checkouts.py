@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.model import Budget, Variant
-from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.identity.checkouts import Checkout
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from tests.conftest import INI

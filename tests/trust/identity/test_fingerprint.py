@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import SettingsError, TrainerError
 from pytest_exprun.terms.model import Budget, Variant
-from pytest_exprun.terms.settings import Settings
 from pytest_exprun.trust.files.accesses import OpenedFiles
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter, Key
 
@@ -220,7 +220,7 @@ class TestSources:
         )
         code = (
             "import sys\nfrom pathlib import Path\nfrom pytest_exprun.trust.identity.fingerprint import Fingerprinter\n"
-            "from pytest_exprun.terms.settings import Settings\nfrom pytest_exprun.terms.model import Budget, Variant\n"
+            "from pytest_exprun.settings.settings import Settings\nfrom pytest_exprun.terms.model import Budget, Variant\n"
             "key = Fingerprinter(Settings(trainer='toy:main', root=Path(sys.argv[1]))).key(Variant(), Budget())\n"
             "assert 'source pkg/mod.py' in key.components\n"
             "print(sorted({'toy', 'pkg', 'torch', 'numpy'} & set(sys.modules)))\n"

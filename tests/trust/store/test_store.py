@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_exprun.terms.errors import StoreError
-from pytest_exprun.terms.model import CurvePoint, RunResult, RunSpec, Variant
+from pytest_exprun.terms.model import RunSpec, Variant
+from pytest_exprun.terms.outcome import CurvePoint, RunResult
 from pytest_exprun.trust.store import records
 from pytest_exprun.trust.store.filesystem import FileSystem
 from pytest_exprun.trust.store.past import Past

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_exprun.settings.templates import placeholders
 from pytest_exprun.terms.model import Budget
-from pytest_exprun.terms.templates import placeholders
 
 PREFIX = "exprun_"
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_exprun.settings.options import PREFIX
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import SettingsError, meant
-from pytest_exprun.terms.options import PREFIX
-from pytest_exprun.terms.settings import Settings
 
 _SECTIONS = {
     **dict.fromkeys(("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini"), "pytest"),

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from string import Formatter
 from typing import Any
 
+from pytest_exprun.settings.settings import GATES, RULES, Settings
 from pytest_exprun.terms.errors import DeclarationError, RefusedError, meant
 from pytest_exprun.terms.model import FIRST_LOOK, RESERVED, Experiment, Variant, option_name, slugify
-from pytest_exprun.terms.settings import GATES, RULES, Settings
 
 KEYWORDS = ("name", "baseline", "metric", "higher_is_better", "seeds", "rule", "min_effect", "gate")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")

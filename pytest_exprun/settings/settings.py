@@ -10,9 +10,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pytest_exprun.terms import options as kinds
+from pytest_exprun.settings import options as kinds
+from pytest_exprun.settings.executors import EXECUTORS, executor_kind
+from pytest_exprun.settings.options import Option, choice, entry_point, number, option
+from pytest_exprun.settings.templates import check_command
 from pytest_exprun.terms.errors import RefusedError, SettingsError
-from pytest_exprun.terms.executors import EXECUTORS, executor_kind
 from pytest_exprun.terms.model import (
     RESERVED,
     SEEDS,
@@ -23,8 +25,6 @@ from pytest_exprun.terms.model import (
     lower_is_better,
     option_name,
 )
-from pytest_exprun.terms.options import Option, choice, entry_point, number, option
-from pytest_exprun.terms.templates import check_command
 
 RULES: Mapping[str, float | None] = {"two_sigma": 2.0, "tested": None}
 """Each rule's fixed bar in baseline sigmas; None where `exprun_min_effect` sets it. All else about a rule stands in verdict.rules.TABLE."""

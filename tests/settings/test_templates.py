@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_exprun.settings.templates import check_command, fill, placeholders, values_of
 from pytest_exprun.terms.errors import SettingsError
 from pytest_exprun.terms.model import Budget
-from pytest_exprun.terms.templates import check_command, fill, placeholders, values_of
 
 COMMAND = ("python", "train.py", "--seed={seed}", "--out={output_dir}", "{flags}")
 

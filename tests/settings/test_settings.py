@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import RefusedError, SettingsError
-from pytest_exprun.terms.settings import Settings
 
 
 def test_defaults_are_the_protocols():

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.terms import options
+from pytest_exprun.settings import options
+from pytest_exprun.settings.options import Option, choice, entry_point, number
 from pytest_exprun.terms.model import Budget
-from pytest_exprun.terms.options import Option, choice, entry_point, number
 
 
 def test_an_option_has_one_name_in_each_place():

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from pytest_exprun.plugin import SESSION
+from pytest_exprun.settings.project import find_project
 from pytest_exprun.terms.errors import SettingsError
-from pytest_exprun.terms.project import find_project
 
 FILES = {
     "pytest.ini": "[pytest]\nexprun_tokens = 20000\nexprun_inputs = a\n  b\n",
@@ -173,7 +173,7 @@ def test_pytest_is_not_imported(tmp_path):
     """Reading the project loads neither pytest nor anything heavy."""
     (tmp_path / "pytest.ini").write_text("[pytest]\nexprun_tokens = 5\n", encoding="utf-8")
     code = (
-        "import sys, pathlib; from pytest_exprun.terms.project import find_project; find_project(pathlib.Path.cwd(), {}).settings({}); "
+        "import sys, pathlib; from pytest_exprun.settings.project import find_project; find_project(pathlib.Path.cwd(), {}).settings({}); "
         "print(sorted({'pytest', '_pytest', 'numpy', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run(

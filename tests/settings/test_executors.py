@@ -7,9 +7,9 @@ import inspect
 
 import pytest
 
+from pytest_exprun.settings.executors import EXECUTORS, executor_kind
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import SettingsError
-from pytest_exprun.terms.executors import EXECUTORS, executor_kind
-from pytest_exprun.terms.settings import Settings
 
 
 @pytest.mark.parametrize("name", EXECUTORS)

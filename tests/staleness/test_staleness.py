@@ -61,10 +61,10 @@ def check_harmless(lab, corpus):
 
 
 def test_harmless_edits_cost_little(lab):
-    """A sample of everyday edits: at most a tenth of the arms is trained anew, at most four tenths are verified."""
+    """A sample of everyday edits: hardly any arm is trained anew, and what only comments or lays out costs nothing."""
     decisions = check_harmless(lab, list(edits.harmless())[::10])
     assert decisions["retrained"] <= 0.1 * decisions.total()
-    assert decisions["verified"] <= 0.4 * decisions.total()
+    assert decisions["stands"] >= 0.3 * decisions.total()
 
 
 @pytest.mark.slow
@@ -72,8 +72,8 @@ def test_all_harmless_edits_cost_little(lab):
     """All hundred and more everyday edits."""
     decisions = check_harmless(lab, edits.harmless())
     assert decisions.total() >= 2 * 100
-    assert decisions["retrained"] <= 0.1 * decisions.total()
-    assert decisions["verified"] <= 0.4 * decisions.total()
+    assert decisions["retrained"] <= 0.02 * decisions.total()
+    assert decisions["stands"] >= 0.3 * decisions.total()
 
 
 def test_the_proof_can_fail(lab, monkeypatch):

@@ -23,6 +23,7 @@ import scipy.special  # noqa: F401  # see numpy
 
 from tests.executor_contract import wait_until
 
+collect_ignore = ["data"]  # stored runs with the experiments that they are of
 TOY = Path(__file__).with_name("toy.py")
 INI = """
 [pytest]

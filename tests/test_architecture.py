@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,20 @@ def test_rooms_are_small_and_introduce_themselves(folder):
     tree = ast.parse((place / "__init__.py").read_text(encoding="utf-8"))
     assert ast.get_docstring(tree)
     assert len(tree.body) == 1
+
+
+def test_the_picture_is_true():
+    """The picture in CONTRIBUTING.md names every module on the line of its room, and no other."""
+    page = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    drawn, place = set(), ""
+    for line in page.partition("```text\npytest_exprun/\n")[2].partition("```")[0].splitlines():
+        indent, folder = len(line) - len(line.lstrip()), line.split()[0] if line.strip() else ""
+        if folder.endswith("/"):
+            place = f"{place.partition('.')[0]}.{folder[:-1]}" if indent > 2 else folder[:-1]
+        names = re.split(r"[\s;]+", line.rpartition(":")[2] if place else line.partition("   ")[0])
+        drawn |= {f"{place}.{name}".lstrip(".") for name in names if name}
+    drawn -= {name for name in drawn if name.rpartition(".")[2] not in {each.rpartition(".")[2] for each in MODULES}}
+    assert drawn == {name for name in MODULES if not name.endswith("__init__")}
 
 
 def test_every_module_has_its_tests():

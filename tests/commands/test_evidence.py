@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_exprun.commands.console import WIDTH
-from pytest_exprun.commands.evidence import evidence_lines, labelled, table
+from pytest_exprun.commands.evidence import evidence_lines, labelled
 from pytest_exprun.commands.judge import judged
 from pytest_exprun.commands.measurements import Measurements
 from pytest_exprun.settings.settings import Settings
@@ -18,11 +18,6 @@ def lines_of(experiment, seeds=None, **settings):
     """Return the lines on an experiment against the usual baseline."""
     arms = Measurements(BASELINE, seeds, "baseline"), Measurements(experiment, seeds, "experiment")
     return evidence_lines(judged(Settings.read(settings, Path()), *arms))
-
-
-def test_numbers_stand_to_the_right_names_to_the_left():
-    """Columns are as wide as their widest cell; no line ends in blanks."""
-    assert table([("a", "n"), ("long", "12"), ("b", "")]) == ["a      n", "long  12", "b"]
 
 
 def test_a_label_has_a_column_of_its_own():

@@ -184,13 +184,18 @@ def test_equal_seeds_are_compared_with_each_other_only():
 
 
 def test_a_metric_too_coarse_to_show_a_change_is_no_missing_effect():
-    """Another metric differs at one seed, so the flag is wired; a clock that differs proves nothing."""
+    """Another metric differs at one seed, so the flag is wired; a declared clock that differs proves nothing."""
     experiment = Experiment("x", Variant(("--x",)))
     coarse = compare(experiment, arm(BASE, acc=0.5), arm(BASE[:3], ("--x",), acc=(0.5, 0.6, 0.5)))
     assert (coarse.verdict, has_no_effect(coarse), coarse.judgement.p_value) == (Verdict.NEUTRAL, False, None)
     assert "too coarse to show a change" in coarse.reason
     assert "seed 137: acc 0.5 and 0.6" in coarse.reason
-    slower = compare(experiment, arm(BASE, step_time=1.0), arm(BASE[:3], ("--x",), step_time=2.0))
+    clock = {"clocks": ["step_time"]}
+    slower = compare(
+        experiment,
+        arm(BASE, step_time=1.0, provenance=clock),
+        arm(BASE[:3], ("--x",), step_time=2.0, provenance=clock),
+    )
     assert has_no_effect(slower)
 
 

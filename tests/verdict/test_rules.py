@@ -11,7 +11,7 @@ import scipy.stats
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pytest_exprun.terms import settings
+from pytest_exprun.settings import settings
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import SEEDS
 from pytest_exprun.terms.outcome import Verdict

@@ -47,7 +47,7 @@ def test_why_says_that_nothing_changed_or_what_did(exprun, project):
     ("old", "new"),
     [
         ("import argparse", "import argparse  # a comment"),
-        ('"""Pretend to train."""', '"""Really pretend."""'),
+        ("import math\n", "\n\nimport math\n\n"),
     ],
 )
 def test_why_agrees_with_a_session_on_harmless_changes(exprun, project, old, new):

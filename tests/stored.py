@@ -1,11 +1,15 @@
-"""Small runs and keys for the tests of the store."""
+"""Small runs and keys, forged records and a failing disk, for the tests of the store."""
 
 import dataclasses
+import hashlib
 import json
+import os
 
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
 from pytest_exprun.terms.outcome import CurvePoint, RunResult
 from pytest_exprun.trust.identity.key import Key
+from pytest_exprun.trust.store.filesystem import FileSystem
+from pytest_exprun.trust.store.records import Record, encode
 
 ROPE = Variant(("--rope",))
 BASELINE = Variant()
@@ -37,3 +41,37 @@ def make_run(seed=42, loss=1.5, variant=ROPE, **changes):
         provenance={"host": "h"},
     )
     return dataclasses.replace(run, **changes)
+
+
+KEY = make_key()
+
+
+def seal(content):
+    """Frame any JSON value as a record with a right checksum: forged, not rotted."""
+    body = json.dumps(content).encode()
+    return b'{"sha256": "' + hashlib.sha256(body).hexdigest().encode() + b'",\n"record": ' + body + b"}\n"
+
+
+def forged(**changes):
+    """Return a valid record's content with some fields replaced."""
+    return json.loads(encode(Record(KEY, make_run())))["record"] | changes
+
+
+def files(folder):
+    """Return all files below a folder by relative name."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+class Failing(FileSystem):
+    """A file system on which one operation fails."""
+
+    def __init__(self, operation, number, after=0):
+        self.operation, self.number, self.after = operation, number, after
+
+    def call(self, name, *arguments):
+        """Fail the wanted call after letting some through."""
+        if name == self.operation:
+            self.after -= 1
+            if self.after < 0:
+                raise OSError(self.number, os.strerror(self.number))
+        return super().call(name, *arguments)

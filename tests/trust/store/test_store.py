@@ -4,53 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import hashlib
-import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from pytest_exprun.terms.errors import StoreError
-from pytest_exprun.terms.model import RunSpec, Variant
-from pytest_exprun.terms.outcome import CurvePoint, RunResult
-from pytest_exprun.trust.store import records
-from pytest_exprun.trust.store.filesystem import FileSystem
+from pytest_exprun.terms.model import Variant
+from pytest_exprun.terms.outcome import CurvePoint
 from pytest_exprun.trust.store.past import Past
-from pytest_exprun.trust.store.records import Attestation, DamagedRecord, Record, decode, encode, encode_attestation
 from pytest_exprun.trust.store.store import NotReproducible, Store
-from tests.stored import BASELINE, ROPE, make_key, make_run
-
-KEY = make_key()
-
-
-@pytest.fixture
-def store(tmp_path):
-    """Return an empty store that can be written."""
-    store = Store(tmp_path / "store")
-    store.check_writable()
-    return store
-
-
-def seal(content):
-    """Frame any JSON value as a record with a right checksum: forged, not rotted."""
-    body = json.dumps(content).encode()
-    return b'{"sha256": "' + hashlib.sha256(body).hexdigest().encode() + b'",\n"record": ' + body + b"}\n"
-
-
-def forged(**changes):
-    """Return a valid record's content with some fields replaced."""
-    return json.loads(encode(Record(KEY, make_run())))["record"] | changes
-
-
-def files(folder):
-    """Return all files below a folder by relative name."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+from tests.stored import BASELINE, KEY, ROPE, Failing, files, forged, make_key, make_run, seal
 
 
 class TestSaveAndLoad:
@@ -61,27 +27,12 @@ class TestSaveAndLoad:
         store.save(make_run(), ROPE.slug, KEY)
         assert store.load(ROPE.slug, KEY, 42) == make_run()
 
-    def test_a_record_laid_out_otherwise_is_read(self, store):
-        """The layout of the JSON is free: earlier versions wrote a line for each value."""
-        path = store.path(ROPE.slug, KEY, 42)
-        path.parent.mkdir(parents=True)
-        body = json.dumps(forged(), indent=1).encode()
-        digest = hashlib.sha256(body).hexdigest().encode()
-        path.write_bytes(b'{"sha256": "' + digest + b'",\n"record": ' + body + b"}\n")
-        assert store.load(ROPE.slug, KEY, 42) == make_run()
-
     def test_a_diverged_run_comes_back(self, store):
         """None stands for a value that is not finite; the file holds no NaN."""
         run = make_run(status="diverged", metrics={"val_loss": None})
         path = store.save(run, ROPE.slug, KEY)
         assert store.load(ROPE.slug, KEY, 42) == run
         assert "NaN" not in path.read_text(encoding="utf-8")
-
-    @pytest.mark.parametrize("value", [5e-324, 0.1 + 0.2, 1e308, -0.0, 1 / 3])
-    def test_numbers_come_back_to_the_last_bit(self, store, value):
-        """A metric keeps every bit, the sign of zero included."""
-        store.save(make_run(loss=value), ROPE.slug, KEY)
-        assert store.load(ROPE.slug, KEY, 42).metrics["val_loss"].hex() == value.hex()
 
     def test_another_key_seed_or_arm_is_absent(self, store):
         """A record stands for its own key, seed and arm only."""
@@ -96,14 +47,6 @@ class TestSaveAndLoad:
         path = store.save(make_run(), ROPE.slug, KEY)
         assert path == store.root / "rope" / KEY.digest[:12] / "seed-42.json"
         assert list((store.root / "tmp").iterdir()) == []
-
-    def test_a_record_is_json_that_people_can_read(self, store):
-        """Any JSON reader opens it; the checksum is over the bytes of `record`."""
-        data = store.save(make_run(), ROPE.slug, KEY).read_bytes()
-        document = json.loads(data)
-        body = data[data.index(b'"record": ') + len(b'"record": ') : -2]
-        assert document["sha256"] == hashlib.sha256(body).hexdigest()
-        assert document["record"]["run"]["metrics"]["val_loss"] == 1.5
 
     def test_git_keeps_records_and_ignores_the_rest(self, store):
         """`git add` takes records, not locks, quarantine or temporary files; line ends are left alone."""
@@ -178,40 +121,6 @@ class TestOneRecordForARun:
 class TestDamage:
     """Whatever is not exactly a record of this run is noticed, kept, named, and trained again."""
 
-    def test_every_flipped_bit_is_noticed(self):
-        """Each single bit of a record, flipped, makes it damaged."""
-        data = encode(Record(KEY, make_run(curve=(), provenance={}, notes={})))
-        believed = []
-        for position in range(8 * len(data)):
-            flipped = bytearray(data)
-            flipped[position // 8] ^= 1 << position % 8
-            try:
-                decode(bytes(flipped))
-            except DamagedRecord:
-                continue
-            believed.append(position)
-        assert believed == []
-        assert decode(data).result.metrics["val_loss"] == 1.5
-
-    def test_every_flipped_bit_of_an_attestation_is_noticed(self):
-        """Each single bit of an attestation, flipped, makes it damaged."""
-        data = encode_attestation(Attestation(KEY, make_key(source="1"), 42, "2026-01-01"))
-        for position in range(8 * len(data)):
-            flipped = bytearray(data)
-            flipped[position // 8] ^= 1 << position % 8
-            with pytest.raises(DamagedRecord):
-                records.decode_attestation(bytes(flipped))
-
-    def test_every_truncation_and_extension_is_noticed(self):
-        """A record cut at any byte, or with bytes after it, is damaged."""
-        data = encode(Record(KEY, make_run()))
-        for cut in range(len(data)):
-            with pytest.raises(DamagedRecord):
-                decode(data[:cut])
-        for tail in (b"\0", b"\n", b" ", data):
-            with pytest.raises(DamagedRecord):
-                decode(data + tail)
-
     @pytest.mark.parametrize("spoil", [b"", b"\0" * 4096, b"not a record", b"\xff\xfe", b'{"sha256": "'])
     def test_a_damaged_record_is_set_aside_and_named(self, store, spoil):
         """The file goes to quarantine byte for byte, one line names it, and the seed can be stored again."""
@@ -233,122 +142,6 @@ class TestDamage:
         assert store.load(ROPE.slug, KEY, 42).metrics["val_loss"] == 1.7
         assert set(files(store.root / "quarantine").values()) == {b"rotten"}
 
-    def test_swapped_files_are_noticed(self, store):
-        """Two valid records, each in the other's place: neither is believed."""
-        one, two = (store.save(make_run(seed, loss=seed / 100), ROPE.slug, KEY) for seed in (42, 137))
-        first, second = one.read_bytes(), two.read_bytes()
-        one.write_bytes(second)
-        two.write_bytes(first)
-        assert store.load(ROPE.slug, KEY, 42) is None
-        assert store.load(ROPE.slug, KEY, 137) is None
-        assert "it is seed 137, its name says 42" in store.notices[0]
-
-    def test_a_record_of_another_key_is_noticed(self, store):
-        """A record copied from a folder of another key is refused, and the message says what differs."""
-        other = make_key(source="1" * 64)
-        theirs = store.save(make_run(), ROPE.slug, other)
-        mine = store.path(ROPE.slug, KEY, 42)
-        mine.parent.mkdir(parents=True)
-        mine.write_bytes(theirs.read_bytes())
-        assert store.load(ROPE.slug, KEY, 42) is None
-        assert "belongs to another key: source toy.py changed" in store.notices[0]
-
-    @pytest.mark.parametrize(
-        "content",
-        [
-            [],
-            None,
-            "text",
-            {},
-            forged(schema=2),
-            forged(schema="1"),
-            forged(schema=True),
-            forged(key=[]),
-            forged(key={"flags": 3}),
-            forged(opened=None),
-            forged(run=[]),
-            forged(run={}),
-            forged(run=forged()["run"] | {"status": "crashed"}),
-            forged(run=forged()["run"] | {"metrics": {"val_loss": True}}),
-            forged(run=forged()["run"] | {"metrics": {"val_loss": "1.5"}}),
-            forged(run=forged()["run"] | {"metrics": [1.5]}),
-            forged(run=forged()["run"] | {"notes": []}),
-            forged(run=forged()["run"] | {"curve": [[1]]}),
-            forged(run=forged()["run"] | {"curve": [["1", {}]]}),
-            forged(run=forged()["run"] | {"curve": [[1, {"val_loss": []}]]}),
-            forged(run=forged()["run"] | {"spec": {}}),
-            forged(run=forged()["run"] | {"spec": forged()["run"]["spec"] | {"seed": 42.0}}),
-            forged(run=forged()["run"] | {"spec": forged()["run"]["spec"] | {"seed": True}}),
-            forged(run=forged()["run"] | {"spec": forged()["run"]["spec"] | {"flags": "--rope"}}),
-            forged(run=forged()["run"] | {"spec": forged()["run"]["spec"] | {"flags": ["--other"]}}),
-            forged(run=forged()["run"] | {"spec": forged()["run"]["spec"] | {"budget": {"amount": "1"}}}),
-            forged(run=forged()["run"] | {"surplus": 1}),
-        ],
-    )
-    def test_a_forged_record_of_the_wrong_shape_is_refused(self, store, content):
-        """A right checksum does not make a record: every field is checked."""
-        path = store.path(ROPE.slug, KEY, 42)
-        path.parent.mkdir(parents=True)
-        path.write_bytes(seal(content))
-        assert store.load(ROPE.slug, KEY, 42) is None
-        assert len(store.notices) == 1
-
-    @pytest.mark.parametrize("token", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"9" * 5000])
-    def test_numbers_that_are_none_are_refused(self, store, token):
-        """NaN, infinities and endless digits are no JSON numbers here."""
-        body = json.dumps(forged()).encode().replace(b'"val_loss": 1.5', b'"val_loss": ' + token)
-        path = store.path(ROPE.slug, KEY, 42)
-        path.parent.mkdir(parents=True)
-        digest = hashlib.sha256(body).hexdigest().encode()
-        path.write_bytes(b'{"sha256": "' + digest + b'",\n"record": ' + body + b"}\n")
-        assert store.load(ROPE.slug, KEY, 42) is None
-
-    @pytest.mark.parametrize("field", ["notes", "provenance"])
-    def test_an_infinity_beside_the_metrics_is_refused(self, store, field):
-        """A literal that overflows is no number of a note either."""
-        body = json.dumps(forged(run=forged()["run"] | {field: {"x": [0.5]}})).encode().replace(b"[0.5]", b"[1e999]")
-        path = store.path(ROPE.slug, KEY, 42)
-        path.parent.mkdir(parents=True)
-        digest = hashlib.sha256(body).hexdigest().encode()
-        path.write_bytes(b'{"sha256": "' + digest + b'",\n"record": ' + body + b"}\n")
-        assert store.load(ROPE.slug, KEY, 42) is None
-
-    @pytest.mark.parametrize("depth", [1_000, 100_000, 2_000_000])
-    def test_a_depth_bomb_is_refused(self, store, depth):
-        """Nesting that would exhaust the stack is damage like any other."""
-        body = b'{"schema": 1, "key": ' + b"[" * depth + b"]" * depth + b"}"
-        path = store.path(ROPE.slug, KEY, 42)
-        path.parent.mkdir(parents=True)
-        digest = hashlib.sha256(body).hexdigest().encode()
-        path.write_bytes(b'{"sha256": "' + digest + b'",\n"record": ' + body + b"}\n")
-        assert store.load(ROPE.slug, KEY, 42) is None
-
-    def test_a_size_bomb_is_refused_without_reading_it_all(self, store, monkeypatch):
-        """A sparse file of 4 GB is set aside after the first megabytes."""
-        read, call = [], FileSystem.call
-
-        def counting(self, name, *arguments):
-            found = call(self, name, *arguments)
-            read.extend([len(found)] if name == "read" else [])
-            return found
-
-        monkeypatch.setattr(FileSystem, "call", counting)
-        path = store.path(ROPE.slug, KEY, 42)
-        path.parent.mkdir(parents=True)
-        with path.open("wb") as stream:
-            stream.truncate(4 << 30)
-        assert store.load(ROPE.slug, KEY, 42) is None
-        assert records.MAX_RECORD_BYTES < sum(read) < 2 * records.MAX_RECORD_BYTES
-        assert "longer than" in store.notices[0]
-
-    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
-    def test_a_fifo_in_a_records_place_does_not_hang(self, store):
-        """A special file is no record."""
-        path = store.path(ROPE.slug, KEY, 42)
-        path.parent.mkdir(parents=True)
-        os.mkfifo(path)
-        assert store.load(ROPE.slug, KEY, 42) is None
-
     def test_a_read_only_store_changes_nothing_and_says_so(self, store):
         """In frozen mode damage is an error, and the file stays where it is."""
         path = store.save(make_run(), ROPE.slug, KEY)
@@ -357,89 +150,6 @@ class TestDamage:
         with pytest.raises(StoreError, match=r"damaged: cut short.*--exprun-mode=run"):
             Store(store.root, read_only=True).load(ROPE.slug, KEY, 42)
         assert files(store.root) == before
-
-    def test_what_cannot_be_stored_is_refused(self, store):
-        """A note that is no JSON, NaN, and a record of megabytes: one line each, no file."""
-        for notes in ({"x": object()}, {"x": float("nan")}, {"x": "y" * (9 << 20)}):
-            with pytest.raises(StoreError, match="seed 42 cannot be stored"):
-                store.save(make_run(notes=notes), ROPE.slug, KEY)
-        assert store.seeds(ROPE.slug, KEY) == ()
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=12,
-)
-FUZZ = settings(max_examples=300, suppress_health_check=list(HealthCheck))
-
-
-class TestFuzzing:
-    """The reader gives a record or calls it damaged; nothing else comes out of it."""
-
-    @FUZZ
-    @given(st.binary(max_size=400))
-    def test_any_bytes(self, data):
-        """Random bytes are damage."""
-        with pytest.raises(DamagedRecord):
-            decode(data)
-
-    @FUZZ
-    @given(JSON)
-    def test_any_json_with_a_right_checksum(self, content):
-        """Random JSON in a right frame is damage."""
-        with pytest.raises(DamagedRecord):
-            decode(seal(content))
-
-    @FUZZ
-    @given(st.data())
-    def test_any_field_replaced(self, data):
-        """A valid record with one field replaced is damaged, or reads back exactly as it stands."""
-        content = forged()
-        place = data.draw(st.sampled_from([content, content["run"], content["run"]["spec"], content["run"]["metrics"]]))
-        place[data.draw(st.sampled_from(sorted(place)))] = data.draw(JSON)
-        try:
-            record = decode(seal(content))
-        except DamagedRecord:
-            return
-        assert json.loads(encode(record))["record"] == json.loads(json.dumps(content))
-
-    @FUZZ
-    @given(
-        st.dictionaries(st.text(max_size=9), st.none() | st.floats(allow_nan=False, allow_infinity=False), max_size=5),
-        st.integers(-(2**40), 2**40),
-        st.dictionaries(st.text(max_size=9), JSON, max_size=3),
-        st.lists(st.text(max_size=9), max_size=3),
-    )
-    def test_every_run_comes_back(self, metrics, seed, notes, flags):
-        """Whatever a run holds, decoding its record gives it back."""
-        run = RunResult(RunSpec(Variant(tuple(flags)), seed), "finished", metrics, notes)
-        assert decode(encode(Record(KEY, run))).result == run
-
-
-class Failing(FileSystem):
-    """A file system on which one operation fails."""
-
-    def __init__(self, operation, number, after=0):
-        self.operation, self.number, self.after = operation, number, after
-
-    def call(self, name, *arguments):
-        """Fail the wanted call after letting some through."""
-        if name == self.operation:
-            self.after -= 1
-            if self.after < 0:
-                raise OSError(self.number, os.strerror(self.number))
-        return super().call(name, *arguments)
-
-
-class Short(FileSystem):
-    """A file system that writes and reads one byte at a time."""
-
-    def call(self, name, *arguments):
-        """Shorten reads and writes."""
-        if name == "write":
-            return super().call(name, arguments[0], arguments[1][:1])
-        return super().call(name, arguments[0], 7) if name == "read" else super().call(name, *arguments)
 
 
 class TestBadDisks:
@@ -455,40 +165,6 @@ class TestBadDisks:
         assert os.strerror(number).lower() in str(raised.value)
         assert "\n" not in str(raised.value)
         assert Store(tmp_path / "store").load(ROPE.slug, KEY, 42) in (None, make_run())
-
-    @pytest.mark.parametrize("after", range(6))
-    @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
-    def test_a_disk_that_fails_later(self, tmp_path, after, number):
-        """The disk fills up after some operations: a save that returns has stored, one that raises has not lied."""
-        for operation in ("open", "write", "fsync", "close", "link", "mkdir"):
-            store = Store(tmp_path / operation, fs=Failing(operation, number, after))
-            try:
-                store.save(make_run(), ROPE.slug, KEY)
-            except StoreError:
-                assert Store(store.root).load(ROPE.slug, KEY, 42) in (None, make_run())
-            else:
-                assert Store(store.root).load(ROPE.slug, KEY, 42) == make_run()
-
-    @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.EMLINK])
-    def test_without_links_a_rename_publishes(self, tmp_path, number):
-        """File systems without hard links store too, and still keep the first record."""
-        store = Store(tmp_path, fs=Failing("link", number))
-        store.check_writable()
-        store.save(make_run(), ROPE.slug, KEY)
-        assert store.load(ROPE.slug, KEY, 42) == make_run()
-        with pytest.raises(NotReproducible):
-            store.save(make_run(loss=1.6), ROPE.slug, KEY)
-
-    def test_a_folder_that_cannot_be_synced(self, tmp_path):
-        """Where fsync of a folder is not supported, saving goes on."""
-        store = Store(tmp_path, fs=Failing("fsync", errno.EINVAL, after=0))
-        store.fs.sync_folder(tmp_path)
-
-    def test_short_writes_and_reads_are_continued(self, tmp_path):
-        """A system that writes a byte at a time still gives whole records."""
-        store = Store(tmp_path, fs=Short())
-        store.save(make_run(), ROPE.slug, KEY)
-        assert store.load(ROPE.slug, KEY, 42) == make_run()
 
     @pytest.mark.parametrize("operation", ["open", "write", "fsync", "link", "mkdir"])
     def test_a_bad_folder_is_found_before_training(self, tmp_path, operation):
@@ -738,17 +414,6 @@ class TestNames:
         assert one.slug == two.slug
         store.save(make_run(variant=one, loss=1.0), one.slug, make_key(one))
         assert store.load(two.slug, make_key(two), 42) is None
-
-
-def test_orphans_are_removed_after_a_day(store):
-    """Temporary files of killed sessions go when they are a day old, not before."""
-    old, young = store.root / "tmp" / "old", store.root / "tmp" / "young"
-    for path in (old, young):
-        path.write_text("", encoding="utf-8")
-    os.utime(old, (time.time() - 90_000,) * 2)
-    Store(store.root).check_writable()
-    assert not old.exists()
-    assert young.exists()
 
 
 def test_only_finished_and_diverged_runs_are_stored(store):

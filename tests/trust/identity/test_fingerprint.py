@@ -4,59 +4,20 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import os
-import subprocess
 import sys
-import time
 import types
 from pathlib import Path
 
 import pytest
 
 from pytest_exprun.settings.settings import Settings
-from pytest_exprun.terms.errors import SettingsError, TrainerError
+from pytest_exprun.terms.errors import SettingsError
 from pytest_exprun.terms.model import Budget, Variant
 from pytest_exprun.trust.files.accesses import OpenedFiles
-from pytest_exprun.trust.identity.fingerprint import Fingerprinter, Key
+from pytest_exprun.trust.identity.fingerprint import Fingerprinter
+from tests.keyed import PLAIN, changed
 
 ROOT = Path(__file__).parents[3]
-PLAIN = Variant()
-TRAINER = "import helper\n\ndef main(argv):\n    return helper.loss()\n"
-
-
-class Project:
-    """A folder with a trainer, and the keys that it gives."""
-
-    def __init__(self, root):
-        self.root = root
-        self.write(**{"toy.py": TRAINER, "helper.py": "def loss():\n    return {'val_loss': 1.0}\n"})
-
-    def write(self, **files):
-        """Write files by name; `__` in a name is a folder."""
-        for name, text in files.items():
-            path = self.root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-
-    def fingerprinter(self, **settings):
-        """Return a fresh session's fingerprinter."""
-        return Fingerprinter(Settings(**{"trainer": "toy:main", "root": self.root} | settings))
-
-    def key(self, variant=PLAIN, args=(), **settings):
-        """Return the key that a fresh session computes."""
-        return self.fingerprinter(**settings).key(variant, Budget(), args)
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """Return a project, with its folder as working directory."""
-    monkeypatch.chdir(tmp_path)
-    return Project(tmp_path)
-
-
-def changed(old, new):
-    """Return the names of the components that differ."""
-    return [name for name, _, _ in old.changes(new)]
 
 
 class TestKey:
@@ -92,142 +53,6 @@ class TestKey:
         """An arm's identity is its canonical token list."""
         assert project.key(Variant(("--a-b", "--c=1"))) == project.key(Variant(("--c=1", "--a_b")))
 
-    def test_changes_are_said_in_one_line(self):
-        """Hashes are `changed`, short values are shown, new and gone things are called so."""
-        old = Key({"source a.py": "0" * 64, "package torch": "2.12.0", "input x": "1" * 64})
-        new = Key({"source a.py": "1" * 64, "package torch": "2.13.0", "package numpy": "2.0"})
-        assert (
-            old.why(new) == "input x is gone; package numpy is new; package torch 2.12.0 -> 2.13.0; source a.py changed"
-        )
-
-    def test_short_and_hash(self):
-        """The short form is a prefix; equal keys have equal hashes whatever the order of their components."""
-        one, two = Key({"a": "1", "b": "2"}), Key({"b": "2", "a": "1"})
-        assert one == two
-        assert hash(one) == hash(two)
-        assert one.digest.startswith(one.short)
-
-    @pytest.mark.parametrize(
-        ("new", "may"),
-        [
-            ({"source a": "2"}, True),
-            ({"source a": "2", "source b": "1"}, True),
-            ({"source a": "2", "input x": "1"}, True),
-            ({"source a": "2", "package numpy": "1"}, True),
-            ({"source a": "2", "package torch": "2"}, False),
-            ({"source a": "2", "python": "3.12"}, False),
-            ({"source a": "2", "machine": "cuda"}, False),
-            ({"source a": "2", "flags": "[]"}, False),
-            ({"package torch": "2"}, False),
-            ({"input x": "1"}, False),
-            ({}, False),
-        ],
-    )
-    def test_only_a_change_of_code_may_be_verified(self, new, may):
-        """Data, flags and environment must be the same; what the new code newly names is part of its change."""
-        old = {"source a": "1", "package torch": "1", "python": "3.11", "machine": "cpu", "flags": '["--x"]'}
-        assert Key(old).may_be_equal(Key(old | new)) is may
-
-
-class TestSources:
-    """The first-party import closure."""
-
-    @pytest.mark.parametrize(
-        ("toy", "other", "label"),
-        [
-            ("import pkg.mod\n", "pkg/mod.py", "source pkg/mod.py"),
-            ("import pkg.mod\n", "pkg/__init__.py", "source pkg/__init__.py"),
-            ("from pkg import mod\n", "pkg/mod.py", "source pkg/mod.py"),
-            ("from pkg.mod import thing\n", "pkg/mod.py", "source pkg/mod.py"),
-            ("def main(argv):\n    from pkg import mod\n", "pkg/mod.py", "source pkg/mod.py"),
-            ("import importlib\nimportlib.import_module('pkg.mod')\n", "pkg/mod.py", "source pkg/mod.py"),
-            ("__import__('pkg.mod')\n", "pkg/mod.py", "source pkg/mod.py"),
-            ("from pkg import *\n", "pkg/__init__.py", "source pkg/__init__.py"),
-            ("import random\n", "random.py", "source random.py"),
-            ("try:\n    import fast\nexcept ImportError:\n    fast = None\n", "fast.py", "source fast.py"),
-            ("import namespace.inner.mod\n", "namespace/inner/mod.py", "source namespace/inner/mod.py"),
-        ],
-    )
-    def test_every_kind_of_import_is_followed(self, project, toy, other, label):
-        """A change in what is imported, however it is imported, changes the key."""
-        project.write(**{"pkg/__init__.py": "from . import mod\n", "pkg/mod.py": "", "toy.py": toy, other: "x = 1\n"})
-        old = project.key()
-        assert label in old.components
-        project.write(**{other: "x = 2\n"})
-        assert any(name.startswith("source") for name in changed(old, project.key()))
-
-    def test_relative_imports(self, project):
-        """`from . import`, `from .. import` and `from ..a.b import` reach their files."""
-        project.write(
-            **{
-                "pkg/__init__.py": "",
-                "pkg/top.py": "",
-                "pkg/sub/__init__.py": "from .. import top\n",
-                "pkg/sub/run.py": "from . import near\nfrom ..far.away import x\n",
-                "pkg/sub/near.py": "",
-                "pkg/far/__init__.py": "",
-                "pkg/far/away.py": "x = 1\n",
-            }
-        )
-        names = set(project.key(trainer="pkg.sub.run:main").components)
-        files = ("__init__", "top", "sub/__init__", "sub/run", "sub/near", "far/__init__", "far/away")
-        assert {f"source pkg/{name}.py" for name in files} <= names
-
-    def test_what_is_not_imported_does_not_count(self, project):
-        """Tests, other scripts and data of the folder are no part of the trainer."""
-        old = project.key()
-        project.write(**{"tests/test_x.py": "", "plot.py": "", "README.md": "", "data/x.txt": ""})
-        assert project.key() == old
-
-    @pytest.mark.parametrize("broken", ["def f(:\n", "\0", "\xff"])
-    def test_a_source_that_does_not_parse(self, project, broken):
-        """Its bytes count, and asking for the key is no error: the trainer's import will say it better."""
-        (project.root / "helper.py").write_text(broken, encoding="latin-1")
-        old = project.key()
-        (project.root / "helper.py").write_text(broken + "#", encoding="latin-1")
-        assert changed(old, project.key()) == ["source helper.py"]
-
-    def test_rings_of_imports_end(self, project):
-        """Modules that import each other are read once."""
-        project.write(**{"helper.py": "import toy\nimport helper\n"})
-        assert "source helper.py" in project.key().components
-
-    def test_a_module_on_the_path_but_outside_the_root(self, project, tmp_path_factory, monkeypatch):
-        """A sibling package in development is first-party too, and its name does not depend on where it lies."""
-        other = tmp_path_factory.mktemp("elsewhere")
-        (other / "sibling.py").write_text("x = 1\n", encoding="utf-8")
-        monkeypatch.syspath_prepend(str(other))
-        project.write(**{"toy.py": "import sibling\n"})
-        old = project.key()
-        assert "source sibling.py" in old.components
-        (other / "sibling.py").write_text("x = 2\n", encoding="utf-8")
-        assert changed(old, project.key()) == ["source sibling.py"]
-
-    @pytest.mark.parametrize("trainer", ["missing:main", "helper.missing:main", "no.such.package:main"])
-    def test_a_trainer_that_is_not_there(self, project, trainer):
-        """One line: what, where it was looked for, the setting, the fix."""
-        with pytest.raises(TrainerError, match=r"not found in .* nor on sys.path: exprun_trainer = .*--exprun-trainer"):
-            project.key(trainer=trainer)
-
-    def test_nothing_is_imported_or_executed(self, project):
-        """Neither the trainer nor what it imports is executed, its packages' parents included; torch and numpy stay out."""
-        project.write(
-            **{
-                "toy.py": "import torch, numpy, pkg.mod\nraise SystemExit('executed')\n",
-                "pkg/__init__.py": "raise SystemExit('executed')\n",
-                "pkg/mod.py": "x = 1\n",
-            }
-        )
-        code = (
-            "import sys\nfrom pathlib import Path\nfrom pytest_exprun.trust.identity.fingerprint import Fingerprinter\n"
-            "from pytest_exprun.settings.settings import Settings\nfrom pytest_exprun.terms.model import Budget, Variant\n"
-            "key = Fingerprinter(Settings(trainer='toy:main', root=Path(sys.argv[1]))).key(Variant(), Budget())\n"
-            "assert 'source pkg/mod.py' in key.components\n"
-            "print(sorted({'toy', 'pkg', 'torch', 'numpy'} & set(sys.modules)))\n"
-        )
-        command = [sys.executable, "-c", code, str(project.root)]
-        assert subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout == "[]\n"
-
 
 class TestEnvironment:
     """Python, packages, machine and the variables that the source reads."""
@@ -237,33 +62,6 @@ class TestEnvironment:
         old = project.key()
         monkeypatch.setattr(sys, "version", sys.version + " [another compiler]")
         assert changed(old, project.key()) == ["python"]
-
-    def test_packages_and_what_they_require(self, project):
-        """Versions by distribution, for imports and for what these stand on; nothing of the standard library."""
-        project.write(**{"toy.py": "import hypothesis\nimport json\n"})
-        components = project.key().components
-        assert components["package hypothesis"] == __import__("hypothesis").__version__
-        assert "package sortedcontainers" in components
-        assert "package json" not in components
-
-    def test_an_import_name_that_is_no_distribution_name(self, project):
-        """`import _pytest` belongs to the distribution pytest."""
-        project.write(**{"toy.py": "import _pytest.config\nimport mpl_toolkits\n"})
-        assert project.key().components["package -pytest"] == pytest.__version__
-
-    def test_an_optional_package_that_appears_later(self, project, tmp_path_factory, monkeypatch):
-        """Absent first, then installed, then another version: three keys."""
-        project.write(**{"toy.py": "try:\n    import fancylib\nexcept ImportError:\n    pass\n"})
-        keys = [project.key()]
-        site = tmp_path_factory.mktemp("v") / "site-packages"
-        metadata = site / "fancylib-1.0.dist-info" / "METADATA"
-        metadata.parent.mkdir(parents=True)
-        (site / "fancylib.py").write_text("", encoding="utf-8")
-        monkeypatch.syspath_prepend(str(site))
-        for version in ("1.0", "1.1"):
-            metadata.write_text(f"Metadata-Version: 2.1\nName: fancylib\nVersion: {version}\n", encoding="utf-8")
-            keys.append(project.key())
-        assert [key.components["package fancylib"] for key in keys] == ["absent", "1.0", "1.1"]
 
     @pytest.mark.parametrize("reads", ["os.environ['EXTRA']", "os.environ.get('EXTRA')", "os.getenv('EXTRA', '1')"])
     def test_environment_variables_that_the_source_reads(self, project, monkeypatch, reads):
@@ -277,15 +75,6 @@ class TestEnvironment:
         assert unset.components["environment EXTRA"] == "absent"
         assert changed(unset, first) == changed(first, project.key()) == ["environment EXTRA"]
         assert "hunter2" not in str(first.components)
-
-    def test_hiding_the_gpu_changes_the_machine(self, project, monkeypatch):
-        """CUDA_VISIBLE_DEVICES decides where there is a GPU."""
-        real = Path.exists
-        monkeypatch.setattr(Path, "exists", lambda path, **named: str(path) == "/dev/nvidia0" or real(path, **named))
-        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-        assert project.key().components["machine"].startswith("cuda ")
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-        assert project.key().components["machine"].startswith("cpu ")
 
 
 class TestInputs:
@@ -342,27 +131,6 @@ class TestInputs:
             keys.append(project.key())
         assert len({key.digest for key in keys}) == 3
 
-    @pytest.mark.parametrize("limit", ["MOST_BYTES", "MOST_FILES"])
-    def test_very_much_data_counts_by_time_stamps(self, project, monkeypatch, limit):
-        """Above a limit, a new size or time is a change, and the component says that it went by those."""
-        monkeypatch.setattr(f"pytest_exprun.trust.identity.contents.{limit}", 1)
-        project.write(**{"data/a.txt": "12", "data/b.txt": "1"})
-        old = project.key(inputs=("data",))
-        assert old.components["input data"].startswith("by time stamps ")
-        assert project.key(inputs=("data",)) == old
-        project.write(**{"data/a.txt": "123"})
-        assert changed(old, project.key(inputs=("data",))) == ["input data"]
-
-    def test_links_and_odd_files_in_a_folder(self, project):
-        """Links to files count by content, rings of links end, sockets and dangling links are left out."""
-        project.write(**{"data/a.txt": "1", "b.txt": "1"})
-        (project.root / "data" / "link").symlink_to(project.root / "b.txt")
-        (project.root / "data" / "ring").symlink_to(project.root / "data")
-        (project.root / "data" / "dangling").symlink_to(project.root / "nothing")
-        old = project.key(inputs=("data",))
-        project.write(**{"b.txt": "2"})
-        assert changed(old, project.key(inputs=("data",))) == ["input data"]
-
     def test_what_we_write_is_no_input(self, project):
         """A root given as an input leaves out records, reports and checkpoints."""
         old = project.key(inputs=(".",))
@@ -402,24 +170,6 @@ class TestAfterARun:
         fingerprinter.key(PLAIN, Budget())
         (project.root / "helper.py").unlink()
         assert fingerprinter.sources_changed() == ["source helper.py"]
-
-    def test_a_big_input_with_the_same_times_is_not_read_again(self, project, monkeypatch):
-        """Its time stamps say enough once it is old; a fresh one is read again."""
-        path = project.root / "big.bin"
-        path.write_bytes(b"x" * (2 << 20))
-        fingerprinter = project.fingerprinter(inputs=("big.bin",))
-        fingerprinter.key(PLAIN, Budget())
-        path.write_bytes(b"y" * (2 << 20))
-        os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
-        assert fingerprinter.sources_changed() == ["input big.bin"]
-        reads = []
-        later = project.fingerprinter(inputs=("big.bin",))
-        now = time.time()
-        monkeypatch.setattr(time, "time", lambda: now + 60)
-        later.key(PLAIN, Budget())
-        monkeypatch.setattr("pytest_exprun.trust.identity.contents.file_digest", lambda path: reads.append(path) or "")
-        assert later.sources_changed() == []
-        assert reads == []
 
 
 class TestOpened:

@@ -1,13 +1,12 @@
-"""Report files: the only module of this package that reads or writes.
+"""Report files: the only module of the reports that reads or writes.
 
-Files appear whole or not at all, and one that would not change is left alone, so that its time tells when something was last learned.
+Reports appear whole or not at all, and one that would not change is left alone, so that its time tells when something was last learned.
+A CI's step summary is appended to, as its host asks.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from pytest_exprun.report.text import INDEX, baseline_stem, experiment_stem
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import ExprunError
 from pytest_exprun.terms.outcome import Arm
+from pytest_exprun.terms.whole_file import replace_file
 from pytest_exprun.verdict.chance import is_judged_by
 from pytest_exprun.verdict.comparison import Comparison
 
@@ -172,18 +172,7 @@ def publish(path: Path, content: str) -> bool:
     Raises:
         OSError: it cannot be written; what was there before is unharmed, and no part of the new file is left.
     """
-    encoded = content.encode()
-    if path.is_file() and path.read_bytes() == encoded:
+    if path.is_file() and path.read_bytes() == content.encode():
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
-    try:
-        with temporary.open("xb") as file:
-            file.write(encoded)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    replace_file(path, content)
     return True

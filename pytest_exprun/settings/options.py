@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +76,8 @@ def number(low: float, kind: type[int | float] = float) -> Kind:
 
     def parse(text: str) -> float:
         value = kind(text.replace("_", ""))
-        if not math.isfinite(value) or value < low:
+        # A whole number too large for a float is none that anything here can count with.
+        if not low <= value <= sys.float_info.max:
             raise ValueError(text)
         return value
 
@@ -145,10 +146,17 @@ def _budget(text: str) -> Budget | None:
 def _path(text: str) -> Path:
     if not text.strip() or "\0" in text:
         raise ValueError(text)
-    return Path(os.path.expandvars(text)).expanduser()
+    # Path.expanduser raises RuntimeError for an unknown user; as in a shell, `~nobody` then is a name like any other.
+    return Path(os.path.expanduser(os.path.expandvars(text)))  # noqa: PTH111
 
 
-NAME = Kind(str.strip, "a name the trainer returns")
+def _name(text: str) -> str:
+    if not (name := text.strip()):
+        raise ValueError(text)
+    return name
+
+
+NAME = Kind(_name, "a name the trainer returns")
 WORDS = Kind(_words, "words, split as a shell would")
 AMOUNTS = Kind(_amounts, "name=amount, as num_cpus=1 num_gpus=1")
 TEMPLATE = Kind(_template, "a text with placeholders", explains=True)

@@ -1,4 +1,4 @@
-"""What a comparison must be to pass: most gates are decided by its verdict, `non_inferior` in looks of its own."""
+"""What a comparison must be to pass: most gates are decided by what it found, `non_inferior` in looks of its own."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ class GateResult:
     reason: str
 
 
-def _wants(name: str, *allowed: Verdict) -> Callable[[Comparison], GateResult]:
+def judge_gate(gate: str, comparison: Comparison, values: Values) -> GateResult:
+    """Judge a comparison by a declared gate; `non_inferior` may ask for the seeds of its second look."""
+    return GateResult(gate, *_JUDGES[gate](comparison, values))
+
+
+def needs_all_seeds(gate: str) -> bool:
+    """Whether a gate may ask for further seeds after the comparison has its verdict."""
+    return _JUDGES[gate] is _non_inferior
+
+
+Judge = Callable[[Comparison, Values], tuple[bool, str]]
+
+
+def _wants(*allowed: Verdict) -> Judge:
     wanted = " or ".join(allowed)
 
-    def judge(comparison: Comparison) -> GateResult:
-        reason = f"the verdict is {comparison.verdict}, the gate wants {wanted}"
-        return GateResult(name, comparison.verdict in allowed, reason)
+    def judge(comparison: Comparison, _: Values) -> tuple[bool, str]:
+        return comparison.verdict in allowed, f"the verdict is {comparison.verdict}, the gate wants {wanted}"
 
     return judge
 
 
-def _identical(comparison: Comparison) -> GateResult:
+def _identical(comparison: Comparison, _: Values) -> tuple[bool, str]:
     same = comparison.judgement.kind == "identical"
-    reason = "every seed equals the control's" if same else "the change must not matter, yet the seeds differ"
-    return GateResult("identical", same, reason)
+    return same, "every seed equals the control's" if same else "the change must not matter, yet the seeds differ"
 
 
-_BY_VERDICT: Mapping[str, Callable[[Comparison], GateResult]] = {
-    "not_loser": _wants("not_loser", Verdict.WINNER, Verdict.NEUTRAL),
-    "winner": _wants("winner", Verdict.WINNER),
-    "loser": _wants("loser", Verdict.LOSER),
-    "identical": _identical,
-}
-
-
-def judge_gate(gate: str, comparison: Comparison, values: Values) -> GateResult:
-    """Judge a comparison by a declared gate; `non_inferior` may ask for the seeds of its second look."""
-    if gate in _BY_VERDICT:
-        return _BY_VERDICT[gate](comparison)
+def _non_inferior(comparison: Comparison, values: Values) -> tuple[bool, str]:
     declared, seeds = comparison.declaration, comparison.declaration.seeds[:FIRST_LOOK]
     baseline = comparison.baseline.values(comparison.metric)
     while True:
@@ -58,5 +58,15 @@ def judge_gate(gate: str, comparison: Comparison, values: Values) -> GateResult:
             baseline, values(seeds), lower_is_better=declared.lower_is_better, plan=declared.seeds
         )
         if judged.passed is not None:
-            return GateResult(gate, judged.passed, judged.reason)
+            return judged.passed, judged.reason
         seeds = (*seeds, *judged.needs)
+
+
+_JUDGES: Mapping[str, Judge] = {
+    "not_loser": _wants(Verdict.WINNER, Verdict.NEUTRAL),
+    "non_inferior": _non_inferior,
+    "winner": _wants(Verdict.WINNER),
+    "loser": _wants(Verdict.LOSER),
+    "identical": _identical,
+}
+"""Every gate that a declaration may name (`settings.GATES`)."""

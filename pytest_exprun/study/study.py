@@ -17,7 +17,7 @@ from pytest_exprun.running.executors.contract import Executor
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.asked import ArmPlan, Asked, RunObserver
 from pytest_exprun.study.flags import Flags
-from pytest_exprun.study.gates import GateResult, judge_gate
+from pytest_exprun.study.gates import GateResult, judge_gate, needs_all_seeds
 from pytest_exprun.study.runs import Runs
 from pytest_exprun.terms.errors import ExprunError, TrainerError
 from pytest_exprun.terms.model import FIRST_LOOK, Budget, Experiment, Variant
@@ -253,7 +253,7 @@ class Study:
 
     def _seeds_in_view(self, experiment: Experiment) -> tuple[int, ...]:
         """Return the seeds that an experiment may come to need: all of them, unless a plan finds that what is stored has decided it."""
-        if self.settings.mode != "plan" or experiment.gate == "non_inferior":
+        if self.settings.mode != "plan" or needs_all_seeds(experiment.gate):
             return experiment.seeds
         control, seeds = (experiment.control, experiment.baseline_seeds), experiment.seeds[:FIRST_LOOK]
         with contextlib.suppress(ExprunError):

@@ -15,8 +15,11 @@ CLOCKS = frozenset({"wall_time", "cpu_time", "time", "tok/s"})
 """The clocks of every run: what the plugin measures, and what the protocol's own progress lines say of time."""
 DECLARED = "clocks"
 """In a run's provenance: further metrics of its that a clock or the machine measured, by the settings or by the format of its output."""
-_IDENTITIES = ("data_sha256", "val_data_sha256", "device", "dtype")
+WITHIN_ARM = ("data_sha256",)
 """Notes that must agree over all runs of an arm."""
+EVERYWHERE = ("val_data_sha256", "device", "dtype")
+"""Notes that must agree over all runs that are compared."""
+_IDENTITIES = (*WITHIN_ARM, *EVERYWHERE)
 
 
 def with_clocks(run: RunResult, declared: Iterable[str]) -> RunResult:

@@ -16,7 +16,7 @@ from pytest_exprun.terms.judged_at import check_places, judged_early
 from pytest_exprun.terms.kept import staleness
 from pytest_exprun.terms.model import Experiment, RunSpec, Variant
 from pytest_exprun.terms.outcome import Arm, Effect, RunResult, Verdict
-from pytest_exprun.terms.sameness import difference
+from pytest_exprun.terms.sameness import EVERYWHERE, WITHIN_ARM, difference
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.clocks import with_one_clock
 from pytest_exprun.verdict.effects import Evidence, effects_of, evidence_of, paired_values
@@ -272,9 +272,9 @@ def check_same_measurement(*arms: Sequence[RunResult]) -> None:
     Raises:
         TrainerError: val_data_sha256, device or dtype differ between any two runs, or data_sha256 within an arm.
     """
-    every = [[run for runs in arms for run in runs]]
-    for note, groups in (("val_data_sha256", every), ("device", every), ("dtype", every), ("data_sha256", arms)):
-        for runs in groups:
+    every = [run for runs in arms for run in runs]
+    for note in (*EVERYWHERE, *WITHIN_ARM):
+        for runs in [every] if note in EVERYWHERE else arms:
             found: dict[str, RunSpec] = {}
             for run in runs:
                 if note in run.notes:

@@ -246,7 +246,7 @@ def _pair_of_levels(baseline: Mapping[int, float], seeds: Sequence[int], levels:
     if not len(baseline) == len(seeds) == len(SEEDS):
         return levels.half, levels.half
     first, last = levels.standard
-    return first, last if all(seed in baseline for seed in seeds) else levels.unpaired
+    return first, (last if all(seed in baseline for seed in seeds) else levels.unpaired)
 
 
 def p_text(p_value: float) -> str:

@@ -35,6 +35,7 @@ def test_an_option_has_one_name_in_each_place():
         (options.BUDGET, "300 seconds", Budget(300, "seconds")),
         (options.BUDGET, "tokens", None),
         (options.PATH, "~/$UNSET_HERE", Path("~/$UNSET_HERE").expanduser()),
+        (options.PATH, "~no_such_user/runs", Path("~no_such_user/runs")),
     ],
 )
 def test_texts_that_are_allowed(kind, text, value):
@@ -48,6 +49,7 @@ def test_texts_that_are_allowed(kind, text, value):
         (choice("a", "b"), "c"),
         (number(1, int), "0"),
         (number(1, int), "1.5"),
+        (number(1, int), "9" * 400),
         (number(0), "nan"),
         (number(0), "inf"),
         (number(0), "-1"),
@@ -55,6 +57,7 @@ def test_texts_that_are_allowed(kind, text, value):
         (entry_point("ray"), "threads"),
         (entry_point(), "a b:c"),
         (entry_point(), "a:b:c"),
+        (options.NAME, " "),
         (options.WORDS, "'open"),
         (options.AMOUNTS, "num_cpus"),
         (options.AMOUNTS, "=1"),

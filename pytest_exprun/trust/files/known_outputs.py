@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
+from pytest_exprun.terms.whole_file import replace_file
 from pytest_exprun.trust.files.accesses import OPENED, OpenedFiles
 
 
@@ -41,8 +41,5 @@ class Outputs:
         if names == self.names:
             return
         self.names = names
-        temporary = self._path.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(OSError):  # it spares work only: without it such a file counts as an input
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(sorted(names), indent=1) + "\n", encoding="utf-8")
-            temporary.replace(self._path)
+            replace_file(self._path, json.dumps(sorted(names), indent=1) + "\n")

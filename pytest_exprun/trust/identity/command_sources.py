@@ -120,7 +120,7 @@ class Program:
     @cached_property
     def search(self) -> list[str]:
         """Where its imports are looked up. A Python of its own is asked: this one's path has pytest's `pythonpath` and folders of tests."""
-        named = self.cwd / Path(_named_python(self.command) or sys.executable).expanduser()
+        named = self.cwd / _at_home(_named_python(self.command) or sys.executable)
         try:
             asked = subprocess.run(  # noqa: S603  # the Python that the user's command starts
                 [named if named.is_file() else sys.executable, "-c", _ASK_PATH],
@@ -183,6 +183,11 @@ def _named_python(command: Sequence[str]) -> str | None:
     return next((word for word in command if os.sep in word and _PYTHON.fullmatch(Path(word).name)), None)
 
 
+def _at_home(name: str) -> Path:
+    """Return a path with `~` as a shell reads it: of nobody it is a name like any other."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111  # Path.expanduser raises for an unknown user
+
+
 def _is_launcher(found: importlib.metadata.EntryPoints) -> bool:
     return any(each.module in _LAUNCHERS or each.module.partition(".")[0] in {"torch", "accelerate"} for each in found)
 
@@ -212,7 +217,7 @@ def _interpreter(settings: Settings) -> str | None:
     named = _named_python(settings.command)
     if named is None:
         return None
-    python = settings.path("cwd") / Path(named).expanduser()
+    python = settings.path("cwd") / _at_home(named)
     if python.absolute().parent.resolve() == Path(sys.executable).parent.resolve():
         return None
     prefix = python.absolute().parent.parent

@@ -1,7 +1,7 @@
 """What a Python source counts by: its syntax tree as it is written, so that only comments and layout are free.
 
 Names, order, docstrings, annotations and unused functions all count: each can be read by some program, and nobody can tell from the
-text that it is not. An edit that turns out to change nothing costs one run an arm (`study.verification`).
+text that it is not. An edit that turns out to change nothing costs one run an arm (study/stale.py).
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_exprun.terms.whole_file import replace_file
+
 MOST = 2
 """How many processes of a session may die of the same run: it is tried once more, as executors do."""
 
@@ -74,12 +76,8 @@ class Attempts:
 
     def _write(self, run: str, note: dict[str, Any]) -> None:
         """Replace the note in one step: another process reads it at any time."""
-        path = self._path(run)
-        temporary = path.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(note), encoding="utf-8")
-            temporary.replace(path)
+            replace_file(self._path(run), json.dumps(note))
 
 
 def _has_died(attempt: Any) -> bool:

@@ -112,8 +112,10 @@ def _declare(item: pytest.Function, mark: pytest.Mark, collector: pytest.Collect
         item.stash[DECLARED] = session.register.add(marked, declare(marked, session.settings))
     except ExprunError as error:
         raise collector.CollectError(str(error)) from None
-    item.stash[GATED] = not set(FIXTURES) & set(item.fixturenames)
-    if item.stash[GATED]:
+    # What the test asks for itself: a fixture of its conftest that asks for `comparison` to log it asserts nothing.
+    asked = set(item._fixtureinfo.argnames) - set(marked.params)  # noqa: SLF001  # no public way to a test's own arguments
+    item.stash[GATED] = "gate" in mark.kwargs or not set(FIXTURES) & asked
+    if item.stash[GATED] and "comparison" not in item.fixturenames:
         item.fixturenames.append("comparison")
 
 
@@ -226,7 +228,7 @@ def _as_plain_failure() -> Iterator[None]:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
-# The call: assertions get the verdict as their first line, tests without fixtures are gated.
+# The call: assertions get the verdict as their first line, then the gate judges where one was declared or no fixture was asked for.
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -248,7 +250,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
         if found is not None:
             error.args = (f"{found.headline()}\n{error}",)
         raise
-    if found is not None and pyfuncitem.stash.get(GATED, False):
+    found = pyfuncitem.stash.get(COMPARISON, None)  # the body may have asked for it by name
+    if found is None and DECLARED in pyfuncitem.stash:
+        pytest.fail(
+            f"{pyfuncitem.nodeid} was not judged: its comparison, baseline or experiment is not this plugin's fixture; rename that one",
+            pytrace=False,
+        )
+    if found is not None and pyfuncitem.stash[GATED]:
         with _as_plain_failure():
             gate = pyfuncitem.config.stash[SESSION].study.gate(found, pyfuncitem.stash[DECLARED].gate)
         if not gate.passed:

@@ -165,6 +165,54 @@ def test_sweep_through_parametrize(toy_project):
 
 
 @pytest.mark.parametrize(
+    "fixture",
+    ["@pytest.fixture(autouse=True)\ndef log(comparison): ...", "@pytest.fixture\ndef log(experiment): ..."],
+)
+def test_a_fixture_that_asks_for_the_comparison_disarms_no_gate(toy_project, fixture):
+    """What the test itself asks for decides: a fixture of the conftest that logs asserts nothing."""
+    (toy_project.pytester.path / "conftest.py").write_text(f"import pytest\n\n{fixture}\n", encoding="utf-8")
+    toy_project.write(
+        '@experiment("--worse")\n@pytest.mark.usefixtures("log", "comparison")\ndef test_it(): ...\n'
+        '@experiment("--worse")\ndef test_logged(log): ...'
+    )
+    toy_project.run().assert_outcomes(failed=2)
+
+
+def test_a_declared_gate_judges_beside_assertions(toy_project):
+    """The test's own assertions come first, then the gate; without a declared gate they alone decide."""
+    toy_project.write(
+        '@experiment("--worse", gate="winner")\ndef test_gated(comparison): assert comparison.verdict is Verdict.LOSER\n'
+        '@experiment("--rope", gate="winner")\ndef test_both(comparison): assert comparison.not_loser\n'
+        '@experiment("--worse")\ndef test_asserts(comparison): assert comparison.verdict is Verdict.LOSER\n'
+    )
+    result = toy_project.run()
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["gate winner: the verdict is LOSER*"])
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        '@pytest.mark.parametrize("comparison", [1])\n@experiment("--worse", gate="winner")\ndef test_it(comparison): ...',
+        '@pytest.mark.parametrize("baseline", [1])\n@experiment("--worse", gate="winner")\ndef test_it(baseline): ...',
+        '@pytest.fixture\ndef comparison(): ...\n@experiment("--worse")\ndef test_it(comparison): ...',
+    ],
+)
+def test_a_name_of_ones_own_in_place_of_a_fixture_passes_nothing(toy_project, test):
+    """A parameter or a fixture that is called like one of the plugin's never lets a marked test pass unjudged."""
+    toy_project.write(test)
+    toy_project.run().assert_outcomes(failed=1)
+
+
+def test_a_comparison_asked_for_by_name_is_enough(toy_project):
+    """`request.getfixturevalue` in the body judges like an argument, and the default gate beside it."""
+    toy_project.write(
+        '@experiment("--rope")\ndef test_it(request): assert request.getfixturevalue("comparison").not_loser'
+    )
+    toy_project.run().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
     ("flags", "gate", "passes"),
     [
         ('"--rope"', "winner", True),

@@ -165,6 +165,46 @@ def test_sweep_through_parametrize(toy_project):
 
 
 @pytest.mark.parametrize(
+    ("args", "cause"),
+    [
+        ((), "experiment it (--train_tok=9000000): "),
+        (("--exprun-args=--see=3",), "exprun_args = --see=3: "),
+        (("--exprun-baseline=--see=3",), "exprun_baseline = --see=3: "),
+    ],
+)
+def test_the_beginning_of_a_reserved_option_trains_nothing(toy_project, args, cause):
+    """Not on the marker, nor in the settings, and the error names where it stands."""
+    toy_project.write(f'@experiment("{"--rope" if args else "--train_tok=9000000"}")\ndef test_it(): ...')
+    result = toy_project.run(*args)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"*{cause}--* may be read as --*, which is reserved: *"])
+    assert toy_project.runs == []
+
+
+def test_the_beginning_of_a_reserved_option_is_refused_for_stored_runs_too(toy_project, monkeypatch):
+    """Runs that were stored while nobody looked are not judged."""
+    from pytest_exprun.running.training import rejection, trainers
+
+    toy_project.write('@experiment("--outp=x")\ndef test_it(): ...')
+    with monkeypatch.context() as unwary:
+        unwary.setattr(trainers, "rejection", lambda *_: None)
+        toy_project.run().assert_outcomes(errors=1)  # no effect
+    assert len(toy_project.runs) == 8
+    assert trainers.rejection is rejection.rejection
+    result = toy_project.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*--outp may be read as --output_dir*"])
+
+
+def test_the_baseline_alone_is_asked_about(toy_project):
+    """A test without mark asks for the baseline's runs with the baseline's flags."""
+    toy_project.write("def test_it(baseline): ...")
+    result = toy_project.run("--exprun-baseline=--see=3")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*exprun_baseline = --see=3: --see may be read as --seed*"])
+
+
+@pytest.mark.parametrize(
     "fixture",
     ["@pytest.fixture(autouse=True)\ndef log(comparison): ...", "@pytest.fixture\ndef log(experiment): ..."],
 )

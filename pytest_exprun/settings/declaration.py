@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_exprun.settings.settings import GATES, RULES, Settings
 from pytest_exprun.terms.errors import DeclarationError, RefusedError, meant
-from pytest_exprun.terms.model import FIRST_LOOK, RESERVED, Experiment, Variant, option_name, slugify
+from pytest_exprun.terms.model import FIRST_LOOK, Experiment, Variant, sets, slugify
 
 KEYWORDS = ("name", "baseline", "metric", "higher_is_better", "seeds", "rule", "min_effect", "gate")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -132,7 +132,7 @@ def _token(marked: Marked, token: Any, what: str) -> str:
         raise marked.error(f"{what}: {error}; a literal brace is written twice") from None
     if "\0" in text or len(text) > MAX_TOKEN:
         raise marked.error(f"{what} has a NUL character or more than {MAX_TOKEN} characters")
-    if text.startswith("--") and option_name(text) in RESERVED:
+    if sets(text):
         raise marked.error(
             f"{text.partition('=')[0]} is reserved: the plugin sets --seed, --output_dir and the budget "
             "(--train_tokens, --train_steps or --train_seconds) itself"

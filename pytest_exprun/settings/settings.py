@@ -13,7 +13,7 @@ from typing import Any
 from pytest_exprun.settings import options as kinds
 from pytest_exprun.settings.executors import EXECUTORS, executor_kind
 from pytest_exprun.settings.options import Option, choice, entry_point, number, option
-from pytest_exprun.settings.templates import check_command
+from pytest_exprun.settings.templates import check_command, options_set
 from pytest_exprun.terms.errors import RefusedError, SettingsError
 from pytest_exprun.terms.model import (
     RESERVED,
@@ -23,7 +23,7 @@ from pytest_exprun.terms.model import (
     Variant,
     baseline_seeds,
     lower_is_better,
-    option_name,
+    sets,
 )
 
 RULES: Mapping[str, float | None] = {"two_sigma": 2.0, "tested": None}
@@ -240,7 +240,7 @@ class Settings:
         """Refuse what the plugin sets for each run: `--seed=3` for all of them would make one run of five."""
         for row in ("args", "baseline"):
             for word in getattr(self, row):
-                if word.startswith("--") and option_name(word) in RESERVED:
+                if sets(word):
                     raise SettingsError(
                         f"exprun_{row} = {shlex.join(getattr(self, row))}: {word.partition('=')[0]} is reserved: the plugin sets --seed, "
                         "--output_dir and the budget itself; take it out (exprun_tokens or exprun_budget sets the budget)"
@@ -264,6 +264,12 @@ class Settings:
             raise SettingsError(f"unknown option exprun_{min(unknown)}: is pytest-exprun the same version everywhere?")
         values = {name: _from_plain(value, defaults[name]) for name, value in data.items()}
         return cls(root=root, **values)
+
+    @property
+    def reserved(self) -> dict[str, str]:
+        """The options that flags may not set, dashes as underscores, and what to say of each."""
+        own = {name: f"exprun_command sets it by {words}" for name, words in options_set(self.command).items()}
+        return {**dict.fromkeys(RESERVED, "the plugin sets it"), **own}
 
     @property
     def trained_by(self) -> str:

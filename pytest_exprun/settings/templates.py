@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from string import Formatter
 
 from pytest_exprun.terms.errors import SettingsError
-from pytest_exprun.terms.model import Budget
+from pytest_exprun.terms.model import Budget, option_name
 
 PLACEHOLDERS = ("seed", "output_dir", "flags", "train_tokens", "steps", "seconds")
 FLAGS = "{flags}"
@@ -37,6 +38,16 @@ def placeholders(text: str) -> set[str]:
 def fill(text: str, values: Mapping[str, str]) -> str:
     """Replace the placeholders of one word; `{{` becomes `{`."""
     return text.format(**values)
+
+
+def options_set(command: Sequence[str]) -> dict[str, str]:
+    """Return the options that a command sets for each run by a placeholder, and how: `--lr={seed}` or `--seed {seed}`."""
+    found = {}
+    for word, following in pairwise((*command, "")):
+        alone = "=" not in word and following != FLAGS and not following.startswith("-")
+        if word.startswith("--") and placeholders(following if alone else word):
+            found[option_name(word)] = f"{word} {following}" if alone else word
+    return found
 
 
 def values_of(budget: Budget, tokens_per_step: int) -> dict[str, str]:

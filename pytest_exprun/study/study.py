@@ -20,7 +20,7 @@ from pytest_exprun.study.flags import Flags
 from pytest_exprun.study.gates import GateResult, judge_gate, needs_all_seeds
 from pytest_exprun.study.runs import Runs
 from pytest_exprun.terms.errors import ExprunError, TrainerError
-from pytest_exprun.terms.model import FIRST_LOOK, Budget, Experiment, Variant
+from pytest_exprun.terms.model import FIRST_LOOK, Budget, Experiment, Variant, shortens
 from pytest_exprun.terms.outcome import Arm
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.identity.key import Key
@@ -65,7 +65,7 @@ class Study:
     _keys: dict[tuple[Variant, Budget, tuple[str, ...]], Key] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._flags = Flags(self.executor, self.observer)
+        self._flags = Flags(self.executor, self.observer, self.settings.default_control)
         self.runs = Runs(
             self.settings,
             self.store,
@@ -185,6 +185,10 @@ class Study:
         Raises:
             ExprunError: as `Runs.get`; for the experiment's own control also one that nothing can be judged against.
         """
+        reserved = self.settings.reserved
+        if any(shortens(token, reserved) for token in (*experiment.common_args, *experiment.variant.flags)):
+            # Also where all runs are stored: an arm that trained longer must not be judged.
+            self._flag_check(experiment)()
         asked = self._asked(variant, experiment)
         known = variant, asked.key.digest, tuple(seeds), experiment.metric, asked.role
         if known not in self._arms:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -90,6 +90,23 @@ def _option_groups(flags: Sequence[str]) -> list[tuple[str, ...]]:
 def option_name(token: str) -> str:
     """Return the option a token sets, without dashes, value or a leading `no_`: `--no-rope` -> `rope`."""
     return token.lstrip("-").partition("=")[0].replace("-", "_").removeprefix("no_")
+
+
+def sets(token: str, options: Collection[str] = RESERVED) -> str | None:
+    """Return which of these options a token sets: `--train-steps=3`, `--no_seed`, or `--seed 3` in one token."""
+    name = _spelled(token)
+    return name if name in options else None
+
+
+def shortens(token: str, options: Collection[str] = RESERVED) -> str | None:
+    """Return which of these options a token may set though it is not spelled out: argparse takes `--see=3` for `--seed=3`."""
+    name = _spelled(token)
+    return next((full for full in options if name and full != name and full.startswith(name)), None)
+
+
+def _spelled(token: str) -> str:
+    """Return the option of a token up to a blank or `=`, as `option_name`; nothing for a value."""
+    return option_name(re.split(r"\s", token, maxsplit=1)[0]) if token.startswith("--") else ""
 
 
 @dataclass(frozen=True)

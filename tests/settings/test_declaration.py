@@ -29,6 +29,7 @@ COLLECTION = [
     ('@experiment("--train-steps=7")\ndef test_it(): ...', "*--train-steps is reserved*"),
     ('@experiment("--rope", baseline="--train_seconds 7")\ndef test_it(): ...', "*--train_seconds is reserved*"),
     ('@experiment("--train-tokens", "7")\ndef test_it(): ...', "*--train-tokens is reserved*"),
+    ('@experiment("--seed 3")\ndef test_it(): ...', "*--seed 3 is reserved*"),
     ('@experiment("--rope", baseline="--output_dir=x")\ndef test_it(): ...', "*--output_dir is reserved*"),
     ('@experiment("--rope", baseline="rope")\ndef test_it(): ...', "*baseline='rope': flags start with --*"),
     ('@experiment("--rope", baseline="--a \'b")\ndef test_it(): ...', "*baseline=*No closing quotation*"),

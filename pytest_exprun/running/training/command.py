@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import math
 import os
 import shlex
@@ -15,17 +14,18 @@ from functools import cached_property
 from pathlib import Path
 
 from pytest_exprun.running.sandbox.run_log import RunLog
+from pytest_exprun.running.sandbox.stopwatch import Stopwatch
 from pytest_exprun.running.sandbox.supervision import Ended, supervise
 from pytest_exprun.running.training.metrics_files import LIGHTNING, Stamps, Written, read_written, stamps
 from pytest_exprun.running.training.output_metrics import OutputMetrics, UnreadableOutput
+from pytest_exprun.running.training.rejection import meant_by, options_in, short_for_reserved
 from pytest_exprun.running.training.results import check_tokens, sort_returned, status_of
 from pytest_exprun.running.training.script_options import Script, read_script
-from pytest_exprun.running.training.stopwatch import Stopwatch
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.settings.templates import FLAGS, fill, placeholders, values_of
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.judged_at import REPORTED_AT
-from pytest_exprun.terms.model import RunSpec, option_name
+from pytest_exprun.terms.model import RunSpec, sets
 from pytest_exprun.terms.outcome import CurvePoint, RunResult
 from pytest_exprun.trust.files.accesses import OPENED
 from pytest_exprun.trust.files.stray_writes import LEFT
@@ -49,29 +49,29 @@ class CommandTrainer:
 
     def rejects(self, spec: RunSpec) -> str | None:
         """Return why a run's flags cannot work: they set what the command sets for every run, or the script has no such option."""
-        own = {
-            option_name(word): word for word in self._settings.command if word.startswith("--") and placeholders(word)
-        }
-        for flag in (*spec.common_args, *spec.variant.flags):
-            if flag.startswith("--") and option_name(flag) in own:
-                return f"{flag.partition('=')[0]} is reserved: exprun_command sets it by {own[option_name(flag)]}"
-            if flag.startswith("--") and (unknown := self._unknown(flag)):
-                return unknown
-        return None
+        reserved = self._settings.reserved
+        tokens = (*spec.common_args, *spec.variant.flags)
+        for flag in tokens:
+            if name := sets(flag, reserved):
+                return f"{flag.partition('=')[0]} is reserved: {reserved[name]}"
+        return short_for_reserved(spec, reserved, self._named) or next(filter(None, map(self._unknown, tokens)), None)
+
+    def _named(self) -> set[str]:
+        """The options that the sources of the command write out."""
+        program = Program.of(self._settings)
+        main = program.scripts[0] if program.scripts else None
+        return options_in(main, program.closure(declared=True).files)
 
     def _unknown(self, flag: str) -> str | None:
         """Say that the script has no such option, where its source leaves no doubt; nothing is run to find out."""
         script = self._script
         name = flag[2:].partition("=")[0].replace("-", "_")
-        if script is None or not script.complete or name in script.options:
+        if not flag.startswith("--") or script is None or not script.complete or name in script.options:
             return None
         if name.startswith("no_") and "BooleanOptionalAction" in script.text:
             return None
-        if any(each.startswith(name) for each in script.options):
-            return None  # argparse takes an abbreviation
-        close = difflib.get_close_matches(name, script.options, n=1)
-        hint = f"; did you mean --{script.options[close[0]].name}?" if close else ""
-        return f"{shlex.join(self._settings.command)} has no option {flag.partition('=')[0]}{hint}"
+        known = [f"--{option.name}" for option in script.options.values()]
+        return f"{shlex.join(self._settings.command)} has no option {flag.partition('=')[0]}{meant_by(flag, known)}"
 
     @cached_property
     def _script(self) -> Script | None:

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import difflib
 import importlib
-import io
 import os
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn, Protocol
+from typing import Protocol
 
+from pytest_exprun.running.sandbox.stopwatch import Stopwatch
 from pytest_exprun.running.training.keywords import Keywords, keywords_of
 from pytest_exprun.running.training.progress import Progress, ProgressTee
+from pytest_exprun.running.training.rejection import options_in, rejection, short_for_reserved
 from pytest_exprun.running.training.results import (
     Metrics,
     Notes,
@@ -31,11 +32,10 @@ from pytest_exprun.running.training.results import (
     sort_returned,
     status_of,
 )
-from pytest_exprun.running.training.stopwatch import Stopwatch
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.judged_at import REPORTED_AT
-from pytest_exprun.terms.model import RunSpec
+from pytest_exprun.terms.model import RESERVED, RunSpec
 from pytest_exprun.terms.outcome import CurvePoint, RunResult
 from pytest_exprun.trust.files.accesses import OPENED
 from pytest_exprun.trust.identity.imports import import_closure
@@ -128,14 +128,16 @@ class CallableTrainer:
             return None
         build = getattr(module, "build_parser", None)
         if build is None:
-            return None
+            closure = partial(import_closure, module.__name__, [str(self._root), *sys.path])
+            main = Path(module.__file__) if module.__file__ else None
+            return short_for_reserved(spec, RESERVED, lambda: options_in(main, closure().files))
         try:
             parser = build()
         except Exception as error:
             raise self._error(f"build_parser() failed: {describe(error)}") from error
         if not isinstance(parser, argparse.ArgumentParser):
             raise self._error(f"build_parser() must return an argparse.ArgumentParser, not {type(parser).__name__}")
-        return _rejection(parser, spec.argv("output"), self.entry_point)
+        return rejection(parser, spec, self.entry_point)
 
     def run(self, spec: RunSpec, output_dir: Path, on_point: Callable[[CurvePoint], None]) -> RunResult:
         """Perform one run; `on_point` hears each progress line as it is printed.
@@ -250,39 +252,3 @@ def _their_frames(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if Path(__file__).parents[2] not in Path(frame.filename).parents]
     return "".join(traceback.format_list(theirs)).rstrip()
-
-
-class _Rejected(Exception):  # noqa: N818  # not an error of ours: what argparse said
-    pass
-
-
-def _rejection(parser: argparse.ArgumentParser, argv: Sequence[str], entry_point: str) -> str | None:
-    """Return what `parser` holds against `argv`, with a suggestion for an unknown option."""
-
-    def refuse(message: str) -> NoReturn:
-        raise _Rejected(message)
-
-    parser.error = refuse  # type: ignore[method-assign]
-    known = [option for action in parser._actions for option in action.option_strings]  # noqa: SLF001  # argparse tells no other way
-    quiet = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
-            _, unknown = parser.parse_known_args(_spelled_as_known(argv, known))
-    except _Rejected as rejected:
-        return f"{entry_point} refuses it: {rejected}"
-    except SystemExit:
-        return f"{entry_point} stops at once when given it"
-    if not unknown:
-        return None
-    close = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
-    return f"{entry_point} has no option {unknown[0]}" + (f"; did you mean {close[0]}?" if close else "")
-
-
-def _spelled_as_known(argv: Sequence[str], known: Iterable[str]) -> list[str]:
-    """Spell each option with dashes or underscores, whichever the parser has: a trainer may normalise them before parsing."""
-    by_name = {option.replace("_", "-"): option for option in known}
-    spelled = []
-    for token in argv:
-        name, equals, value = token.partition("=")
-        spelled.append(by_name.get(name.replace("_", "-"), name) + equals + value if token.startswith("--") else token)
-    return spelled

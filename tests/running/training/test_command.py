@@ -112,6 +112,28 @@ def test_options_of_the_command_are_reserved(lab):
     assert trainer.rejects(spec("--rope")) is None
 
 
+def test_options_in_two_words_of_the_command_are_reserved(lab):
+    """`--max_iters {steps}` sets an option as `--max_iters={steps}` does."""
+    trainer, _ = lab("", command="python train.py --seed {seed} --max_iters {steps} -o {output_dir} --lr 3 {flags}")
+    assert "--max-iters is reserved: exprun_command sets it by --max_iters {steps}" in (
+        trainer.rejects(spec("--max-iters=9")) or ""
+    )
+    assert trainer.rejects(spec("--lr", "5")) is None
+
+
+@pytest.mark.parametrize("flag", ["--max=9", "--max-it=9", "--max_it 9", "--no_max=9", "--see=3", "--output=x"])
+def test_the_beginning_of_a_reserved_option_is_refused(lab, flag):
+    """argparse would take it for the option of the command; a script that writes out an option of that name has one."""
+    command = "python train.py --seed={seed} --max_iters={steps} --out_dir={output_dir} {flags}"
+    trainer, _ = lab("import argparse", command=command)
+    why = trainer.rejects(spec(flag)) or ""
+    assert "may be read as --" in why
+    assert "which is reserved" in why
+    name = flag.replace("-", "_").replace("__no_", "__").lstrip("_").partition("=")[0].partition(" ")[0]
+    own = f"argparse.ArgumentParser().add_argument('--{name}')"
+    assert lab(f"import argparse\n{own}", command=command)[0].rejects(spec(flag)) is None
+
+
 PARSER = """
 import argparse
 parser = argparse.ArgumentParser()
@@ -123,7 +145,8 @@ parser.add_argument("--lr", "--learning-rate", type=float)
 def test_an_unknown_flag_is_found_before_the_first_run(lab):
     """Options are read from the script's source; where that may not show all of them, nothing is refused."""
     trainer, _ = lab(PARSER + "args = parser.parse_args(flags)")
-    assert trainer.rejects(spec("--rope", "--learning_rate=3", "--ro")) is None
+    assert trainer.rejects(spec("--rope", "--learning_rate=3")) is None
+    assert (trainer.rejects(spec("--ro")) or "").endswith("has no option --ro; did you mean --rope?")
     assert (trainer.rejects(spec("--ropee")) or "").endswith("has no option --ropee; did you mean --rope?")
     for unsure in ("args, rest = parser.parse_known_args(flags)", "add_more(parser)", "parser.add_argument(name)"):
         assert lab(PARSER + unsure)[0].rejects(spec("--ropee")) is None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_exprun.settings.settings import Settings
+from pytest_exprun.terms.curves import LIVE_SECONDS
 from pytest_exprun.terms.model import RunSpec, Variant
 from pytest_exprun.terms.outcome import Arm, CurvePoint, RunResult
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from pytest_exprun.study.outlook import Outlook
     from pytest_exprun.study.study import Study
     from pytest_exprun.verdict.comparison import Comparison
-
-LIVE_SECONDS = 0.2
 
 
 def _mute(*_: Any) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pytest_exprun.running.executors.contract import OnPoint
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.asked import Asked, RunObserver
+from pytest_exprun.terms.curves import Room, kept
 from pytest_exprun.terms.errors import MissingRunError, StoreError
 from pytest_exprun.terms.kept import marked, staleness
 from pytest_exprun.terms.model import RunSpec
@@ -31,11 +32,18 @@ class Differs(BaseException):  # stops a run from its progress callback; no `exc
 
 
 class Verification:
-    """Compares one run with its stored twin, while it trains."""
+    """Compares one run with its stored twin, while it trains.
 
-    def __init__(self, stored: RunResult, metric: str) -> None:
+    Args:
+        stored: the twin.
+        metric: what the experiment is judged by.
+        trained_by: the metric of the settings, which says how much of a curve is kept; None if it is the same.
+    """
+
+    def __init__(self, stored: RunResult, metric: str, trained_by: str | None = None) -> None:
         self.stored, self._metric = stored, metric
         self._clocks = clocks_of(metric, stored)
+        self._curve, self._room = kept(stored.curve, trained_by or metric), Room(trained_by or metric)
         self._seen = 0
 
     def hear(self, point: CurvePoint) -> None:
@@ -44,10 +52,12 @@ class Verification:
         Raises:
             Differs: it is not the stored one. Training on is of no use.
         """
+        if not self._room.admits(point):
+            return
         number, self._seen = self._seen, self._seen + 1
-        if number >= len(self.stored.curve):
-            raise Differs(f"progress line {number + 1}, the stored run printed {len(self.stored.curve)}")
-        differs = point_difference(self.stored.curve[number], point, self._clocks, self._metric)
+        if number >= len(self._curve):
+            raise Differs(f"progress line {number + 1}, the stored run printed {len(self._curve)}")
+        differs = point_difference(self._curve[number], point, self._clocks, self._metric)
         if differs:
             raise Differs(differs)
 
@@ -110,7 +120,7 @@ class StaleRuns:
         self.observer.say(
             f"{asked}: {stale.why(asked.key)}; training seed {seed} again to see whether its result is still the same"
         )
-        verification = Verification(with_clocks(stored, self.clocks), asked.metric)
+        verification = Verification(with_clocks(stored, self.clocks), asked.metric, self.settings.metric)
 
         def hear(spec: RunSpec, point: CurvePoint) -> None:
             self.observer.run_progressed(spec, point)

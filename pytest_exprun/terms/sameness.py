@@ -6,9 +6,10 @@ The judged metric is always compared, whatever it is called.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from pytest_exprun.terms.curves import kept
 from pytest_exprun.terms.outcome import CurvePoint, RunResult
 
 CLOCKS = frozenset({"wall_time", "cpu_time", "time", "tok/s"})
@@ -41,10 +42,11 @@ def difference(first: RunResult, second: RunResult, metric: str) -> str | None:
     if first.status != second.status:
         return f"the status {first.status} and {second.status}"
     clocks = clocks_of(metric, first, second)
-    found = _metrics_difference(first, second, clocks) or _curve_difference(first, second, clocks)
+    found = _metrics_difference(first, second, clocks) or _curve_difference(first.curve, second.curve, clocks, metric)
     return found and _explained(*found, metric)
 
 
+Curve = Sequence[CurvePoint]
 Found = tuple[str, str]
 """The name of what differs, and how."""
 
@@ -69,10 +71,12 @@ def _metrics_difference(first: RunResult, second: RunResult, clocks: Collection[
     return None
 
 
-def _curve_difference(first: RunResult, second: RunResult, clocks: Collection[str]) -> Found | None:
-    if len(first.curve) != len(second.curve):
-        return "", f"{len(first.curve)} and {len(second.curve)} progress lines"
-    points = zip(first.curve, second.curve, strict=True)
+def _curve_difference(first: Curve, second: Curve, clocks: Collection[str], metric: str) -> Found | None:
+    if len(first) != len(second):  # one may be of a version that kept more of it
+        first, second = kept(first, metric), kept(second, metric)
+    if len(first) != len(second):
+        return "", f"{len(first)} and {len(second)} progress lines"
+    points = zip(first, second, strict=True)
     return next(filter(None, (_point_difference(one, two, clocks) for one, two in points)), None)
 
 

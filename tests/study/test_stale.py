@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_exprun.study.stale import Differs, Verification
+from pytest_exprun.terms.curves import MAX_OTHER_POINTS, MAX_POINTS
 from pytest_exprun.terms.outcome import CurvePoint
 from tests.stored import make_run
 
@@ -69,3 +70,27 @@ def test_what_only_the_new_code_reports_does_not_differ():
     verification.hear(CurvePoint(1, {"val_loss": 2.0, "grad_norm": 1.0}))
     curve = tuple(CurvePoint(point.step, {**point.values, "grad_norm": 1.0}) for point in make_run().curve)
     assert verification.outcome(make_run(curve=curve, metrics={"val_loss": 1.5, "bpb": 2.0})) is None
+
+
+@pytest.mark.parametrize("older", [0, 20])
+def test_of_a_long_curve_only_what_is_kept_is_compared(older):
+    """Lines beyond it are heard, and do not differ; nor does a stored curve of a version that kept more."""
+    line = [CurvePoint(step, {"val_loss": 2.0}) for step in range(MAX_POINTS + 20)]
+    verification = Verification(make_run(curve=tuple(line[: MAX_POINTS + older])), "val_loss")
+    for point in line[:-1]:
+        verification.hear(point)
+    assert verification.outcome(make_run(curve=tuple(line[:MAX_POINTS]))) is None
+    short = Verification(make_run(curve=tuple(line[: MAX_POINTS - 1])), "val_loss")
+    with pytest.raises(Differs):
+        [short.hear(point) for point in line]
+    assert short.outcome(make_run(curve=tuple(line[:MAX_POINTS]))) is not None
+
+
+def test_the_metric_of_the_settings_says_what_is_kept():
+    """An experiment may be judged by another one, of which the progress lines say nothing."""
+    line = [CurvePoint(step, {"val_loss": 2.0}) for step in range(MAX_OTHER_POINTS + 2)]
+    verification = Verification(make_run(curve=tuple(line)), "accuracy", "val_loss")
+    for point in line[:-1]:
+        verification.hear(point)
+    with pytest.raises(Differs):
+        verification.hear(CurvePoint(line[-1].step, {"val_loss": 3.0}))

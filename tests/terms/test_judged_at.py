@@ -15,9 +15,10 @@ from pytest_exprun.report.markdown import experiment_report
 from pytest_exprun.report.terminal import summary_lines
 from pytest_exprun.running.training.lines import FORMATS
 from pytest_exprun.running.training.metrics_files import read_written
-from pytest_exprun.running.training.output_metrics import MAX_OTHER_POINTS, OutputMetrics
+from pytest_exprun.running.training.output_metrics import OutputMetrics
 from pytest_exprun.running.training.results import require_metric
 from pytest_exprun.running.training.trainers import CallableTrainer
+from pytest_exprun.terms.curves import MAX_OTHER_POINTS
 from pytest_exprun.terms.errors import RefusedError, TrainerError
 from pytest_exprun.terms.judged_at import REPORTED_AT, Place, check_places, counts_in, judged_early
 from pytest_exprun.terms.model import SEEDS, Budget, Experiment, RunSpec, Variant

@@ -12,7 +12,7 @@ Plain data in, plain data out. Standard input holds one job as a JSON object and
 
 Events, one JSON object a line, go to the given descriptor or else to standard output; the trainer's own output stays apart from them:
 
-    {"event": "point", "step": 100, "values": {"val_loss": 2.1}}      a progress line, as it is printed
+    {"event": "point", "step": 100, "values": {"val_loss": 2.1}}      a progress line
     {"event": "result", "result": ..., "heard": {...}}    the run, and what it asked for (`OpenedFiles.told`)
     {"event": "answers", "answers": [null, "why not"]}                to "check"
     {"event": "error", "message": "..."}                              the run cannot be trusted
@@ -27,6 +27,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,7 @@ from pytest_exprun.running.sandbox.leftovers import children
 # All of the package that a run needs is imported here: what is imported while a run is on would count as read by it.
 from pytest_exprun.running.training import trainers
 from pytest_exprun.settings.settings import Settings
+from pytest_exprun.terms.curves import LIVE_SECONDS, Room
 from pytest_exprun.terms.errors import ExprunError
 from pytest_exprun.terms.model import RunSpec
 from pytest_exprun.terms.outcome import CurvePoint
@@ -99,16 +101,26 @@ def perform(job: Mapping[str, Any], emit: Emit) -> None:
         emit({"event": "answers", "answers": [trainer.rejects(spec) for spec in specs]})
         return
 
-    def heard(point: CurvePoint) -> None:
-        emit({"event": "point", "step": point.step, "values": dict(point.values)})
-
     output_dir = Path(job["output_dir"])
     with OPENED.recording(root) as files:
-        result = trainer.run(specs[0], output_dir, heard)
+        result = trainer.run(specs[0], output_dir, _telling(emit, settings.metric))
     result = with_writes(result, files, settings, output_dir)
     if left := len(list(children())):
         result = replace(result, provenance={**result.provenance, LEFT: left})
     emit({"event": "result", "result": result.to_json(), "heard": OPENED.told(root)})
+
+
+def _telling(emit: Emit, metric: str) -> Callable[[CurvePoint], None]:
+    """Return what sends points: all that are kept, and of the others as many as a live line can show."""
+    room, spoke_at = Room(metric), 0.0
+
+    def hear(point: CurvePoint) -> None:
+        nonlocal spoke_at
+        if room.admits(point) or time.monotonic() - spoke_at > LIVE_SECONDS:
+            spoke_at = time.monotonic()
+            emit({"event": "point", "step": point.step, "values": dict(point.values)})
+
+    return hear
 
 
 if __name__ == "__main__":

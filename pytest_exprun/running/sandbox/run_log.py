@@ -17,7 +17,7 @@ class RunLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._size, self._tail = 0, b""
+        self._size, self._tail = 0, bytearray()
         self._file = None
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +26,9 @@ class RunLog:
 
     def write(self, data: bytes) -> None:
         """Take in some output."""
-        self._tail = (self._tail + data)[-TAIL:]
+        self._tail += data[-TAIL:]
+        if len(self._tail) > 2 * TAIL:  # now and then only: output may come in very small pieces
+            del self._tail[:-TAIL]
         room = max(0, LIMIT - self._size)
         self._size += len(data)
         if self._file is not None and room:
@@ -50,7 +52,7 @@ class RunLog:
 
     def ending(self) -> str:
         """Return the last lines and where the whole log is, for the message of a failed run."""
-        lines = self._tail.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
+        lines = self._tail[-TAIL:].decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
         last = [line.rpartition("\r")[2][:500] for line in lines if line.strip()][-SHOWN_LINES:]
         if not last:
             return "it printed nothing"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import select
 import signal
@@ -29,7 +28,6 @@ _CHUNK, _TURN = 1 << 16, 16
 _MARK = "EXPRUN_RUN"
 _PROC = Path("/proc/self/stat").exists()
 """Whether the system tells which processes there are: Linux does. Elsewhere only the group is known."""
-_LINE_END = re.compile(rb"[\r\n]+")
 
 OnBytes = Callable[[bytes], None]
 OnLine = Callable[[bytes, bool], None]
@@ -212,21 +210,25 @@ class Lines:
 
     def __init__(self, on_line: OnLine, on_bytes: OnBytes) -> None:
         self._on_line, self._on_bytes = on_line, on_bytes
-        self._rest, self._overlong = b"", False
+        self._rest, self._overlong = bytearray(), False
 
     def __call__(self, data: bytes) -> None:
         """Take in some bytes, none at the end of the stream."""
-        *lines, rest = _LINE_END.split(self._rest + data) if data else [self._rest, b""]
-        if lines:
+        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1 if data else 0
+        if end or not data:
+            whole = bytes(self._rest) + data[:end]
             # The log gets whole lines, so that those of the two streams do not mix.
-            self._on_bytes((self._rest + data)[: len(self._rest) + len(data) - len(rest)])
-        for line in lines:
-            self._line(line)
-        self._rest = rest
-        if len(rest) > MAX_LINE:
+            self._on_bytes(whole)
+            for line in whole.replace(b"\r", b"\n").split(b"\n"):
+                self._line(line)
+            self._rest.clear()
+        self._rest += data[end:]
+        if len(self._rest) > MAX_LINE:
+            rest = bytes(self._rest)
+            self._rest.clear()
             self._on_bytes(rest)
             self._line(rest)
-            self._rest, self._overlong = b"", True
+            self._overlong = True
 
     def _line(self, line: bytes) -> None:
         complete = not self._overlong and len(line) <= MAX_LINE

@@ -17,6 +17,7 @@ from pytest_exprun.terms.judged_at import counts_in
 
 NUMBER = r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|nan|inf(?:inity)?)"
 _NUMBER = re.compile(NUMBER, re.ASCII | re.IGNORECASE)
+_TIME = re.compile(rf"({NUMBER})(us|ms|s)", re.ASCII | re.IGNORECASE)
 _TERMINAL_CODES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 # What loggers and launchers put before a line; nothing that could change what the line says ("best ...").
 _PREFIX = re.compile(
@@ -24,6 +25,7 @@ _PREFIX = re.compile(
     r"|(?:\[\d+\]|\[?\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[\d.,+:Z]*\]?|\[?(?:INFO|DEBUG)\]?:?|-)(?=\s)))*\s*",
     re.ASCII,
 )
+_BEGIN_OF_PREFIX = frozenset("[-ID0123456789")
 _NAME = r"[A-Za-z_]\w*"
 _STEP = r"(\d{1,18})"
 _WORDS = rf"{_NAME}(?: {_NAME}){{0,3}}"
@@ -59,7 +61,9 @@ LineReader = Callable[[str], Reading | None]
 
 def plain_text(line: str) -> str:
     """Take away colours, other terminal codes and what loggers put before a line."""
-    text = _TERMINAL_CODES.sub("", line).strip()
+    text = (_TERMINAL_CODES.sub("", line) if "\x1b" in line else line).strip()
+    if text[:1] not in _BEGIN_OF_PREFIX:
+        return text
     return text[_PREFIX.match(text).end() :]  # type: ignore[union-attr]  # it matches the empty text too
 
 
@@ -100,28 +104,32 @@ def _snake(name: str) -> str:
 
 def _in_seconds(name: str, text: str) -> float | None:
     """Return the number, a time in seconds whatever its unit."""
-    match = re.fullmatch(rf"({NUMBER})(us|ms|s)", text, re.ASCII | re.IGNORECASE) if name.endswith("time") else None
+    match = _TIME.fullmatch(text) if name.endswith("time") else None
     return float(match[1]) * _SECONDS[match[2].lower()] if match else number(text)
 
 
-def _pairs_reader(head: str, separator: str, pair: str, spelled: Callable[[str], str] = str) -> LineReader:
+def _pairs_reader(
+    words: tuple[str, ...], head: str, separator: str, pair: str, spelled: Callable[[str], str] = str
+) -> LineReader:
     """Return a reader of lines that begin with the step and go on with pairs.
 
     Args:
-        head: regular expression, its first group the step.
+        words: what a line begins with. Most lines of most runs are none of these: they must be passed over quickly.
+        head: regular expression of what follows, its first group the step.
         separator: regular expression of what stands between two pairs.
         pair: regular expression of a pair, its groups name and value.
         spelled: turns a name into the metric's.
     """
-    head_pattern, pair_pattern = re.compile(head, re.ASCII), re.compile(pair, re.ASCII)
+    head_pattern = re.compile(rf"(?:{'|'.join(words)}){head}", re.ASCII)
+    separator_pattern, pair_pattern = re.compile(separator), re.compile(pair, re.ASCII)
 
     def read(line: str) -> Reading | None:
-        start = head_pattern.match(line)
+        start = head_pattern.match(line) if line.startswith(words) else None
         if start is None:
             return None
         collected = _Collected()
         before = ""
-        for piece in re.split(separator, line[start.end() :]):
+        for piece in separator_pattern.split(line[start.end() :]):
             found = pair_pattern.fullmatch(piece.strip())
             if found:
                 before = spelled(found[1])
@@ -135,17 +143,17 @@ def _pairs_reader(head: str, separator: str, pair: str, spelled: Callable[[str],
     return read
 
 
-_protocol = _pairs_reader(rf"Step {_STEP} \|", r"\|", rf"({_NAME}): *(\S+)")
-_nanogpt = _pairs_reader(rf"(?:step|iter) {_STEP}: ", r", ", rf"({_WORDS}):? (\S+)", _snake)
-_modded = _pairs_reader(rf"step:{_STEP}/\d+,? ", r",? +", rf"({_NAME}):(\S+)")
-_kit = _pairs_reader(rf"Step {_STEP}: ", r", ", rf"({_WORDS}): (\S+)", _snake)
+_protocol = _pairs_reader(("Step ",), rf"{_STEP} \|", r"\|", rf"({_NAME}): *(\S+)")
+_nanogpt = _pairs_reader(("step ", "iter "), rf"{_STEP}: ", r", ", rf"({_WORDS}):? (\S+)", _snake)
+_modded = _pairs_reader(("step:",), rf"{_STEP}/\d+,? ", r",? +", rf"({_NAME}):(\S+)")
+_kit = _pairs_reader(("Step ",), rf"{_STEP}: ", r", ", rf"({_WORDS}): (\S+)", _snake)
 _DICTIONARY = re.compile(r"\{['\"]")
 _BLOCK_LINE = re.compile(rf"({_NAME}):\s+(\S.*)", re.ASCII)
 
 
 def _autoresearch(line: str) -> Reading | None:
     """`val_bpb:          0.997900`, one metric a line."""
-    match = _BLOCK_LINE.fullmatch(line)
+    match = _BLOCK_LINE.fullmatch(line) if ":" in line else None
     if match is None:
         return None
     collected = _Collected()
@@ -158,9 +166,10 @@ def _huggingface(line: str) -> Reading | None:
 
     `eval_loss` is called val_loss too, and so are the others.
     """
-    start, end = _DICTIONARY.search(line), line.rfind("}")
+    start = _DICTIONARY.search(line) if "{" in line else None
     if start is None:
         return None
+    end = line.rfind("}")
     collected = _Collected()
     entries = _entries(line[start.start() : end + 1])
     if entries is None:

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_exprun.running.training.lines import FORMATS, LineReader, Reading, number, plain_text
+from pytest_exprun.terms.curves import Room
 from pytest_exprun.terms.judged_at import Heard
 from pytest_exprun.terms.outcome import CurvePoint
 
-MAX_POINTS, MAX_OTHER_POINTS = 10_000, 1_000
-"""Points of a curve that are kept: with the judged metric, and without it. A script may print a line for each of a million steps."""
 _SHOWN = 160
 _GOES_ON = re.compile(r"[\w%]|[.,]\d", re.ASCII)
 _NOTHING = frozenset({"none", "null", "na", "n/a", "-", "--"})
@@ -64,12 +63,14 @@ class OutputMetrics:
             else FORMATS
         )
         self._heard = {name: _Heard() for name in self._readers}
-        self._others = 0
-        self._number_of_readings = 0
+        self._room, self._number_of_readings = Room(metric), 0
         self.curve: list[CurvePoint] = []
 
     def hear(self, line: str, *, complete: bool = True) -> CurvePoint | None:
-        """Take in one line; return the point of the curve that it adds. A line too long to be held `complete` proves nothing."""
+        """Take in one line; return it as a point, which the curve may have no room for.
+
+        A line too long to be held `complete` proves nothing.
+        """
         text = plain_text(line)
         if not complete:
             self._distrust(text)
@@ -92,14 +93,12 @@ class OutputMetrics:
         if not reading.values:
             return None
         self._number_of_readings += 1
-        judged = self._metric in reading.values
-        self._others += not judged
-        if len(self.curve) >= MAX_POINTS or (not judged and self._others > MAX_OTHER_POINTS):
-            return None
         step = self._number_of_readings if reading.step is None else reading.step
         values = {name: value if math.isfinite(value) else None for name, value in reading.values.items()}
-        self.curve.append(CurvePoint(step, values))
-        return self.curve[-1]
+        point = CurvePoint(step, values)
+        if self._room.admits(point):
+            self.curve.append(point)
+        return point
 
     def metrics(self) -> dict[str, float]:
         """Return the last value of every metric; the errors are those of `_speaking`."""

@@ -11,6 +11,7 @@ from io import TextIOBase
 from typing import Any, TextIO
 
 from pytest_exprun.running.training.lines import NUMBER
+from pytest_exprun.terms.curves import Room
 from pytest_exprun.terms.judged_at import Heard
 from pytest_exprun.terms.outcome import CurvePoint
 
@@ -38,7 +39,7 @@ class Line:
 
 def read(line: str) -> Line | None:
     """Read one progress line; None for any other line. A value with a unit (`7.6s`) is no number and is passed over."""
-    match = _LINE.fullmatch(line.rstrip("\r\n")) if len(line) <= MAX_LINE else None
+    match = _LINE.fullmatch(line.rstrip("\r\n")) if "Step " in line and len(line) <= MAX_LINE else None
     if match is None:
         return None
     pairs = filter(None, map(_PAIR.fullmatch, match[2].split("|")))
@@ -50,20 +51,23 @@ class Progress:
     """The progress lines of one run, gathered as they are printed.
 
     Args:
-        on_point: hears each point of the curve.
+        on_point: hears each line as a point, also where the curve has no room for it.
+        metric: the one that decides.
     """
 
-    def __init__(self, on_point: Callable[[CurvePoint], None]) -> None:
+    def __init__(self, on_point: Callable[[CurvePoint], None], metric: str) -> None:
         self.curve: list[CurvePoint] = []
-        self._on_point, self._heard = on_point, Heard()
+        self._on_point, self._heard, self._room = on_point, Heard(), Room(metric)
         self._texts: dict[str, str] = {}
 
     def take(self, line: Line) -> None:
         """Take in the next line."""
         self._heard.take(line.texts, {"step": line.step})
         self._texts.update(line.texts)
-        self.curve.append(line.point)
-        self._on_point(self.curve[-1])
+        point = line.point
+        if self._room.admits(point):
+            self.curve.append(point)
+        self._on_point(point)
 
     def reported_at(self, returned: Mapping[str, float | None]) -> dict[str, list[Any]]:
         """Return where the returned values are from: the line that printed one last, for another value than that nobody knows."""
@@ -88,17 +92,28 @@ class ProgressTee(TextIOBase):
     def __init__(self, target: TextIO, on_line: Callable[[Line], None]) -> None:
         super().__init__()
         self._target, self._on_line, self._line = target, on_line, ""
+        self._pass_on = target.write
 
     def write(self, text: str) -> int:
-        """Pass `text` on; report the lines that it completes."""
-        self._target.write(text)
-        *complete, rest = (self._line + text).split("\n")
-        self._line = rest[-MAX_LINE:]
-        for line in complete:
+        """Pass `text` on; report the lines that it completes. Called for all that a trainer prints: it must be quick."""
+        self._pass_on(text)
+        if "\n" in text:
+            self._complete(text)
+        elif len(self._line) <= MAX_LINE:
+            self._line = (self._line + text)[: MAX_LINE + 1]
+        return len(text)
+
+    def _complete(self, text: str) -> None:
+        """Take in a text with at least one line's end."""
+        text = self._line + text
+        end = text.rfind("\n")
+        self._line = text[end + 1 : end + MAX_LINE + 2]
+        if "Step " not in text:
+            return
+        for line in text[:end].split("\n"):
             found = read(line)
             if found is not None:
                 self._on_line(found)
-        return len(text)
 
     def flush(self) -> None:
         """Flush the target."""

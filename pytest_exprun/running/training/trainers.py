@@ -147,7 +147,7 @@ class CallableTrainer:
         """
         _, function = self._load()
         keywords = self._keywords(function)
-        progress = Progress(on_point)
+        progress = Progress(on_point, self._metric)
         stopwatch = Stopwatch()
         with at_root(self._root), contextlib.redirect_stdout(ProgressTee(sys.stdout, progress.take)):
             try:

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from pytest_exprun.running.training.output_metrics import MAX_POINTS, OutputMetrics, UnreadableOutput
+from pytest_exprun.running.training.output_metrics import OutputMetrics, UnreadableOutput
+from pytest_exprun.terms.curves import MAX_POINTS
 from tests.logs import NUMBERS, PATTERN, read, same
 
 
@@ -106,7 +107,8 @@ def test_curves_have_steps_and_stay_small():
         heard.hear(f"step {step}: train loss 1.0, val loss 2.0")
     assert len(heard.curve) == MAX_POINTS
     assert heard.curve[3].step == 3
-    assert heard.hear("step 99999: train loss 1.0, val loss nan") is None
+    assert heard.hear("step 99999: train loss 1.0, val loss nan").step == 99999, "the live line goes on"
+    assert heard.curve[-1].step == MAX_POINTS - 1
     assert math.isnan(heard.metrics()["val_loss"])
 
 

@@ -8,7 +8,8 @@ import math
 
 import pytest
 
-from pytest_exprun.running.training.progress import MAX_LINE, ProgressTee, read
+from pytest_exprun.running.training.progress import MAX_LINE, Line, Progress, ProgressTee, read
+from pytest_exprun.terms.curves import MAX_POINTS
 from tests.logs import NUMBERS, same
 
 
@@ -53,3 +54,35 @@ def test_a_tee_passes_everything_on_and_hears_each_line():
         print("Step 3 | val_loss: 1.25", end="")
     assert [(point.step, point.values["val_loss"]) for point in points] == [(1, 2.5), (2, 1.5)]
     assert target.getvalue() == "Step 1 | val_loss: 2.5\nStep 2 | val_loss: 1.5\nStep 3 | val_loss: 1.25"
+
+
+def test_a_curve_is_bounded_and_every_line_is_heard():
+    """A trainer may print a line for each of a million steps; its time limit and the live line need all of them."""
+    points = []
+    progress = Progress(points.append, "val_loss")
+    for step in range(MAX_POINTS + 10):
+        progress.take(Line(step, {"val_loss": "1.5"}))
+    assert len(progress.curve) == MAX_POINTS
+    assert points[-1].step == MAX_POINTS + 9
+    assert progress.reported_at({"val_loss": 1.5}) == {"val_loss": ["step", MAX_POINTS + 9, MAX_POINTS + 9]}
+
+
+@pytest.mark.parametrize("piece", [1, 7, MAX_LINE])
+def test_the_end_of_a_long_line_is_no_line(piece):
+    """Whatever pieces it comes in; the line after it is whole again."""
+    steps = []
+    tee = ProgressTee(io.StringIO(), lambda line: steps.append(line.step))
+    text = " " * (2 * MAX_LINE) + "Step 1 | a: 1\nStep 2 | a: 1\n"
+    for at in range(0, len(text), piece):
+        tee.write(text[at : at + piece])
+    assert steps == [2]
+
+
+def test_much_text_at_once_is_read():
+    """Lines that a trainer gathered before it printed them."""
+    steps = []
+    tee = ProgressTee(io.StringIO(), lambda line: steps.append(line.step))
+    tee.write("Step 1 | a")
+    tee.write(": 1\n" + "words\n" * 1000 + "Step 2 | a: 1\nStep 3 | a: 1\r\nStep 4 ")
+    tee.write("| a: 1\n")
+    assert steps == [1, 2, 3, 4]

@@ -97,7 +97,9 @@ class ProgressTee(TextIOBase):
     def write(self, text: str) -> int:
         """Pass `text` on; report the lines that it completes. Called for all that a trainer prints: it must be quick."""
         self._pass_on(text)
-        if "\n" in text:
+        if text == "\n" and "Step " not in self._line:  # print's second half, of almost every line
+            self._line = ""
+        elif "\n" in text:
             self._complete(text)
         elif len(self._line) <= MAX_LINE:
             self._line = (self._line + text)[: MAX_LINE + 1]

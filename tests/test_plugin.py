@@ -256,18 +256,14 @@ def test_a_comparison_asked_for_by_name_is_enough(toy_project):
     ("flags", "gate", "passes"),
     [
         ('"--rope"', "winner", True),
-        ('"--rope"', "loser", False),
         ('"--worse"', "loser", True),
-        ('"--worse"', "not_loser", False),
         ('"--noop"', "identical", True),
         ('"--rope"', "identical", False),
         ('"--shift=0.01", "--noise=0.01"', "non_inferior", True),
-        ('"--worse"', "non_inferior", False),
-        ('"--shift=0.01", "--noise=0.01"', "winner", False),
     ],
 )
 def test_gates(toy_project, flags, gate, passes):
-    """Each gate passes what it promises and fails the rest, as a failure and not an error."""
+    """What a gate does not let pass is a failure and not an error; which that is, tests/study/test_gates.py holds."""
     toy_project.write(f'@experiment({flags}, gate="{gate}")\ndef test_it(): ...')
     result = toy_project.run()
     result.assert_outcomes(passed=int(passes), failed=int(not passes))

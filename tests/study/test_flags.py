@@ -34,7 +34,7 @@ class Trainer:
 
 def flags(trainer):
     """Return what checks flags with a trainer, which is the observer too."""
-    return Flags(trainer, trainer)
+    return Flags(trainer, trainer, Variant())
 
 
 def test_the_trainer_is_asked_once_about_everything_selected():
@@ -45,7 +45,7 @@ def test_the_trainer_is_asked_once_about_everything_selected():
         check.check(ROPE, [ROPE, LATER])
         check.check(LATER, [ROPE, LATER])
     (specs,) = trainer.asked
-    assert [spec.variant for spec in specs] == [ROPE.variant, LATER.variant]
+    assert [spec.variant for spec in specs] == [Variant(), ROPE.variant, LATER.variant]
     assert {(spec.seed, spec.budget, spec.common_args) for spec in specs} == {(42, Budget(300, "steps"), ("--nano",))}
     assert trainer.said == []
 
@@ -79,4 +79,4 @@ def test_an_experiment_that_nobody_declared_is_asked_about_alone():
     """As `exprun aa` does, which selects nothing."""
     trainer = Trainer()
     flags(trainer).check(ROPE, [])
-    assert [spec.variant for spec in trainer.asked[0]] == [ROPE.variant]
+    assert [spec.variant for spec in trainer.asked[0]] == [Variant(), ROPE.variant]

@@ -16,7 +16,8 @@ from pytest_exprun import hookspec
 from pytest_exprun.reporter import Reporter
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.session import Session
-from pytest_exprun.terms.errors import ExprunError, SettingsError
+from pytest_exprun.terms.errors import ExprunError, SettingsError, shown
+from pytest_exprun.terms.secrets import conceal, conceal_all
 
 if TYPE_CHECKING:
     from pytest_exprun.terms.model import Experiment  # noqa: F401  # named in the stash keys
@@ -208,7 +209,8 @@ def _comparison(item: pytest.Item) -> Comparison:
             found = item.config.stash[SESSION].study.compare(declared)
         if has_no_effect(found) and declared.gate != "identical":
             pytest.fail(
-                f"{found.name}: {' '.join(declared.change)} had no effect, every seed gave the control's {found.metric} to the last bit: "
+                f"{found.name}: {shown(' '.join(declared.change))} had no effect, "
+                f"every seed gave the control's {found.metric} to the last bit: "
                 'is the flag wired? A change that must not matter is declared with gate="identical"',
                 pytrace=False,
             )
@@ -248,7 +250,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
         result = yield
     except AssertionError as error:
         if found is not None:
-            error.args = (f"{found.headline()}\n{error}",)
+            error.args = (f"{shown(found.headline())}\n{conceal(str(error))}",)
         raise
     found = pyfuncitem.stash.get(COMPARISON, None)  # the body may have asked for it by name
     if found is None and DECLARED in pyfuncitem.stash:
@@ -260,7 +262,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
         with _as_plain_failure():
             gate = pyfuncitem.config.stash[SESSION].study.gate(found, pyfuncitem.stash[DECLARED].gate)
         if not gate.passed:
-            pytest.fail(f"{found.headline()}\ngate {gate.name}: {gate.reason}", pytrace=False)
+            pytest.fail(shown(f"{found.headline()}\ngate {gate.name}: {gate.reason}"), pytrace=False)
     return result
 
 
@@ -270,6 +272,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Put the comparison's table under a failure, and from an xdist worker the comparison itself on the report."""
     report = yield
+    report.sections = conceal_all(report.sections)  # what a trainer printed in this process
     found = item.stash.get(COMPARISON, None)
     if found is not None and (call.when == "call" or report.failed):
         if report.failed:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_exprun.study.session import Session
+from pytest_exprun.terms.errors import shown
 
 if TYPE_CHECKING:
     from pytest_exprun.terms.outcome import RunResult
@@ -26,14 +27,14 @@ class Voice:
 
     def say(self, line: str) -> None:
         """Print a line."""
-        self._write(line + "\n")
+        self._write(shown(line) + "\n")
 
     def live(self, line: str) -> None:
         """Print a line that the next one overwrites; nothing where there is no terminal."""
         terminal = self._plugins.getplugin("terminalreporter")
         if terminal is not None and terminal.isatty:
             # A line that wraps could not be erased.
-            self._write(line[: terminal._tw.fullwidth - 1], live=True)  # noqa: SLF001  # no public width
+            self._write(shown(line)[: terminal._tw.fullwidth - 1], live=True)  # noqa: SLF001  # no public width
 
     def erase(self) -> None:
         """Take the overwritten line away."""

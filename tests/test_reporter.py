@@ -116,3 +116,19 @@ def test_without_a_terminal_reporter_nothing_is_said(capsys):
     voice.say("done")
     voice.erase()
     assert capsys.readouterr().out == ""
+
+
+def test_nothing_that_a_terminal_obeys_comes_from_a_flag(toy_project):
+    """In lines of the session, the plan, errors, and the summary; a line break makes no line."""
+    evil = "\\x1b[2J\\x07\\u202e\\n1 passed"
+    toy_project.write(
+        f'@experiment("--shift=0{evil}")\ndef test_it(): ...\n'
+        f'@experiment("--rope", baseline=["--noise={evil}"])\ndef test_baseline(): ...\n'
+        f'@experiment("--rope", metric="val_loss{evil}", higher_is_better=False)\ndef test_metric(): ...\n'
+    )
+    for args in ((), ("--exprun-mode=plan",), ("--exprun-executor=processes",)):
+        result = toy_project.run_fresh(*args)
+        shown = result.stdout.str() + result.stderr.str()
+        assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+        assert "\\x1b[2J" in shown
+        assert "\n1 passed" not in shown

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from pytest_exprun.terms.errors import TrainerError
+from pytest_exprun.terms.errors import TrainerError, shown
 
 WIDTH = 80
 _KEPT_LINES = 10
@@ -29,7 +29,7 @@ class Console:
     def say(self, line: str = "") -> None:
         """Print one line, folded at 80 columns with what follows indented."""
         self.has_said = True
-        for part in folded(line):
+        for part in folded(shown(line)):
             self._write(part + "\n", live=False)
 
     def show(self, lines: Iterable[str]) -> None:
@@ -44,7 +44,7 @@ class Console:
     def live(self, line: str) -> None:
         """Print a line that the next one overwrites; nothing where there is no terminal."""
         if self.out.isatty():
-            self._write(line[: WIDTH - 1], live=True)
+            self._write(shown(line)[: WIDTH - 1], live=True)
 
     def _write(self, text: str, *, live: bool) -> None:
         self.out.write(("\r\x1b[2K" if self._live_shown else "") + text)
@@ -64,7 +64,9 @@ class Console:
                 last = list(deque(printed, _KEPT_LINES))
                 if last:
                     self._write("", live=False)
-                    self.err.write("the trainer's last lines:\n" + "".join(f"  {line.rstrip()}\n" for line in last))
+                    self.err.write(
+                        "the trainer's last lines:\n" + "".join(f"  {shown(line.rstrip())}\n" for line in last)
+                    )
                 raise
             finally:
                 if self._live_shown:

@@ -90,7 +90,7 @@ def _exact(recorded: str) -> str:
 
 def command(spec: RunSpec, trainer: str | None) -> str:
     """Return a shell command that performs a run as the plugin does: `main` of a module by `python -m`, another function by name."""
-    arguments = " ".join(map(shell_word, spec.argv("checkpoints/again")))
+    arguments = " ".join(map(shell_word, spec.words("checkpoints/again")))
     if trainer is None:
         return arguments
     module, _, function = trainer.partition(":")

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
+from pytest_exprun.terms.errors import visible
 from pytest_exprun.terms.model import Budget, Experiment, Variant
 from pytest_exprun.terms.outcome import Summary
 from pytest_exprun.verdict import stats
@@ -36,14 +37,7 @@ def plain(text: object) -> str:
     Line breaks become spaces; every other character that does not print (escapes, NUL, bidirectional and zero-width controls, lone
     surrogates) becomes a visible `\x1b`-like code, so neither a terminal nor an XML parser ever sees it.
     """
-    return _visible(" ".join(str(text).split()))
-
-
-def _visible(text: str) -> str:
-    """Return a text with a code for every character that does not print, blanks as they are."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+    return visible(" ".join(str(text).split()))
 
 
 def shell_word(token: str) -> str:
@@ -84,7 +78,7 @@ def _escaped(line: str) -> str:
 
 def code(text: object, *, cell: bool = False) -> str:
     """Return foreign text as a Markdown code span; in a table cell the pipe needs an escape of its own."""
-    content = _visible(str(text)) or " "
+    content = visible(str(text)) or " "
     fence = "`" * (max((len(run) for run in re.findall("`+", content)), default=0) + 1)
     pad = " " if content[0] in "` " or content[-1] in "` " else ""
     span = f"{fence}{pad}{content}{pad}{fence}"
@@ -93,7 +87,7 @@ def code(text: object, *, cell: bool = False) -> str:
 
 def code_block(lines: Iterable[str]) -> list[str]:
     """Return lines as a fenced block whose fence no line can close."""
-    content = [_visible(line) for line in lines]
+    content = [visible(line) for line in lines]
     longest = max((len(run) for line in content for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
     return [f"{fence}sh", *content, fence]

@@ -13,6 +13,7 @@ from typing import Any
 from pytest_exprun.settings.settings import GATES, RULES, Settings
 from pytest_exprun.terms.errors import DeclarationError, RefusedError, meant
 from pytest_exprun.terms.model import FIRST_LOOK, Experiment, Variant, sets, slugify
+from pytest_exprun.terms.secrets import conceal, concealed
 
 KEYWORDS = ("name", "baseline", "metric", "higher_is_better", "seeds", "rule", "min_effect", "gate")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -43,8 +44,11 @@ def declare(marked: Marked, settings: Settings) -> Experiment:
     Raises:
         DeclarationError: any misuse of the marker.
     """
+    # Known from here on: arguments and parameters are repeated in what is said of them.
+    concealed([each for each in (*marked.args, *_words(marked)) if isinstance(each, str)], settings.root)
     _check_keywords(marked)
-    change = tuple(_token(marked, token, f"flag {token!r}") for token in _flags(marked))
+    tokens = [_token(marked, token, f"flag {token!r}") for token in _flags(marked)]
+    change = concealed(tokens, settings.root)
     control = _control(marked, settings)
     metric = _metric(marked, settings)
     experiment = Experiment(
@@ -61,8 +65,8 @@ def declare(marked: Marked, settings: Settings) -> Experiment:
         futility=settings.futility,
         baseline_seeds=settings.seeds_of_baselines,
         gate=_one_of(marked, "gate", "not_loser", GATES),
-        prediction=" ".join(marked.doc.split()),
-        nodeids=(marked.nodeid,),
+        prediction=conceal(" ".join(marked.doc.split())),
+        nodeids=(conceal(marked.nodeid),),
     )
     if experiment.variant.identity == control.identity:
         raise marked.error(f"the experiment equals its control ({control}): there is nothing to compare")
@@ -91,6 +95,13 @@ def declare_baseline(settings: Settings, seeds: Sequence[int], further_seeds: Se
         futility=settings.futility,
         baseline_seeds=tuple(seeds),
     )
+
+
+def _words(marked: Marked) -> list[str]:
+    """Return what else of a marker and its test may hold secrets, as words."""
+    given = marked.kwargs.get("baseline", ())
+    words = given.split() if isinstance(given, str) else given if isinstance(given, list | tuple) else ()
+    return [*words, *(f"{name}={value}" for name, value in marked.params.items() if isinstance(value, str))]
 
 
 def _check_keywords(marked: Marked) -> None:
@@ -154,7 +165,7 @@ def _control(marked: Marked, settings: Settings) -> Variant:
     tokens = tuple(_token(marked, word, f"baseline flag {word!r}") for word in words)
     if tokens and not tokens[0].startswith("--"):
         raise marked.error(f"baseline={given!r}: flags start with --, as on the trainer's command line")
-    return Variant(tokens)
+    return Variant(concealed(tokens, settings.root))
 
 
 def _metric(marked: Marked, settings: Settings) -> str:
@@ -219,7 +230,7 @@ def _name(marked: Marked) -> str:
             raise marked.error(f"name={given!r}: allowed is [a-z0-9][a-z0-9._-]{{0,63}}, for instance 'rope'")
         return given
     text = marked.function.removeprefix("test_") + (f"-{marked.param_id}" if marked.param_id else "")
-    return slugify(text) or "experiment"
+    return slugify(conceal(text)) or "experiment"
 
 
 @dataclass

@@ -25,6 +25,7 @@ from pytest_exprun.terms.model import (
     lower_is_better,
     sets,
 )
+from pytest_exprun.terms.secrets import concealed
 
 RULES: Mapping[str, float | None] = {"two_sigma": 2.0, "tested": None}
 """Each rule's fixed bar in baseline sigmas; None where `exprun_min_effect` sets it. All else about a rule stands in verdict.rules.TABLE."""
@@ -42,6 +43,9 @@ LOG_FORMATS = (
     "llm-research-kit",
     "lightning",
 )
+
+_OF_WORDS = (kinds.WORDS, kinds.TEMPLATES, kinds.VARIABLES)
+"""Kinds whose words may be options or variables with a secret."""
 
 # What an option is about, in the order of every list of options.
 TRAINED = "what is trained"
@@ -192,11 +196,15 @@ class Settings:
             if (said := given.get(row.name)) is None:
                 continue
             text = (" ".join(map(str, said)) if isinstance(said, list) else str(said)).strip()
+            if row.kind in _OF_WORDS:
+                concealed(text.split(), root)  # known from here on: the text is repeated if it is wrong
             try:
                 values[row.name] = row.kind.parse(text)
             except ValueError as error:
                 detail = f"{error}; " if row.kind.explains else ""
                 raise SettingsError(f"{row.key} = {text!r}: {detail}allowed is {row.allowed}") from None
+            if row.kind in _OF_WORDS:
+                values[row.name] = concealed(values[row.name], root, template=row.kind is not kinds.WORDS)
         # Links resolved: what runs open is compared with it.
         settings = cls(root=root.resolve(), **values)
         settings._check_trainer(values)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pytest_exprun.running.executors.contract import Executor
 from pytest_exprun.study.asked import RunObserver
-from pytest_exprun.terms.errors import ExprunError, TrainerError
+from pytest_exprun.terms.errors import ExprunError, TrainerError, visible
 from pytest_exprun.terms.model import Experiment, RunSpec, Variant
 
 
@@ -52,8 +52,8 @@ class Flags:
         """Return runs with more and more of an experiment's flags, and where the last ones come from."""
         origin = "exprun_baseline" if each.control == self.default else "baseline"
         parts = [
-            (Variant(), f"exprun_args = {shlex.join(each.common_args)}"),
-            (each.control, f"{origin} = {shlex.join(each.control.flags)}"),
+            (Variant(), f"exprun_args = {visible(shlex.join(each.common_args))}"),
+            (each.control, f"{origin} = {visible(shlex.join(each.control.flags))}"),
             (each.variant, f"experiment {each.name} ({each.variant})"),
         ]
         return [(RunSpec(arm, each.seeds[0], each.budget, each.common_args), words) for arm, words in parts]

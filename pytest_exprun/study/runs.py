@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_exprun.running.executors.contract import Executor, OnPoint, Task, failure
 from pytest_exprun.running.training.lines import declared_clocks
@@ -20,6 +20,7 @@ from pytest_exprun.terms.errors import ExprunError, MissingRunError, StoreError,
 from pytest_exprun.terms.model import RunSpec
 from pytest_exprun.terms.outcome import RunResult
 from pytest_exprun.terms.sameness import with_clocks
+from pytest_exprun.terms.secrets import conceal_all
 from pytest_exprun.trust.files.stray_writes import OUTPUTS, Outside, changed_while_read
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.identity.key import Key
@@ -190,6 +191,7 @@ class Runs:
 
     def _settle(self, asked: Asked, result: RunResult) -> None:
         """Record a run, or remember why there is none."""
+        result = replace(result, notes=conceal_all(result.notes), provenance=conceal_all(result.provenance))
         try:
             why = failure(result)
             if why is not None:

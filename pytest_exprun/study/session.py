@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.curves import LIVE_SECONDS
+from pytest_exprun.terms.errors import shown
 from pytest_exprun.terms.model import RunSpec, Variant
 from pytest_exprun.terms.outcome import Arm, CurvePoint, RunResult
 
@@ -156,6 +157,7 @@ class Session:
 
     def notice(self, text: str) -> None:
         """Print a notice now, and keep it for the summary."""
+        text = shown(text)
         self.notices.append(text)
         self.say(f"note: {text}")
 

@@ -3,13 +3,27 @@
 Every message names the value, the place, what is allowed and the fix. None of these reaches a user with a traceback of ours.
 """
 
+import re
 from collections.abc import Sequence
+
+from pytest_exprun.terms.secrets import conceal
 
 
 def one_line(text: str) -> str:
     """Return foreign text as it may stand in a message: one line, and nothing that a terminal would obey."""
-    joined = " ".join(text.split())
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in joined)
+    return visible(" ".join(text.split()))
+
+
+def visible(text: str) -> str:
+    """Return a text with a code for every character that does not print, blanks as they are."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def shown(text: str) -> str:
+    """Return any text as people may see it: a terminal obeys nothing in it, and secrets are digests. Line breaks and tabs stay."""
+    return "".join(part if part in "\n\t" else visible(part) for part in re.split(r"([\n\t])", conceal(text)))
 
 
 def meant(word: str, known: Sequence[str], prefix: str = "") -> str:
@@ -22,6 +36,9 @@ def meant(word: str, known: Sequence[str], prefix: str = "") -> str:
 
 class ExprunError(Exception):
     """Base of every error this package raises on purpose."""
+
+    def __str__(self) -> str:
+        return shown(super().__str__())
 
 
 class DeclarationError(ExprunError):

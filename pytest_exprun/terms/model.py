@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+from pytest_exprun.terms.errors import TrainerError, visible
+from pytest_exprun.terms.secrets import true_value
 
 SEEDS = (42, 137, 256, 512, 1024)
 """The protocol's seeds, in training order. The first three are an experiment's first look."""
@@ -131,7 +134,24 @@ class Variant:
         return slugify("-".join(token.lstrip("-") for token in self.identity)) or "baseline"
 
     def __str__(self) -> str:
-        return " ".join(self.flags) or "no flags"
+        return " ".join(map(visible, self.flags)) or "no flags"
+
+
+def revealed(words: Iterable[str]) -> list[str]:
+    """Return words as the run itself gets them, secrets in clear. They are for the run and for nothing else.
+
+    Raises:
+        TrainerError: one has a secret that this session was not told, as from a stored run.
+    """
+    found = []
+    for word in words:
+        try:
+            found.append(true_value(word))
+        except KeyError:
+            raise TrainerError(
+                f"{word}: only a digest of this secret is stored; name its value again, on the marker or in exprun_args"
+            ) from None
+    return found
 
 
 @dataclass(frozen=True)
@@ -144,7 +164,11 @@ class RunSpec:
     common_args: tuple[str, ...] = ()
 
     def argv(self, output_dir: str) -> list[str]:
-        """Return the trainer's command line; the budget's option is named after its unit."""
+        """Return the trainer's command line, secrets in clear."""
+        return revealed(self.words(output_dir))
+
+    def words(self, output_dir: str) -> list[str]:
+        """Return the command line as it may be shown; the budget's option is named after its unit."""
         head = [f"--train_{self.budget.unit}", str(self.budget.amount), "--seed", str(self.seed)]
         return [*head, *self.common_args, *self.variant.flags, "--output_dir", output_dir]
 

@@ -14,6 +14,7 @@ from typing import Any
 from pytest_exprun.running.sandbox.supervision import OnBytes, Supervised
 from pytest_exprun.running.sandbox.watchdog import Guard
 from pytest_exprun.settings.settings import Settings
+from pytest_exprun.terms.secrets import remembered
 
 _DUMP_SECONDS = 1.0
 """How long a run past its time limit has to say where it is, before it is killed."""
@@ -114,7 +115,14 @@ def oom_kills() -> int | None:
 def job(settings: Settings, path: Sequence[str], do: str, **more: Any) -> dict[str, Any]:
     """Return a worker's job: the session's settings, where modules lie, and what is to be done."""
     root = str(settings.root)
-    return {"do": do, "settings": settings.to_json(), "root": root, "path": [each for each in path if each], **more}
+    return {
+        "do": do,
+        "settings": settings.to_json(),
+        "root": root,
+        "path": [each for each in path if each],
+        "secrets": remembered(),
+        **more,
+    }
 
 
 def surroundings() -> dict[str, str]:

@@ -7,6 +7,7 @@ Plain data in, plain data out. Standard input holds one job as a JSON object and
     do          "run", or "check" to ask the trainer about flags
     settings    the options (`Settings.to_json`), root the directory that their paths start from
     path        where modules are looked for before the interpreter's own places
+    secrets     digest -> value of what looks like a secret among flags and variables (`terms.secrets`)
     specs       the runs (`RunSpec.to_json`); "run" has one
     output_dir  of "run": an existing folder for it to write in
 
@@ -43,6 +44,7 @@ from pytest_exprun.terms.curves import LIVE_SECONDS, Room
 from pytest_exprun.terms.errors import ExprunError
 from pytest_exprun.terms.model import RunSpec
 from pytest_exprun.terms.outcome import CurvePoint
+from pytest_exprun.terms.secrets import remember
 from pytest_exprun.trust.files.accesses import OPENED
 from pytest_exprun.trust.files.started_python import run_from_source
 from pytest_exprun.trust.files.stray_writes import LEFT, with_writes
@@ -92,6 +94,7 @@ def perform(job: Mapping[str, Any], emit: Emit) -> None:
     Raises:
         ExprunError: the run cannot be trusted, or the job cannot be meant.
     """
+    remember(job.get("secrets", {}))
     root = Path(job["root"])
     run_from_source(str(root.resolve()) + os.sep)
     settings = Settings.from_json(job["settings"], root)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from pytest_exprun.terms.secrets import Stream
+
 LIMIT = 8 * 1024 * 1024
 """Bytes of a log that are kept from its beginning; of what comes after them only the end is."""
 TAIL = 64 * 1024
@@ -18,6 +20,7 @@ class RunLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._size, self._tail = 0, bytearray()
+        self._stream = Stream()
         self._file = None
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,6 +29,9 @@ class RunLog:
 
     def write(self, data: bytes) -> None:
         """Take in some output."""
+        self._put(self._stream.take(data))
+
+    def _put(self, data: bytes) -> None:
         self._tail += data[-TAIL:]
         if len(self._tail) > 2 * TAIL:  # now and then only: output may come in very small pieces
             del self._tail[:-TAIL]
@@ -37,6 +43,7 @@ class RunLog:
 
     def close(self, *, keep: bool) -> None:
         """Finish the file, or remove it."""
+        self._put(self._stream.rest())
         if self._file is None:
             return
         left_out = self._size - LIMIT
@@ -52,6 +59,7 @@ class RunLog:
 
     def ending(self) -> str:
         """Return the last lines and where the whole log is, for the message of a failed run."""
+        self._put(self._stream.rest())
         lines = self._tail[-TAIL:].decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
         last = [line.rpartition("\r")[2][:500] for line in lines if line.strip()][-SHOWN_LINES:]
         if not last:

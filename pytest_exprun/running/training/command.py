@@ -25,8 +25,9 @@ from pytest_exprun.settings.settings import Settings
 from pytest_exprun.settings.templates import FLAGS, fill, placeholders, values_of
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.judged_at import REPORTED_AT
-from pytest_exprun.terms.model import RunSpec, sets
+from pytest_exprun.terms.model import RunSpec, revealed, sets
 from pytest_exprun.terms.outcome import CurvePoint, RunResult
+from pytest_exprun.terms.secrets import conceal
 from pytest_exprun.trust.files.accesses import OPENED
 from pytest_exprun.trust.files.stray_writes import LEFT
 from pytest_exprun.trust.identity.command_sources import Program
@@ -123,12 +124,12 @@ class CommandTrainer:
 
         def hear(line: bytes, complete: bool) -> None:
             text = line.decode("utf-8", "replace")
-            shown.line(text)
+            shown.line(conceal(text))
             point = heard.hear(text, complete=complete)
             if point is not None:
                 on_point(point)
 
-        argv = self._argv(spec, values)
+        argv = revealed(self._argv(spec, values))
         try:
             environment = self._environment(values)
             return supervise(
@@ -159,7 +160,7 @@ class CommandTrainer:
         inherited = {name: value for name, value in os.environ.items() if name not in _OF_PYTEST}
         beside = str(Path(sys.executable).parent)
         path = os.pathsep.join([beside, inherited.get("PATH", os.defpath)])
-        own = dict(word.split("=", 1) for word in (fill(word, values) for word in self._settings.env))
+        own = dict(word.split("=", 1) for word in revealed(fill(word, values) for word in self._settings.env))
         if "PYTHONPATH" in own:
             own["PYTHONPATH"] = OPENED.import_path(own["PYTHONPATH"])
         return {**inherited, "PATH": path, "PYTHONUNBUFFERED": "1", **own}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_exprun.terms.errors import TrainerError
-from pytest_exprun.terms.model import RunSpec
+from pytest_exprun.terms.model import RunSpec, revealed
 
 _SEQUENCES = (list, tuple, collections.abc.Sequence, set, frozenset)
 _WORDS: Mapping[Any, Mapping[str, Any]] = {
@@ -51,7 +51,7 @@ class Keywords:
             TrainerError: a flag that the function does not take, or a value that its annotation does not allow.
         """
         given = self._own(spec, output_dir)
-        for name, texts in _options((*spec.common_args, *spec.variant.flags)):
+        for name, texts in _options(revealed((*spec.common_args, *spec.variant.flags))):
             given |= self._argument(name, texts)
         missing = [name for name, each in self._parameters.items() if each.default is _ABSENT and name not in given]
         if missing:

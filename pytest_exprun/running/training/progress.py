@@ -14,6 +14,7 @@ from pytest_exprun.running.training.lines import NUMBER
 from pytest_exprun.terms.curves import Room
 from pytest_exprun.terms.judged_at import Heard
 from pytest_exprun.terms.outcome import CurvePoint
+from pytest_exprun.terms.secrets import conceal
 
 _LINE = re.compile(r"\s*Step (\d{1,18}) \|(.*)", re.DOTALL)
 _PAIR = re.compile(rf"\s*([A-Za-z_]\w{{0,63}}): ({NUMBER})\s*", re.ASCII | re.IGNORECASE)
@@ -96,7 +97,7 @@ class ProgressTee(TextIOBase):
 
     def write(self, text: str) -> int:
         """Pass `text` on; report the lines that it completes. Called for all that a trainer prints: it must be quick."""
-        self._pass_on(text)
+        self._pass_on(conceal(text))
         if text == "\n" and "Step " not in self._line:  # print's second half, of almost every line
             self._line = ""
         elif "\n" in text:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_exprun.terms.errors import TrainerError
+from pytest_exprun.terms.errors import TrainerError, visible
 from pytest_exprun.terms.judged_at import refuse_untrained
 from pytest_exprun.terms.outcome import RunResult, Status
 from pytest_exprun.terms.real import real
@@ -65,7 +65,7 @@ def require_metric(result: RunResult, metric: str, trained_by: str) -> None:
         raise TrainerError(f"{where}: {metric} is {result.notes[metric]!r:.80}, no real number; return a float")
     known = ", ".join([*result.metrics, *result.notes]) or "nothing"
     raise TrainerError(
-        f"{where}: returned no {metric}; it returned: {known}. Return it, or name another metric (exprun_metric)"
+        f"{where}: returned no {visible(metric)}; it returned: {known}. Return it, or name another metric (exprun_metric)"
     )
 
 

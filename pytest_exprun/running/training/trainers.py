@@ -37,6 +37,7 @@ from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.judged_at import REPORTED_AT
 from pytest_exprun.terms.model import RESERVED, RunSpec
 from pytest_exprun.terms.outcome import CurvePoint, RunResult
+from pytest_exprun.terms.secrets import conceal_all
 from pytest_exprun.trust.files.accesses import OPENED
 from pytest_exprun.trust.identity.imports import import_closure
 
@@ -189,7 +190,7 @@ class CallableTrainer:
     def _as_typed(self, arguments: Mapping[str, object]) -> str:
         """Return a shell command that calls the function again."""
         module, _, function = self.entry_point.partition(":")
-        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        given = ", ".join(f"{name}={conceal_all(value)!r}" for name, value in arguments.items())
         return f"python -c {shlex.quote(f'from {module} import {function}; {function}({given})')}"
 
     def _run_error(self, spec: RunSpec, problem: str) -> TrainerError:

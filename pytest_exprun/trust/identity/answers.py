@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_exprun.terms.secrets import digest, looks_secret
 from pytest_exprun.trust.files.accesses import OpenedFiles
 from pytest_exprun.trust.files.places import Own, is_below
 from pytest_exprun.trust.identity.contents import BYTES, MOST_BYTES, MOST_FILES, NAMES, TIMES, TREE, Watched
@@ -32,8 +33,11 @@ _SHARE = 100
 """Of very much data, a folder with at least a hundredth of the limit counts by the times of modification of its files."""
 
 
-def hidden(value: str | None) -> str:
-    """An environment variable's value may be a secret and records are committed: only a hash of it is kept."""
+def hidden(name: str, root: Path) -> str:
+    """Return what is kept of an environment variable: a hash. Records are committed; of what looks like a secret it is a salted one."""
+    value = os.environ.get(name)
+    if value is not None and looks_secret(name, value, root):
+        return digest(name, value)
     return ABSENT if value is None else hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -112,7 +116,7 @@ class Answers:
     def of(self, label: str) -> str:
         """Return the digest of what a label asks for, as it is now; `absent` if there is nothing."""
         if label.startswith(VARIABLE):
-            return hidden(os.environ.get(label.removeprefix(VARIABLE)))
+            return hidden(label.removeprefix(VARIABLE), self.root)
         word = next((word for word in _HOW if label.startswith(word)), None)
         if word is None:
             return ABSENT  # of a newer version

@@ -81,7 +81,7 @@ class Fingerprinter:
             f"package {name}": version for name, version in package_versions(sorted(self._closure.packages)).items()
         }
         asked = self._closure.environment - self._variables_told
-        components |= {f"{VARIABLE}{name}": hidden(os.environ.get(name)) for name in asked}
+        components |= {f"{VARIABLE}{name}": hidden(name, self.root) for name in asked}
         return components
 
     def sources_changed(self, files: OpenedFiles = OPENED) -> list[str]:

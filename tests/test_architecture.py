@@ -204,7 +204,7 @@ def test_a_stored_session_loads_no_torch_and_no_trainer(toy_project):
         "    print('LOADED', sorted({'toy', 'torch', 'scipy.stats', 'matplotlib'} & set(sys.modules)))\n",
         encoding="utf-8",
     )
-    toy_project.run_fresh().assert_outcomes(passed=1)
+    toy_project.run().assert_outcomes(passed=1)
     result = toy_project.run_fresh("-s")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*LOADED []*"])

@@ -38,7 +38,7 @@ def test_neutral_takes_five_and_five_runs(toy_project):
 def test_second_session_trains_nothing(toy_project):
     """All runs of the first session stand in the second."""
     toy_project.write(ROPE)
-    toy_project.run_fresh().assert_outcomes(passed=1)
+    toy_project.run().assert_outcomes(passed=1)
     trained = len(toy_project.runs)
     second = toy_project.run_fresh()
     second.assert_outcomes(passed=1)

@@ -42,7 +42,7 @@ def test_a_comment_costs_nothing(stored):
 def test_a_new_flag_costs_one_run_an_arm(stored):
     """A change that computes the same is proven by one seed of each arm; the other seeds stand, also in the next session."""
     edit(stored, "    return parser", '    parser.add_argument("--new", action="store_true")\n    return parser')
-    result = stored.run_fresh()
+    result = stored.run()
     result.assert_outcomes(passed=1)
     assert len(stored.runs) == 10
     result.stdout.fnmatch_lines(
@@ -55,7 +55,7 @@ def test_a_new_flag_costs_one_run_an_arm(stored):
 def test_a_change_that_matters_is_noticed_and_the_arm_trained_anew(stored):
     """The first differing progress line stops the run; all seeds of the arm are trained anew, and the line says what differed."""
     edit(stored, "loss = 2.0 +", "loss = 2.5 +")
-    result = stored.run_fresh()
+    result = stored.run()
     result.assert_outcomes(passed=1)
     assert len(stored.runs) == 8 + (1 + 5) + (1 + 3)
     result.stdout.fnmatch_lines(
@@ -67,7 +67,7 @@ def test_a_change_that_matters_is_noticed_and_the_arm_trained_anew(stored):
 def test_a_change_in_the_last_bit_of_the_result_is_noticed(stored):
     """Equal progress lines do not save a run whose final metric differs."""
     edit(stored, '"val_loss": loss,', '"val_loss": loss * (1 + 1e-15),')
-    result = stored.run_fresh()
+    result = stored.run()
     assert len(stored.runs) == 8 + 5 + 3
     result.stdout.fnmatch_lines(["*the change matters (*"])
 
@@ -75,7 +75,7 @@ def test_a_change_in_the_last_bit_of_the_result_is_noticed(stored):
 def test_stale_retrain(stored):
     """With exprun_stale=retrain nothing is verified."""
     edit(stored, "    return parser", '    parser.add_argument("--new", action="store_true")\n    return parser')
-    result = stored.run_fresh("--exprun-stale=retrain")
+    result = stored.run("--exprun-stale=retrain")
     assert len(stored.runs) == 16
     result.stdout.fnmatch_lines(["*stored runs do not stand: source toy.py changed*"])
 
@@ -121,7 +121,7 @@ def test_stale_keep_judges_the_old_runs_and_says_so(stored):
     for arm, text in arms.items():
         assert f'<property name="exprun.stale_{arm}" value="{text}" />' in junit
     edit(stored, "loss = 2.5 +", "loss = 2.0 +")
-    stored.run_fresh("--exprun-mode=frozen").assert_outcomes(passed=1)
+    stored.run("--exprun-mode=frozen").assert_outcomes(passed=1)
     assert stored.report("experiment_rope_1M.md") == current
 
 
@@ -158,12 +158,12 @@ def test_a_file_that_a_run_reads_joins_the_key(toy_project):
         "    args.shift += float((Path(__file__).parent / 'conf' / ('noise' + '.txt')).read_text())",
     )
     toy_project.write(ROPE)
-    toy_project.run_fresh()
+    toy_project.run()
     assert len(toy_project.runs) == 8
-    toy_project.run_fresh()
+    toy_project.run()
     assert len(toy_project.runs) == 8
     config.write_text("3", encoding="utf-8")
-    result = toy_project.run_fresh()
+    result = toy_project.run()
     assert len(toy_project.runs) == 16
     result.stdout.fnmatch_lines(["*noise.txt changed since its run read it*"])
 

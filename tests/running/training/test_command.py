@@ -327,10 +327,10 @@ time.sleep(3600)
 
 
 def test_very_much_output_is_heard_with_bounded_memory_and_log(lab):
-    """Twenty megabytes, one line of them without end, leave a small log and a small part on standard output; the loss is found."""
+    """Twelve megabytes, one line of them without end, leave a small log and a small part on standard output; the loss is found."""
     message = failure(
         lab,
-        "sys.stdout.write('x' * 3_000_000 + '\\n')\nfor _ in range(17): sys.stdout.write('noise of a script\\n' * 58_000)\n"
+        "sys.stdout.write('x' * 3_000_000 + '\\n')\nfor _ in range(9): sys.stdout.write('noise of a script\\n' * 58_000)\n"
         "print('val_loss: 1.5'); sys.exit(3)",
     )
     log = Path(message.splitlines()[-1].removeprefix("all of it: "))
@@ -435,11 +435,11 @@ def test_a_file_that_only_the_run_knows_is_noticed(pytester):
     (pytester.path / "train.py").write_text(SCRIPT + READS)
     pytester.makeini(f"[pytest]\nexprun_command = {COMMAND}\nexprun_budget = 2 steps\nexprun_plots = off\n")
     pytester.makepyfile(test_it="def test_it(baseline):\n    print('MEAN', round(baseline['val_loss'].mean, 2))")
-    pytester.runpytest_subprocess("-s").stdout.fnmatch_lines(["*MEAN 2.5"])
+    pytester.runpytest_inprocess("-s").stdout.fnmatch_lines(["*MEAN 2.5"])
     assert pytester.runpytest_inprocess("--exprun-mode=frozen").ret == 0
     (pytester.path / "data" / "train.txt").write_text("1.5")
     assert pytester.runpytest_inprocess("--exprun-mode=frozen").ret != 0
-    pytester.runpytest_subprocess("-s").stdout.fnmatch_lines(["*MEAN 1.5"])
+    pytester.runpytest_inprocess("-s").stdout.fnmatch_lines(["*MEAN 1.5"])
 
 
 def test_listening_changes_nothing_for_the_script(lab, tmp_path, monkeypatch):
@@ -513,15 +513,15 @@ open(os.path.join(".traces", "runs"), "a").write("x")
     pytester.makeini(f"[pytest]\nexprun_command = {COMMAND}\nexprun_budget = 2 steps\nexprun_plots = off\n{own}\n")
     pytester.makepyfile(test_it="def test_it(baseline): ...")
     runs = pytester.path / ".traces" / "runs"
-    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+    pytester.runpytest_inprocess().assert_outcomes(passed=1)
     assert len(runs.read_text()) == 5
     script.write_text(text.replace("1 / step,", "1 / step + 1e-9,"), encoding="utf-8")
-    result = pytester.runpytest_subprocess()
+    result = pytester.runpytest_inprocess()
     result.stdout.fnmatch_lines(["*is the same as far as it prints, so the other stored seeds stand"])
     assert not [line for line in result.outlines if line.startswith("note: ")]
     assert len(runs.read_text()) == 6
     script.write_text(text.replace("1 / step,", "1 / step + 2e-4 * (step == 2),"), encoding="utf-8")
-    result = pytester.runpytest_subprocess()
+    result = pytester.runpytest_inprocess()
     result.stdout.fnmatch_lines(["note: baseline (no flags): the change matters (*val_loss at step 2 *"])
     assert len(runs.read_text()) - 6 - 5 in (
         0,

@@ -47,7 +47,7 @@ from pytest_exprun import experiment
 def test_rope(): ...
 """
 CACHED = ("-q", "-p", "no:cacheprovider", "-k", "rope")
-COLLECTED = ("--co", "-q", "-p", "no:cacheprovider", "-p", "no:pytest_exprun.plugin")
+COLLECTED = ("--co", "-q", "-p", "no:cacheprovider")
 NANO = ("experiments", "--exprun-args=--size nano", "--exprun-tokens=20000")
 
 
@@ -92,10 +92,9 @@ def starts(rounds: int, states: dict[str, str], make: Callable[[Path], None], gi
             folder = Path(name) / state
             make(folder)
             pytest = [sys.executable, "-m", "pytest", *given]
-            tests = [word for word in given if not word.startswith("--exprun")]
             used([*pytest, *CACHED], folder, package)
             if not cases:
-                cases["pytest --co, no plugin"] = partial(used, [*pytest[:3], *tests, *COLLECTED], folder, package)
+                cases["pytest --co"] = partial(used, [*pytest, *COLLECTED], folder, package)
             cases[state] = partial(used, [*pytest, *CACHED], folder, package)
         in_turn(rounds, cases)
 

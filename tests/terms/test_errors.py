@@ -25,3 +25,8 @@ def test_every_error_of_ours_is_one():
     kinds = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)]
     assert len(kinds) > 5
     assert all(issubclass(each, ExprunError) for each in kinds)
+
+
+def test_an_error_says_nothing_that_a_terminal_obeys():
+    """Line breaks and tabs stay: an error may hold the end of a trainer's output."""
+    assert str(ExprunError("bad \x1b[2J\r\x07\n\tat \u202e")) == "bad \\x1b[2J\\r\\x07\n\tat \\u202e"

@@ -120,7 +120,8 @@ def test_no_file_and_no_line_of_a_session_has_it(toy_project, how):
         '    parser.add_argument("--noop"', '    parser.add_argument("--api_key")\n    parser.add_argument("--noop"'
     )
     text = text.replace('"note": "toy"', '"note": args.api_key').replace(
-        "    time.sleep(args.slow)", "    time.sleep(args.slow)\n    print('with', args.api_key)"
+        "    time.sleep(args.slow)",
+        "    time.sleep(args.slow)\n    print('with', args.api_key)\n    __import__('sys').stderr.write(args.api_key)",
     )
     text += "\n\nif __name__ == '__main__':\n    import sys\n    main(sys.argv[1:])\n"
     toy.write_text(text, encoding="utf-8")

@@ -88,7 +88,7 @@ def test_a_result_is_taken_as_it_is(attempt, settings):
     """What it read is known here from then on; its log goes."""
     (settings.root / "numbers.txt").touch()
     told = RunResult(SPEC, "finished", {"val_loss": 1.5}, provenance={"host": "there", "concurrency": 1})
-    last = {"event": "result", "result": told.to_json(), "files": ["numbers.txt"], "folders": []}
+    last = {"event": "result", "result": told.to_json(), "heard": {"r": {"numbers.txt": 0.0}}}
     tried = attempt("it died")
     result = tried.outcome(last, settings, 2)
     assert (result.metrics, result.status) == ({"val_loss": 1.5}, "finished")

@@ -84,6 +84,7 @@ class CallableTrainer:
         self.entry_point = entry_point
         self._root, self._metric = root, metric
         self._loaded: tuple[ModuleType, Callable[..., object]] | None = None
+        self._path: list[str] = []  # where it is imported from, and what it made of that meanwhile
 
     def _load(self) -> tuple[ModuleType, Callable[..., object]]:
         """Import the trainer with the root directory on the path.
@@ -99,6 +100,7 @@ class CallableTrainer:
                     module = importlib.import_module(module_name)
                 except (Exception, SystemExit) as error:
                     raise self._error(f"cannot be imported from {self._root}: {describe(error)}") from error
+                self._path = list(sys.path)
             function = getattr(module, function_name, None)
             if not callable(function):
                 known = ", ".join(
@@ -151,6 +153,7 @@ class CallableTrainer:
         progress = Progress(on_point, self._metric)
         stopwatch = Stopwatch()
         with at_root(self._root), contextlib.redirect_stdout(ProgressTee(sys.stdout, progress.take)):
+            sys.path[:] = [*self._path, *(entry for entry in sys.path if entry not in self._path)]
             try:
                 if keywords is None:
                     returned = function(spec.argv(str(output_dir)))

@@ -81,3 +81,18 @@ def test_the_settings_choose_the_trainer(tmp_path):
     assert isinstance(from_settings(Settings(root=tmp_path)), CallableTrainer)
     command = {"command": "python t.py {seed} {output_dir} {flags}", "budget": "1 steps"}
     assert isinstance(from_settings(Settings.read(command, tmp_path)), CommandTrainer)
+
+
+def test_what_a_module_adds_to_the_import_path_holds_while_it_trains(tmp_path):
+    """A submodule whose folder is inserted at the top is imported in the function; afterwards the path is what it was."""
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / f"late_{tmp_path.name}.py").write_text("LOSS = 3.5\n")
+    name = f"inserts_{tmp_path.name}"
+    source = f"import sys\nsys.path.append({str(tmp_path / 'nets')!r})\ndef main(argv):\n    import late_{tmp_path.name} as late\n"
+    (tmp_path / f"{name}.py").write_text(source + "    return {'val_loss': late.LOSS}\n")
+    before = list(sys.path)
+    result = CallableTrainer(f"{name}:main", tmp_path).run(RunSpec(Variant(), 42, Budget(7)), tmp_path, ignore)
+    assert result.metrics == {"val_loss": 3.5}
+    assert sys.path == before
+    for module in (name, f"late_{tmp_path.name}"):
+        sys.modules.pop(module, None)

@@ -71,15 +71,8 @@ class _WatchedLoader(importlib.abc.Loader):
             _pristine.update(capture([kind for kind in LIBRARY_KINDS if kind.module == self._name]))
         else:
             before = capture(_NUMERIC)
-            self._execute_source(module)
-            _import_effects[self._name] = _effects(_pristine_then(before), capture(_NUMERIC))
-
-    def _execute_source(self, module: ModuleType) -> None:
-        """Execute what the file holds now. A compiled file passes for current if its source has the same size and second of change."""
-        if type(self._loader) is SourceFileLoader:
-            exec(code_of(self._loader, self._name), vars(module))  # noqa: S102  # what the import system does
-        else:
             self._loader.exec_module(module)
+            _import_effects[self._name] = _effects(_pristine_then(before), capture(_NUMERIC))
 
 
 _NUMERIC = [kind for kind in KINDS if kind.numeric]
@@ -146,6 +139,25 @@ def _is_watched(name: str, spec: ModuleSpec) -> bool:
     return bool(origin) and is_first_party(Path(str(origin))) and not str(origin).startswith(_OWN_PACKAGE)
 
 
+@contextlib.contextmanager
+def _from_source() -> Iterator[None]:
+    """Have the user's modules executed from what their files hold now, however they are loaded.
+
+    A compiled file passes for current if its source has the same size and second of change.
+    """
+    from_file = SourceFileLoader.get_code
+
+    def get_code(self: SourceFileLoader, fullname: str) -> Any:
+        own = is_first_party(Path(self.get_filename(fullname)))
+        return code_of(self, fullname) if own else from_file(self, fullname)
+
+    SourceFileLoader.get_code = get_code  # type: ignore[method-assign,assignment]  # put back below
+    try:
+        yield
+    finally:
+        SourceFileLoader.get_code = from_file  # type: ignore[method-assign]
+
+
 def _start_like_a_fresh_process() -> None:
     """Set libraries to what they are after import, apply the trainer's import-time settings, and draw new entropy where Python does."""
     restore(_pristine, _NUMERIC)
@@ -173,7 +185,7 @@ def preserved_process_state() -> Iterator[Report]:
     _start_like_a_fresh_process()
     sys.meta_path.insert(0, watcher)
     try:
-        with OPENED.recording():
+        with OPENED.recording(), _from_source():
             yield report
     finally:
         with contextlib.suppress(ValueError):

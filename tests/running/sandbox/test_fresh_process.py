@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import random
@@ -167,3 +168,19 @@ def test_signals_still_end_a_guarded_run():
     """Ctrl-C in a run passes through the guard."""
     with pytest.raises(KeyboardInterrupt), preserved_process_state():
         signal.raise_signal(signal.SIGINT)
+
+
+def test_a_module_loaded_from_its_file_is_executed_from_source(tmp_path, monkeypatch):
+    """A plugin that no finder has found (`spec_from_file_location`) counts as it is written, too."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = tmp_path / "plugin.py"
+    found = []
+    for value in (1, 2):
+        path.write_text(f"X = {value}\n")
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        spec = importlib.util.spec_from_file_location("plugin", path)
+        module = importlib.util.module_from_spec(spec)
+        with preserved_process_state() if found else contextlib.nullcontext():
+            spec.loader.exec_module(module)
+        found.append(module.X)
+    assert found == [1, 2]

@@ -29,7 +29,7 @@ from pytest_exprun.trust.files.started_python import note
 
 _LAG_SECONDS = 0.02
 _OWN_VARIABLES = ("PYTHONPATH", "EXPRUN_NOTES", "EXPRUN_ROOT")
-KINDS = "rslawbpe"
+KINDS = "rslawbptke"
 """What is heard, by the letters of `audit_hook`."""
 
 
@@ -165,12 +165,12 @@ class OpenedFiles:
     # What was heard.
 
     def files(self, root: Path) -> list[Path]:
-        """Existing files that were only read as data.
+        """Existing files that were only read as data, or asked for by the project's own code.
 
         A file that runs also write (a table of results, a cache) says nothing about what they depend on. One that was only opened for
         writing, as `numpy.memmap` opens data by default, does.
         """
-        return self._existing("r", root, lambda name: os.path.isfile(name) and not self._has_changed(name))  # noqa: PTH113
+        return self._existing("rt", root, lambda name: os.path.isfile(name) and not self._has_changed(name))  # noqa: PTH113
 
     def sources(self, root: Path) -> list[Path]:
         """Existing files that were executed as Python; a compiled module as its source."""
@@ -202,12 +202,22 @@ class OpenedFiles:
         chosen = (name for name in names if name not in written and "<" not in name and not os.path.lexists(name))
         return sorted(Path(name) for name in chosen if counts(name, base))
 
+    def links(self, root: Path) -> list[Path]:
+        """Links that were followed by reading where they lead, but for those on the way to the root or the home folder."""
+        ways, written = (str(root), os.path.realpath(os.path.expanduser("~"))), self._heard["w"]  # noqa: PTH111  # texts
+        return self._existing(
+            "k",
+            root,
+            lambda name: name not in written and not any(is_below(way, os.path.realpath(name)) for way in ways),
+        )
+
     def variables(self) -> list[str]:
         """Environment variables that were asked for, as they were given."""
         return sorted(self._heard["e"])
 
-    def _existing(self, kind: str, root: Path, chosen: Callable[[str], bool]) -> list[Path]:
-        return sorted(Path(name) for name in list(self._heard[kind]) if counts(name, str(root)) and chosen(name))
+    def _existing(self, kinds: str, root: Path, chosen: Callable[[str], bool]) -> list[Path]:
+        names = {name for kind in kinds for name in list(self._heard[kind])}
+        return sorted(Path(name) for name in names if counts(name, str(root)) and chosen(name))
 
     def _has_changed(self, name: str) -> bool:
         since = self._heard["w"].get(name)
@@ -215,6 +225,7 @@ class OpenedFiles:
 
     def _has_entries_of_runs(self, folder: str) -> bool:
         inside = (name for name in list(self._heard["w"]) if os.path.dirname(name) == folder)  # noqa: PTH120  # texts
+        inside = (name for name in inside if not os.path.basename(name).startswith((".", "__pycache__")))  # noqa: PTH119
         return any(os.path.isdir(name) or self._has_changed(name) for name in inside)  # noqa: PTH112
 
     def inherited(self, root: Path) -> list[Path]:

@@ -4,7 +4,8 @@ Used by `accesses` in this process, and by `started_python` in those that a run 
 without this package. Whatever goes wrong here must not touch the program.
 
 What is heard has a letter: r read as data, s executed as a source, l listed, a asked for and absent, w written, b loaded as a library,
-p named to a started program; e an environment variable, its name followed by the checksum of its value.
+p named to a started program; t asked for and there; k a link whose target was read; e an environment variable, its name followed by the
+checksum of its value.
 """
 
 # ruff: noqa: PTH100, PTH109, PTH118, PTH119, PTH120  # called for every open in a process: it must be quick
@@ -16,11 +17,12 @@ import binascii
 import contextlib
 import os
 import sys
+from _imp import extension_suffixes
 from _thread import _local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     Found = list[tuple[str, Any]]
@@ -34,6 +36,10 @@ _RUNNERS = ("<frozen runpy>", _STDLIB + "runpy.py", "<frozen zipimport>")
 _READERS = ("linecache.py", "tokenize.py")
 _SHOW_LINES = frozenset({"traceback.py", "warnings.py", "_py_warnings.py", "pdb.py", "bdb.py"})
 _MAPPINGS = ("<frozen os>", "<frozen _collections_abc>", _STDLIB + "os.py", _STDLIB + "_collections_abc.py")
+_PATHS = (
+    *("<frozen genericpath>", "<frozen posixpath>", "<frozen os>"),
+    *(_STDLIB + each for each in ("genericpath.py", "os.py", "pathlib", "posixpath.py")),
+)
 _SUPPORTS = (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids)
 _stat, _REGULAR = os.stat, 0o100000
 
@@ -45,23 +51,10 @@ _NAMES = (
     "PYTHONUNBUFFERED SHELL TEMP TERM TMP TMPDIR TMUX USER USERNAME VECLIB_MAXIMUM_THREADS VIRTUAL_ENV WAYLAND_DISPLAY"
 )
 _PERSONAL = frozenset(_NAMES.split())
-_PERSONAL_KINDS = (
-    *(
-        "BASH_FUNC",
-        "CONDA_",
-        "COVERAGE_",
-        "COV_",
-        "EXPRUN_",
-        "GITHUB_",
-        "JPY_",
-        "KUBERNETES_",
-        "LC_",
-        "RUNNER_",
-        "SLURM_",
-        "SSH_",
-    ),
-    *("TERM_", "VSCODE_", "XDG_"),
+_PREFIXES = (
+    "BASH_FUNC CONDA_ COVERAGE_ COV_ EXPRUN_ GITHUB_ JPY_ KUBERNETES_ LC_ RUNNER_ SLURM_ SSH_ TERM_ VSCODE_ XDG_"
 )
+_PERSONAL_KINDS = tuple(_PREFIXES.split())
 _NEVER = ("PYTEST_", "EXPRUN_NOTES", "EXPRUN_ROOT", "SHLVL", "_EXPRUN")
 
 
@@ -173,6 +166,37 @@ _HEARD = {
 }
 
 
+def passed_over(name: str, places: Iterable[str]) -> Found:
+    """Files that would be taken in the place of a module, were they there; of an installed module none."""
+    absent: Found = []
+    for place in places:
+        start = os.path.join(place or os.getcwd(), name)
+        machine = any(_is_file(start + suffix) for suffix in extension_suffixes())
+        if "site-packages" in start or start.startswith(_STDLIB):
+            if machine or _is_file(start + ".py") or os.path.isdir(start):  # noqa: PTH112  # see above
+                return []
+            continue
+        for file in (os.path.join(start, "__init__.py"), start + ".py"):
+            if _is_file(file) or (machine and file == start + ".py"):
+                return absent
+            absent.append(("a", file))
+    return absent
+
+
+class Seeker:
+    """Stands first among the finders of modules, finds none, and tells where each was looked for in vain."""
+
+    def __init__(self, tell: Callable[[str, Any, Any], None]) -> None:
+        self._tell = tell
+
+    def find_spec(self, fullname: str, path: Any = None, _target: Any = None) -> None:
+        """Take in that a module is looked for."""
+        with contextlib.suppress(Exception):
+            if fullname.partition(".")[0] not in sys.stdlib_module_names:
+                for kind, file in passed_over(fullname.rpartition(".")[2], sys.path if path is None else path):
+                    self._tell(kind, file, None)  # whoever asks: modules are everybody's
+
+
 def checksum(value: str | bytes | None) -> str:
     """Tell values of a variable apart without showing them; None is one that is not set."""
     return "-" if value is None else str(binascii.crc32(os.fsencode(value)))
@@ -186,6 +210,7 @@ class Ears:
         self._tell, self._own = tell, own
         self._seen: set[Any] = set()
         self._replaced: list[Any] = []
+        self._seeker: Any = Seeker(self._file)
 
     def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Take in an audit event. Called for everything that happens in the process: it must be quick."""
@@ -204,7 +229,7 @@ class Ears:
         if (
             name.startswith((*self._own, _STDLIB))
             or "site-packages" in name
-            or (kinds[0] in "rla" and self._is_ours(frame))
+            or (kinds[0] in "rlak" and self._is_ours(frame))
         ):
             return
         for kind in kinds:
@@ -244,6 +269,8 @@ class Ears:
         self._seen.clear()
         for name in ("stat", "lstat", "access"):
             self._replace(os, name, self._asking(getattr(os, name)))
+        self._replace(os, "readlink", self._following(os.readlink))
+        sys.meta_path.insert(0, self._seeker)
         environ = type(os.environ)
         asking, passing = environ.__getitem__, _local()
 
@@ -272,6 +299,8 @@ class Ears:
                 raise
             if answer is False:
                 self._absent(path, named, sys._getframe(1))
+            elif not named.get("dir_fd"):
+                self._there(path, answer, sys._getframe(1))
             return answer
 
         ask.__name__, ask.__doc__ = real.__name__, real.__doc__
@@ -286,12 +315,36 @@ class Ears:
         with contextlib.suppress(Exception):
             self._file("a", path, frame)
 
+    def _there(self, path: Any, answer: Any, frame: Any) -> None:
+        """Take in that the project's own code asked for a file that is there; a library may ask for anybody's."""
+        if self.deaf:
+            return
+        with contextlib.suppress(Exception):
+            while frame.f_code.co_filename.startswith(_PATHS):
+                frame = frame.f_back
+            if self._is_own_code(frame) and (
+                _is_file(path) if answer is True else answer.st_mode & 0o170000 == _REGULAR
+            ):
+                self._file("t", path, frame)
+
+    def _following(self, real: Any) -> Any:
+        def readlink(path: Any, *, dir_fd: Any = None) -> Any:
+            target = real(path, dir_fd=dir_fd)
+            if not self.deaf and dir_fd is None:
+                with contextlib.suppress(Exception):
+                    self._file("k", path, sys._getframe(1))
+            return target
+
+        return readlink
+
     def _replace(self, owner: Any, name: str, function: Any) -> None:
         self._replaced.append((owner, name, getattr(owner, name), function))
         setattr(owner, name, function)
 
     def close(self) -> None:
         """Put back what was replaced, unless somebody has put something else there."""
+        with contextlib.suppress(ValueError):
+            sys.meta_path.remove(self._seeker)
         while self._replaced:
             owner, name, before, function = self._replaced.pop()
             if getattr(owner, name) is function:

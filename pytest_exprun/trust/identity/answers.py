@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_exprun.terms.secrets import digest, looks_secret
 from pytest_exprun.trust.files.accesses import OpenedFiles
 from pytest_exprun.trust.files.places import Own, is_below
-from pytest_exprun.trust.identity.contents import BYTES, MOST_BYTES, MOST_FILES, NAMES, TIMES, TREE, Watched
+from pytest_exprun.trust.identity.contents import BYTES, MOST_BYTES, MOST_FILES, NAMES, TARGET, TIMES, TREE, Watched
 from pytest_exprun.trust.identity.key import Key
 from pytest_exprun.trust.identity.packages import ABSENT
 
-FILE, LISTED, SOURCE, VARIABLE, LIBRARY, PROGRAM, FOLDER = (
+FILE, LISTED, SOURCE, VARIABLE, LIBRARY, PROGRAM, FOLDER, LINK = (
     "file ",
     "names in ",
     "source ",
@@ -26,8 +26,9 @@ FILE, LISTED, SOURCE, VARIABLE, LIBRARY, PROGRAM, FOLDER = (
     "library ",
     "program ",
     "times in ",
+    "link ",
 )
-_HOW = {FILE: BYTES, LISTED: NAMES, SOURCE: TREE, LIBRARY: BYTES, PROGRAM: BYTES, FOLDER: TIMES}
+_HOW = {FILE: BYTES, LISTED: NAMES, SOURCE: TREE, LIBRARY: BYTES, PROGRAM: BYTES, FOLDER: TIMES, LINK: TARGET}
 _HOME = "~/"
 _SHARE = 100
 """Of very much data, a folder with at least a hundredth of the limit counts by the times of modification of its files."""
@@ -50,6 +51,11 @@ def unproven(changed: Iterable[str], opened: Iterable[str], key: Key) -> list[st
     """Name those of the changed labels that turned out to be data only: no source of that name has run."""
     ran = {*opened, *key.components}
     return [label for label in changed if label.startswith(FILE) and SOURCE + label.removeprefix(FILE) not in ran]
+
+
+def _is_package_of(path: Path, sources: Collection[Path]) -> bool:
+    """Whether it would be the package in the place of a module that the key names, which is looked up before each session."""
+    return path.name == "__init__.py" and path.parent.with_suffix(".py") in sources
 
 
 @dataclass
@@ -80,7 +86,8 @@ class Answers:
         yield from (f"{FOLDER}{self.name(path)}" for path in folders)
         yield from (f"{FILE}{self.name(path)}" for path in data if path.parent not in folders)
         for word, paths in (
-            (FILE, files.absent(self.root)),
+            (FILE, (path for path in files.absent(self.root) if not _is_package_of(path, named))),
+            (LINK, files.links(self.root)),
             (LISTED, files.folders(self.root)),
             (LIBRARY, files.libraries(self.root)),
             (PROGRAM, files.programs(self.root)),

@@ -19,7 +19,7 @@ _RACY_SECONDS = 2.0
 _CHUNK = 1 << 20
 # Above these, reading everything before each session would take longer than it is worth: names, sizes and times count instead.
 MOST_BYTES, MOST_FILES = 1 << 30, 10_000
-BYTES, NAMES, TIMES, TREE = "bytes", "names", "times", "tree"
+BYTES, NAMES, TIMES, TREE, TARGET = "bytes", "names", "times", "tree", "target"
 
 Stamp = tuple[tuple[int, ...], ...]
 
@@ -32,7 +32,8 @@ class Watched:
         label: its name there.
         paths: files, or folders for all files below them.
         skip: folders that are left out.
-        how: by its bytes, the names in a folder, the times of modification in a folder, or the syntax tree of a source.
+        how: by its bytes, the names in a folder, the times of modification in a folder,
+            the syntax tree of a source, or where a link leads.
         files: those whose content was read, or stood for by its time stamps, at the last measurement.
     """
 
@@ -57,6 +58,8 @@ class Watched:
         try:
             if self.how == NAMES:
                 return _names_digest(self.paths[0])
+            if self.how == TARGET:
+                return hashlib.sha256(str(self.paths[0].readlink()).encode("utf-8", "surrogateescape")).hexdigest()
             below = _files_in if self.how == TIMES else partial(files_below, skip=self.skip)
             files = [file for path in self.paths for file in (below(path) if path.is_dir() else [path])]
             self.files = tuple(files)

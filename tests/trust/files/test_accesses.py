@@ -85,6 +85,34 @@ def test_listed_folders_are_heard(heard, listing):
     assert heard(listing) == ["folder"]
 
 
+def test_compiled_files_are_no_entries_of_runs(heard):
+    """Python puts them into a folder of plugins that is listed: one more plugin is one more."""
+
+    def compile_there(root):
+        list((root / "folder").iterdir())
+        (root / "folder" / "__pycache__").mkdir()
+        (root / "folder" / "__pycache__" / "b.pyc").touch()
+
+    assert heard(compile_there) == ["folder"]
+
+
+def test_links_that_were_followed(tmp_path, monkeypatch):
+    """Where they led; not those that runs made, nor the way to the root directory itself."""
+    root, files = tmp_path / "root", OpenedFiles()
+    root.mkdir()
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "data").symlink_to("v1")
+    (root / "data").symlink_to("../v1")
+    (tmp_path / "way").symlink_to("root")
+    with files.recording():
+        for each in ("data", "root/data", "way"):
+            (tmp_path / each).resolve()
+        (root / "latest").symlink_to("run-1")
+        (root / "latest").resolve()
+    assert files.links(root) == [tmp_path / "data", root / "data"]
+
+
 def test_what_a_run_writes_is_no_input(heard):
     """A file that is written, before or after it is read, and a folder in which the run makes something."""
 

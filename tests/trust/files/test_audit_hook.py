@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import io
 import linecache
 import logging
@@ -147,13 +149,95 @@ class TestAbsent:
         assert os.stat.__name__ == "stat"
 
 
+class TestThere:
+    """Files that are there and are only asked for, and links."""
+
+    @pytest.mark.parametrize(
+        "ask",
+        [
+            lambda path: path.exists(),
+            lambda path: path.is_file(),
+            os.path.exists,
+            os.path.getmtime,
+            os.path.getsize,
+            lambda path: os.access(path, os.R_OK),
+        ],
+    )
+    def test_the_projects_own_question_is_heard(self, listener, tmp_path, ask):
+        """It may go, or change: a flag file, a source that is compiled if it is newer."""
+        path = tmp_path / "flag"
+        path.touch()
+        ask(path)
+        assert ("t", "flag") in listener.names("t", tmp_path)
+
+    def test_a_librarys_question_and_a_folder_are_not(self, listener, tmp_path):
+        """inspect asks for the source of whatever it meets."""
+        (tmp_path / "flag").touch()
+        assert shutil.which("flag", path=str(tmp_path)) is None
+        assert tmp_path.exists()
+        assert listener.names("t", tmp_path) == []
+
+    def test_a_link_that_is_followed(self, listener, tmp_path):
+        """Opening what lies behind it tells nothing of the link."""
+        (tmp_path / "link").symlink_to("target")
+        assert (tmp_path / "link").resolve() == tmp_path / "target"
+        assert (tmp_path / "link").readlink().name == "target"
+        assert listener.names("k", tmp_path)[0] == ("k", "link")
+
+
+class TestModules:
+    """Where a module is looked for in vain."""
+
+    @pytest.fixture
+    def places(self, tmp_path, monkeypatch):
+        """Return two folders, first on the import path."""
+        for each in ("one", "two"):
+            (tmp_path / each).mkdir()
+        monkeypatch.syspath_prepend(tmp_path / "two")
+        monkeypatch.syspath_prepend(tmp_path / "one")
+        return tmp_path
+
+    @pytest.mark.parametrize("ask", [importlib.import_module, importlib.util.find_spec])
+    def test_a_module_of_the_second_place(self, listener, places, ask):
+        """A file of the first place, or a package beside it, would be taken instead."""
+        (places / "two" / "looked_for.py").touch()
+        ask("looked_for")
+        absent = ["one/looked_for/__init__.py", "one/looked_for.py", "two/looked_for/__init__.py"]
+        assert listener.names("a", places) == [("a", each) for each in absent]
+        sys.modules.pop("looked_for", None)
+
+    def test_a_module_that_is_nowhere(self, listener, places):
+        """It may appear."""
+        with pytest.raises(ImportError):
+            importlib.import_module("looked_" + "for")
+        assert ("a", "two/looked_for.py") in listener.names("a", places)
+
+    def test_a_module_of_a_package(self, listener, places):
+        """It is looked for in its package."""
+        (places / "two" / "pack").mkdir()
+        (places / "two" / "pack" / "__init__.py").touch()
+        with pytest.raises(ImportError):
+            importlib.import_module("pack.part")
+        assert ("a", "two/pack/part.py") in listener.names("a", places)
+        assert ("a", "one/part.py") not in listener.names("a", places)
+        del sys.modules["pack"]
+
+    def test_an_installed_module_is_nobodys_question(self, listener, places):
+        """Nor is one of Python's own: both are imported by hundreds."""
+        importlib.util.find_spec("pluggy")
+        importlib.util.find_spec("textwrap")
+        assert listener.names("a", places) == []
+
+
 def test_everything_is_put_back():
-    """What asks for files and variables is what it was."""
+    """What asks for files, modules and variables is what it was."""
+    finders = list(sys.meta_path)
     before = os.stat, os.lstat, os.access, type(os.environ).__getitem__, type(os.environ).__iter__, len(os.supports_fd)
     ears = Ears(lambda *_: None)
     ears.open()
     assert os.stat is not before[0]
     ears.close()
+    assert sys.meta_path == finders
     assert before == (
         os.stat,
         os.lstat,

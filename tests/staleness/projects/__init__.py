@@ -1,0 +1,1 @@
+"""Projects as people have them, each with changes; what a change does is found out by training."""

@@ -18,7 +18,7 @@ HEAVY = {"numpy", "scipy", "torch", "matplotlib", "ray"}
 SHELL = {"plugin", "hookspec", "reporter", "__init__"}
 DOORS = "doors"
 _TRUST = ("terms", "settings", "trust.files", "trust.identity", "trust.store")
-_RUNNING = ("running.sandbox", "running.training", "running.executors")
+_RUNNING = ("running.options", "running.sandbox", "running.training", "running.executors")
 BELOW = {
     "terms": (),
     "settings": ("terms",),
@@ -27,9 +27,10 @@ BELOW = {
     "trust.files": _TRUST[:2],
     "trust.identity": _TRUST[:3],
     "trust.store": _TRUST[:4],
-    "running.sandbox": _TRUST,
-    "running.training": (*_TRUST, *_RUNNING[:1]),
-    "running.executors": (*_TRUST, *_RUNNING[:2]),
+    "running.options": _TRUST,
+    "running.sandbox": (*_TRUST, *_RUNNING[:1]),
+    "running.training": (*_TRUST, *_RUNNING[:2]),
+    "running.executors": (*_TRUST, *_RUNNING[:3]),
     "study": (*_TRUST, *_RUNNING, "verdict", "report"),
     "commands": (*_TRUST, *_RUNNING, "verdict", "report", "study"),
     DOORS: (*_TRUST, *_RUNNING, "verdict", "report", "study", "commands"),

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pytest_exprun.commands.console import Console
-from pytest_exprun.running.training.script_options import BUDGETS, Option, Script, read_script
+from pytest_exprun.running.options.script_options import BUDGETS, Option, Script, read_script
 from pytest_exprun.settings.options import PREFIX
 from pytest_exprun.settings.project import Project, find_project
 from pytest_exprun.settings.settings import Settings

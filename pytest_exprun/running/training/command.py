@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
+from pytest_exprun.running.options.rejection import meant_by, options_in, short_for_reserved
+from pytest_exprun.running.options.script_options import Script, read_script
 from pytest_exprun.running.sandbox.run_log import RunLog
-from pytest_exprun.running.sandbox.stopwatch import Stopwatch
 from pytest_exprun.running.sandbox.supervision import Ended, supervise
 from pytest_exprun.running.training.metrics_files import LIGHTNING, Stamps, Written, read_written, stamps
 from pytest_exprun.running.training.output_metrics import OutputMetrics, UnreadableOutput
-from pytest_exprun.running.training.rejection import meant_by, options_in, short_for_reserved
 from pytest_exprun.running.training.results import check_tokens, sort_returned, status_of
-from pytest_exprun.running.training.script_options import Script, read_script
+from pytest_exprun.running.training.stopwatch import Stopwatch
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.settings.templates import FLAGS, fill, placeholders, values_of
 from pytest_exprun.terms.errors import TrainerError

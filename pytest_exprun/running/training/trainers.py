@@ -19,10 +19,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
-from pytest_exprun.running.sandbox.stopwatch import Stopwatch
-from pytest_exprun.running.training.keywords import Keywords, keywords_of
+from pytest_exprun.running.options.keywords import Keywords, keywords_of
+from pytest_exprun.running.options.rejection import options_in, rejection, short_for_reserved
 from pytest_exprun.running.training.progress import Progress, ProgressTee
-from pytest_exprun.running.training.rejection import options_in, rejection, short_for_reserved
 from pytest_exprun.running.training.results import (
     Metrics,
     Notes,
@@ -32,6 +31,7 @@ from pytest_exprun.running.training.results import (
     sort_returned,
     status_of,
 )
+from pytest_exprun.running.training.stopwatch import Stopwatch
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.judged_at import REPORTED_AT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_exprun.running.training.script_options import Option, read_script
+from pytest_exprun.running.options.script_options import Option, read_script
 
 
 def test_options_of_dataclasses_and_click_are_seen(tmp_path):

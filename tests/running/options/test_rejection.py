@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pytest_exprun.running.training.rejection import options_in, rejection
+from pytest_exprun.running.options.rejection import options_in, rejection
 from pytest_exprun.running.training.trainers import CallableTrainer
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
 

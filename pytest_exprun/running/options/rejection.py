@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from pytest_exprun.running.training.script_options import read_script
+from pytest_exprun.running.options.script_options import read_script
 from pytest_exprun.terms.model import RESERVED, RunSpec, option_name, shortens
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from pytest_exprun.running.training.keywords import keywords_of
+from pytest_exprun.running.options.keywords import keywords_of
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
 

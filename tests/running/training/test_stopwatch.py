@@ -10,7 +10,7 @@ import time
 import pytest
 
 from pytest_exprun.running.sandbox import stopwatch
-from pytest_exprun.running.sandbox.stopwatch import Stopwatch
+from pytest_exprun.running.training.stopwatch import Stopwatch
 
 
 def test_a_run_is_measured_from_start_to_stop():

@@ -148,6 +148,9 @@ def _run(argv: Sequence[str]) -> int:
 
     with _importable(project):
         status: int = command.run(settings, arguments, Console())
+    from pytest_exprun.running.sandbox.escapes import ENDING
+
+    ENDING.status = status  # what a run left in this process may not change it
     return status
 
 

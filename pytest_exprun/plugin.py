@@ -63,10 +63,9 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_exprun.study.relay import connect_worker
 
         connect_worker(session, config.workerinput)  # type: ignore[attr-defined]  # set by xdist
-    if settings.timeout:
-        # Capture is off here: this descriptor still reaches the user when a run in this process hangs for good.
-        session.stderr = os.dup(2)
-        config.add_cleanup(lambda: os.close(session.stderr or 0))
+    # Capture is off here: this descriptor still reaches the user when a run in this process hangs for good, or ends it.
+    session.stderr = os.dup(2)
+    config.add_cleanup(lambda: os.close(session.stderr or 0))
     if settings.mode == "plan" and getattr(config.option, "dist", "no") != "no":
         config.option.dist, config.option.tx = "no", []  # a plan runs no tests, so it needs no workers
     if not is_worker:
@@ -120,13 +119,18 @@ def _declare(item: pytest.Function, mark: pytest.Mark, collector: pytest.Collect
         item.fixturenames.append("comparison")
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """On a worker of xdist, leave the controller what only the whole session can use."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """On a worker of xdist, leave the controller what only the whole session can use; everywhere note how the session ended."""
     output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
         from pytest_exprun.study.relay import KEY, farewell
 
         output[KEY] = farewell(session.config.stash[SESSION])
+    try:
+        yield
+    finally:
+        session.config.stash[SESSION].ended(int(session.exitstatus))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -135,6 +139,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     selected = dict.fromkeys(item.stash[DECLARED].comparison_id for item in session.items if DECLARED in item.stash)
     if selected:
         ours.study.declared = [ours.register.by_id[identity] for identity in selected]
+        ours.selected = [item.nodeid for item in session.items if DECLARED in item.stash]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -66,6 +66,7 @@ class Reporter:
         self._config, self._session = config, session
         self._voice = Voice(config.pluginmanager)
         self._earlier: list[Comparison] = []
+        self._ended: set[str] = set()
         session.say, session.live = self._voice.say, self._voice.live
         session.markdown = self._markdown
         session.run_hook = self._run_finished
@@ -81,6 +82,8 @@ class Reporter:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in what an xdist worker found out; erase the live line of a run that failed."""
         self._voice.erase()
+        if report.when == "call" or not report.passed:
+            self._ended.add(report.nodeid)
         data: Mapping[str, Any] | None = getattr(report, "exprun", None)
         if data is not None:
             from pytest_exprun.verdict.comparison import Comparison
@@ -122,8 +125,18 @@ class Reporter:
             self._config.hook.pytest_exprun_report(
                 config=self._config, comparisons=list(ours.comparisons.values()), paths=dict(ours.paths)
             )
+        self._tell_unjudged()
         if ours.unsaved and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _tell_unjudged(self) -> None:
+        """A session that means to run its tests is not green if a marked one neither ended nor was skipped."""
+        option = self._config.option
+        if self._session.settings.mode == "plan" or option.collectonly or option.setuponly:
+            return
+        for name in self._session.selected:
+            if name not in self._ended:
+                self._session.not_saved(f"{name} is marked @experiment, was selected, and was not judged")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print one row an experiment; nothing in a session without experiments."""

@@ -183,7 +183,7 @@ def test_the_beginning_of_a_reserved_option_trains_nothing(toy_project, args, ca
 
 def test_the_beginning_of_a_reserved_option_is_refused_for_stored_runs_too(toy_project, monkeypatch):
     """Runs that were stored while nobody looked are not judged."""
-    from pytest_exprun.running.training import rejection, trainers
+    from pytest_exprun.running.options import rejection, trainers
 
     toy_project.write('@experiment("--outp=x")\ndef test_it(): ...')
     with monkeypatch.context() as unwary:
@@ -581,3 +581,12 @@ def test_help_lists_the_options_by_what_they_are_about(pytester):
     ]
     found = [line for line in out.splitlines() if line.startswith(("exprun: ", "  --exprun-"))]
     assert [line.startswith(text) for line, text in zip(found, wanted, strict=True)] == [True] * len(wanted)
+
+
+def test_a_fixture_of_the_users_in_the_place_of_ours_is_an_error(toy_project):
+    """Its test would pass without having been compared."""
+    body = '@pytest.fixture\ndef comparison(): return 1\n\n@experiment("--worse")\ndef test_worse(): ...'
+    toy_project.write(body)
+    result = toy_project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*test_worse was not judged: its comparison*"])

@@ -132,3 +132,14 @@ def test_nothing_that_a_terminal_obeys_comes_from_a_flag(toy_project):
         assert not {"\x1b", "\x07", "\u202e"} & set(shown)
         assert "\\x1b[2J" in shown
         assert "\n1 passed" not in shown
+
+
+@pytest.mark.parametrize("options", [(), ("--collect-only",), ("--exprun-mode=plan",), ("--setup-only",)])
+def test_a_marked_test_that_vanished_is_never_green(project, options):
+    """Another plugin that takes the place of the protocol leaves a test unjudged: the session says so, unless it runs no tests."""
+    project.write('@experiment("--rope")\ndef test_rope(): ...')
+    (project.pytester.path / "conftest.py").write_text("def pytest_runtest_protocol(): return True\n", encoding="utf-8")
+    result = project.run(*options)
+    assert result.ret == (0 if options else 1)
+    told = "test_rope.py::test_rope is marked @experiment, was selected, and was not judged" in result.stdout.str()
+    assert told is not bool(options)

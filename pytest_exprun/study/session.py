@@ -48,6 +48,7 @@ class Session:
     arms: dict[str, Arm] = field(default_factory=dict)
     paths: dict[str, Path] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    selected: list[str] = field(default_factory=list)
     unsaved: bool = False
     _outlook: Outlook | None = None
     _spoke_at: float = 0.0
@@ -185,6 +186,13 @@ class Session:
                 from pytest_exprun.report.files import write_baseline
 
                 self._written(write_baseline, arm, None)
+
+    def ended(self, status: int) -> None:
+        """Note the exit status: nothing that a run left in this process may turn it into success."""
+        if "study" in vars(self):
+            from pytest_exprun.running.sandbox.escapes import ENDING
+
+            ENDING.status = status
 
     def finish(self) -> list[Comparison]:
         """Write what depends on more than one experiment; return the comparisons that earlier reports in the folder hold."""

@@ -4,7 +4,9 @@ Every message names the value, the place, what is allowed and the fix. None of t
 """
 
 import re
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from pytest_exprun.terms.secrets import conceal
 
@@ -24,6 +26,33 @@ def visible(text: str) -> str:
 def shown(text: str) -> str:
     """Return any text as people may see it: a terminal obeys nothing in it, and secrets are digests. Line breaks and tabs stay."""
     return "".join(part if part in "\n\t" else visible(part) for part in re.split(r"([\n\t])", conceal(text)))
+
+
+_MOST_FRAMES, _MOST_CHARACTERS = 20, 500
+_PACKAGE = Path(__file__).parents[1]
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception as one line: `ValueError: bad shape`."""
+    text = one_line(text_of(error, str))
+    text = text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]} ..."
+    name = one_line(type(error).__name__)
+    return f"{name}: {text}" if text else name
+
+
+def text_of(value: object, show: Callable[[object], str] = repr) -> str:
+    """Return the beginning of a foreign object's text, whatever its own method does."""
+    try:
+        return show(value)[: 4 * _MOST_CHARACTERS]
+    except BaseException as error:  # noqa: BLE001  # anything may come out of it
+        return f"(its text cannot be had: {type(error).__name__})"
+
+
+def their_frames(error: BaseException) -> str:
+    """Return the end of an exception's traceback without our own frames."""
+    frames = traceback.extract_tb(error.__traceback__, limit=-_MOST_FRAMES)
+    theirs = [frame for frame in frames if _PACKAGE not in Path(frame.filename).parents]
+    return "".join(traceback.format_list(theirs)).rstrip()
 
 
 def meant(word: str, known: Sequence[str], prefix: str = "") -> str:

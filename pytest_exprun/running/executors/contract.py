@@ -16,10 +16,10 @@ from functools import cached_property
 from types import FrameType
 from typing import Any, Literal, NoReturn, Protocol
 
-from pytest_exprun.running.training.trainers import at_root, describe
+from pytest_exprun.running.training.trainers import at_root
 from pytest_exprun.settings.executors import EXECUTORS, executor_kind
 from pytest_exprun.settings.settings import Settings
-from pytest_exprun.terms.errors import SettingsError
+from pytest_exprun.terms.errors import SettingsError, describe
 from pytest_exprun.terms.model import RunSpec
 from pytest_exprun.terms.outcome import CurvePoint, RunResult
 
@@ -141,14 +141,18 @@ def failure(result: RunResult) -> str | None:
     return str(result.notes.get("error", f"seed {result.spec.seed} of {result.spec.variant}: {result.status}"))
 
 
-_MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory", "unable to allocate")
+_MEMORY_WORDS = (
+    "memoryerror",
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "unable to allocate",
+)
 
 
 def out_of_memory(error: BaseException | None) -> bool:
     """Whether an exception says that memory ran out: Python's, numpy's, torch's on either device."""
-    if error is None:
-        return False
-    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in _MEMORY_WORDS)
+    return error is not None and any(word in describe(error).lower() for word in _MEMORY_WORDS)
 
 
 def described(error: BaseException) -> str:

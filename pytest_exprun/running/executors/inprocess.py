@@ -16,12 +16,13 @@ from functools import partial
 from pathlib import Path
 
 from pytest_exprun.running.executors.contract import OnPoint, Surroundings, Task, described, ended_like_ctrl_c, failed
+from pytest_exprun.running.sandbox.escapes import ENDING
 from pytest_exprun.running.sandbox.fresh_process import Report, preserved_process_state
 from pytest_exprun.running.sandbox.leftovers import children
 from pytest_exprun.running.sandbox.watchdog import Guard
 from pytest_exprun.running.training import trainers
 from pytest_exprun.settings.settings import Settings
-from pytest_exprun.terms.errors import TrainerError
+from pytest_exprun.terms.errors import TrainerError, one_line
 from pytest_exprun.terms.model import RunSpec
 from pytest_exprun.terms.outcome import CurvePoint, RunResult
 from pytest_exprun.trust.files.accesses import OPENED
@@ -30,6 +31,11 @@ from pytest_exprun.trust.files.stray_writes import with_writes
 
 GRACE_SECONDS = 30.0
 """How long a run past its time limit may go on without a progress line before the session is ended with it."""
+
+_VANISHED = (
+    "pytest-exprun: the session ended while {} trained in its process: it was killed, or left from code that Python cannot hold. "
+    "Nothing after it was judged. With exprun_executor = processes each run has a process of its own"
+)
 
 OnCurve = Callable[[CurvePoint], None]
 
@@ -54,16 +60,19 @@ class InProcess:
 
     def run(self, tasks: Iterable[Task], on_point: OnPoint) -> Generator[RunResult]:
         """Train each run in a directory of its own that is removed after its result is recorded."""
-        for task in tasks:
-            with run_directory(self._checkpoint_dir, task.directory) as output_dir:
-                result = self._perform(task, output_dir, partial(on_point, task.spec))
-                # The caller records the result before it asks for the next one: only then does the directory go.
-                yield result
-            if result.status in ("crashed", "timeout"):
-                return
+        stderr = 2 if self._surroundings.stderr is None else self._surroundings.stderr
+        ENDING.stderr = stderr
+        with contextlib.closing(Guard(stderr)) as guard:
+            for task in tasks:
+                with run_directory(self._checkpoint_dir, task.directory) as output_dir:
+                    result = self._perform(task, output_dir, partial(on_point, task.spec), guard)
+                    # The caller records the result before it asks for the next one: only then does the directory go.
+                    yield result
+                if result.status in ("crashed", "timeout"):
+                    return
 
-    def _perform(self, task: Task, output_dir: Path, on_point: OnCurve) -> RunResult:
-        limit = _Limit(self._timeout, task, self._surroundings)
+    def _perform(self, task: Task, output_dir: Path, on_point: OnCurve, guard: Guard) -> RunResult:
+        limit = _Limit(self._timeout, task, self._surroundings, guard)
         on_line = limit.watching(on_point) if self._timeout else on_point
         state = Report()
         try:
@@ -107,18 +116,18 @@ def _end_left() -> None:
 class _Limit:
     """The time limit of one run in this process. It ends at the next progress line; a silent run ends the session, never hangs it."""
 
-    def __init__(self, seconds: float, task: Task, surroundings: Surroundings) -> None:
-        self._seconds, self._surroundings = seconds, surroundings
+    def __init__(self, seconds: float, task: Task, surroundings: Surroundings, guard: Guard) -> None:
+        self._seconds, self._surroundings, self._guard = seconds, surroundings, guard
         self._run = str(task)
         self._timer = threading.Timer(seconds, self._warn) if seconds else None
         self._ends = time.monotonic() + seconds
 
     def __enter__(self) -> None:
+        self._guard.last_words(_VANISHED.format(one_line(self._run)))
         if self._timer is None:
             return
         self._timer.daemon = True
         self._timer.start()
-        self._guard = Guard()
         self._guard.watch_own(self._seconds)
         # The interpreter cannot stop C code that never comes back; faulthandler's own thread can at least say where it is and leave.
         with contextlib.suppress(OSError, ValueError, AttributeError):  # no usable standard error
@@ -131,7 +140,7 @@ class _Limit:
             faulthandler.cancel_dump_traceback_later()
             self._timer.cancel()
             self._guard.forget_own()
-            self._guard.close()
+        self._guard.last_words("")
 
     def _warn(self) -> None:
         self._surroundings.notice(

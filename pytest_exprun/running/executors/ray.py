@@ -21,9 +21,8 @@ from pytest_exprun.running.executors.outcome import Attempt
 from pytest_exprun.running.sandbox.run_log import RunLog
 from pytest_exprun.running.sandbox.supervision import wait_for
 from pytest_exprun.running.sandbox.watchdog import Guard
-from pytest_exprun.running.training.trainers import describe
 from pytest_exprun.settings.settings import Settings
-from pytest_exprun.terms.errors import SettingsError, TrainerError
+from pytest_exprun.terms.errors import SettingsError, TrainerError, describe
 from pytest_exprun.terms.model import RunSpec
 from pytest_exprun.terms.outcome import CurvePoint, RunResult
 from pytest_exprun.trust.files.run_directory import run_directory

@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_exprun.running.executors.contract import described
+from pytest_exprun.running.sandbox.escapes import ENDING
 from pytest_exprun.running.sandbox.leftovers import children
 
 # All of the package that a run needs is imported here: what is imported while a run is on would count as read by it.
@@ -54,6 +55,7 @@ Emit = Callable[[Mapping[str, Any]], None]
 
 def main() -> int:
     """Do the job on standard input; the exit status is 0 if it could be reported how it went."""
+    ENDING.alone = True
     emit = _emitter()
     job = json.loads(sys.stdin.buffer.readline())
     null = os.open(os.devnull, os.O_RDONLY)

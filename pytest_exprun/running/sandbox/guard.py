@@ -6,6 +6,7 @@ Run as a script by the session's process. Each line on standard input is
     !SECONDS    in so many seconds begin to watch all processes that come from the session's own
     -PID        forget the group
     -!          forget the session's processes
+    "TEXT       write TEXT to standard error if the session is gone after this; without TEXT nothing
 
 When standard input ends or the session's process is gone, because it closed us or died in whatever way, everything watched is killed.
 """
@@ -23,30 +24,45 @@ def main() -> None:
     """Watch until the session is gone."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    session = os.getppid()
-    groups: set[int] = set()
-    tree: set[int] = set()
-    begins = float("inf")
-    rest = b""
+    session, told, rest = os.getppid(), Told(), b""
     # A child that the session forked holds our standard input open too, so its end alone would not tell.
     while (lives := os.getppid() == session) or _is_readable(0):
-        if lives and time.monotonic() >= begins:
+        if lives and time.monotonic() >= told.begins:
             found = descendants({session}) - {os.getpid(), session}
-            tree = found if os.getppid() == session else tree
+            told.tree = found if os.getppid() == session else told.tree
         if not _is_readable(_POLL_SECONDS):
             continue
         data = os.read(0, 1 << 16)
         if not data:
             break
         *lines, rest = (rest + data).split(b"\n")
-        for sign, told in ((line[:1], line[1:]) for line in lines):
-            if sign == b"!":
-                begins = time.monotonic() + float(told)
-            elif told == b"!":
-                tree, begins = set(), float("inf")
-            else:
-                (groups.add if sign == b"+" else groups.discard)(int(told))
-    kill(groups, tree)
+        for line in lines:
+            told.take(line[:1], line[1:])
+    if told.last_words:
+        with contextlib.suppress(OSError):
+            os.write(2, told.last_words + b"\n")
+    kill(told.groups, told.tree)
+
+
+class Told:
+    """What is to be done when the session is gone."""
+
+    def __init__(self) -> None:
+        self.groups: set[int] = set()
+        self.tree: set[int] = set()
+        self.begins = float("inf")
+        self.last_words = b""
+
+    def take(self, sign: bytes, text: bytes) -> None:
+        """Take in one line."""
+        if sign == b'"':
+            self.last_words = text
+        elif sign == b"!":
+            self.begins = time.monotonic() + float(text)
+        elif text == b"!":
+            self.tree, self.begins = set(), float("inf")
+        else:
+            (self.groups.add if sign == b"+" else self.groups.discard)(int(text))
 
 
 def _is_readable(seconds: float) -> bool:

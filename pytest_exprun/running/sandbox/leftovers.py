@@ -1,13 +1,16 @@
-"""What a block leaves behind that nobody can put back: open descriptors, running threads, child processes."""
+"""What a block leaves behind that nobody can put back: descriptors, threads, child processes. What it closed is opened again."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import os
 import stat
+import sys
 import threading
 from collections.abc import Iterator, Mapping
+from os import close, dup2, fstat  # a run may replace the module's
 from pathlib import Path
 
 
@@ -33,12 +36,13 @@ _CHILD = "child"
 
 def _resources() -> dict[tuple[str, int], str]:
     """Open descriptors, threads and child processes: kind and number -> what to call it."""
-    found = {("descriptor", number): f"open {target} (descriptor {number})" for number, target in _descriptors()}
+    found = {("descriptor", number): f"open {target} (descriptor {number})" for number, target in descriptors()}
     found |= {("thread", each.ident or 0): f"the running thread {each.name!r}" for each in threading.enumerate()}
     return found | {(_CHILD, pid): f"the running child process {pid} ({name})" for pid, name in children()}
 
 
-def _descriptors() -> Iterator[tuple[int, str]]:
+def descriptors() -> Iterator[tuple[int, str]]:
+    """Yield the open descriptors of this process with what to call each."""
     for listing in (Path("/proc/self/fd"), Path("/dev/fd")):
         if listing.is_dir():
             for name in os.listdir(listing):  # noqa: PTH208  # iterdir holds its own descriptor open
@@ -52,6 +56,82 @@ def _descriptors() -> Iterator[tuple[int, str]]:
 
 def _kind_of(descriptor: int) -> str:
     return "file" if stat.S_ISREG(os.fstat(descriptor).st_mode) else "device, pipe or socket"
+
+
+Identity = tuple[int, int]
+_STANDARD_ERROR = 2
+_OUT_OF_THE_WAY = 300  # above what a loop over descriptors usually reaches, below the usual limit
+_left: dict[int, Identity] = {}  # what earlier blocks left open: a later one may close it
+
+
+class Descriptors:
+    """The descriptors that were open before a block, and are not the block's to close.
+
+    Attributes:
+        closed: those that it closed all the same.
+    """
+
+    def __init__(self) -> None:
+        self.closed: list[int] = []
+        self._ours = {number: what for number, what in open_files().items() if _left.get(number) != what}
+
+    @contextlib.contextmanager
+    def spared(self) -> Iterator[None]:
+        """Open again what the block closes, or puts something else in the place of."""
+        copies = {}
+        for number in list(self._ours):
+            with contextlib.suppress(OSError):
+                copies[number] = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
+                self._ours[copies[number]] = self._ours[number]
+        try:
+            yield
+        finally:
+            for number, copy in copies.items():
+                self._mend(number, copy)
+            with contextlib.suppress(OSError):  # a run may leave too few descriptors to ask
+                _left.update((number, what) for number, what in open_files().items() if number not in self._ours)
+
+    def _mend(self, number: int, copy: int) -> None:
+        """Put one back. A number that is in use again is left, as what was there may have closed itself; never so the first three."""
+        now = _identity(number)
+        if now is None and number <= _STANDARD_ERROR:
+            self.closed.append(number)
+        if _identity(copy) == self._ours[number]:
+            if now is None or (now != self._ours[number] and number <= _STANDARD_ERROR):
+                dup2(copy, number, inheritable=number <= _STANDARD_ERROR)
+            close(copy)
+
+    def are_ours(self, number: object) -> bool:
+        """Whether a descriptor is what it was before the block."""
+        return isinstance(number, int) and number in self._ours and _identity(number) == self._ours[number]
+
+
+def open_files() -> dict[int, Identity]:
+    """Return the open descriptors, each with which file, pipe or socket it is."""
+    found = {number: _identity(number) for number, _ in descriptors()}
+    return {number: what for number, what in found.items() if what is not None}
+
+
+def _identity(number: int) -> Identity | None:
+    with contextlib.suppress(OSError):
+        found = fstat(number)
+        return found.st_dev, found.st_ino
+    return None
+
+
+@contextlib.contextmanager
+def own_streams() -> Iterator[None]:
+    """Give a run objects of its own for the process's first streams: those that it closes stay closed for good."""
+    before = {name: getattr(sys, name) for name in ("__stdin__", "__stdout__", "__stderr__")}
+    for number, (name, stream) in enumerate(before.items()):
+        with contextlib.suppress(OSError):
+            mode = "w" if number else "r"
+            setattr(sys, name, stream and open(number, mode, encoding="utf-8", errors="replace", closefd=False))  # noqa: SIM115
+    try:
+        yield
+    finally:
+        for name, stream in before.items():
+            setattr(sys, name, stream)
 
 
 def children() -> Iterator[tuple[int, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import locale
 import logging
 import os
@@ -127,12 +128,56 @@ def _put_flush_denormals(value: bool) -> None:  # one of many values to put
         found("torch").set_flush_denormal(value)
 
 
+def _timer(name: str) -> Kind:
+    """An interval timer, whose signal would end the session."""
+    which = getattr(signal, name)
+    return Kind(
+        f"interval timer {name}",
+        partial(signal.getitimer, which),
+        lambda _: signal.setitimer(which, 0.0),
+        # One that was running counts down on its own; only one that appeared is a change.
+        same=lambda before, after: before != (0.0, 0.0) or after == before,
+    )
+
+
+def _limits() -> dict[int, tuple[int, int]]:
+    names = [name for name in vars(found("resource")) if name.startswith("RLIMIT_")]
+    numbers = {getattr(found("resource"), name) for name in names}
+    return {number: found("resource").getrlimit(number) for number in sorted(numbers)}
+
+
+def _put_limits(before: dict[int, tuple[int, int]]) -> None:
+    for number, value in before.items():
+        if found("resource").getrlimit(number) != value:
+            with contextlib.suppress(OSError, ValueError):  # a hard limit that was lowered stays
+                found("resource").setrlimit(number, value)
+
+
+_MODULES = sys.modules
+with contextlib.suppress(ImportError):
+    importlib.import_module("resource")  # what nobody loaded is not captured, and a run may load it
+
+
+def _none_replaced(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    return sys.modules is _MODULES and none_replaced(before, after)
+
+
+def _put_modules(before: dict[str, Any]) -> None:
+    sys.modules = _MODULES  # the dictionary that the interpreter itself uses
+    sys.modules.update(before)
+
+
 _set_locale = partial(locale.setlocale, locale.LC_ALL)
 
-# Modules and their functions come first: the other rows are read and put back by means of them.
-PYTHON_KINDS: tuple[Kind, ...] = (
-    Kind("replaced modules", lambda: dict(sys.modules), sys.modules.update, same=none_replaced),
+# Modules and their functions come first: the other rows are read and put back by means of them, and no code of ours works without.
+ESSENTIAL_KINDS: tuple[Kind, ...] = (
+    Kind("replaced modules", lambda: dict(_MODULES), _put_modules, same=_none_replaced),
+    # Nothing else can be read or put back with too few descriptors or too little memory.
+    Kind("resource limits", _limits, _put_limits, "resource"),
     *map(patched, ("builtins", "time", "random", "math", "os")),
+)
+PYTHON_KINDS: tuple[Kind, ...] = (
+    *ESSENTIAL_KINDS,
     # What a run's numbers may depend on.
     pair("random state of python", "random.getstate", "random.setstate", numeric=True, delta=_reseeded),
     Kind(
@@ -181,13 +226,7 @@ if hasattr(signal, "pthread_sigmask"):
     _set_mask = partial(signal.pthread_sigmask, signal.SIG_SETMASK)
     PYTHON_KINDS += (
         Kind("signal mask", partial(signal.pthread_sigmask, signal.SIG_BLOCK, ()), _set_mask),
-        Kind(
-            "interval timer",
-            partial(signal.getitimer, signal.ITIMER_REAL),
-            lambda _: signal.setitimer(signal.ITIMER_REAL, 0.0),
-            # One that was running counts down on its own; only one that appeared is a change.
-            same=lambda before, after: before != (0.0, 0.0) or after == before,
-        ),
+        *(_timer(name) for name in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")),
     )
 if hasattr(os, "sched_getaffinity"):
     _set_affinity = partial(os.sched_setaffinity, 0)

@@ -9,15 +9,19 @@ from pathlib import Path
 
 
 class Guard:
-    """A small process that outlives this one just long enough to kill what this one started."""
+    """A small process that outlives this one just long enough to kill what this one started, and to say what it was doing.
 
-    def __init__(self) -> None:
+    Args:
+        stderr: a descriptor that reaches the user.
+    """
+
+    def __init__(self, stderr: int = subprocess.DEVNULL) -> None:
         script = Path(__file__).with_name("guard.py")
         self._process = subprocess.Popen(  # noqa: S603  # our own script
             [sys.executable, "-I", "-S", str(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=stderr,
             start_new_session=True,
         )
 
@@ -36,6 +40,10 @@ class Guard:
     def forget_own(self) -> None:
         """This process may end without its children."""
         self._tell("-!\n")
+
+    def last_words(self, line: str) -> None:
+        """Say this if this process is gone from now on; nothing takes it back."""
+        self._tell(f'"{line}\n')
 
     def _tell(self, line: str) -> None:
         assert self._process.stdin is not None

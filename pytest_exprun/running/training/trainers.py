@@ -12,7 +12,6 @@ import importlib
 import os
 import shlex
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Protocol
 
 from pytest_exprun.running.options.keywords import Keywords, keywords_of
 from pytest_exprun.running.options.rejection import options_in, rejection, short_for_reserved
+from pytest_exprun.running.sandbox.escapes import Confinement, ForeignError
 from pytest_exprun.running.training.progress import Progress, ProgressTee
 from pytest_exprun.running.training.results import (
     Metrics,
@@ -97,9 +97,9 @@ class CallableTrainer:
             with at_root(self._root):
                 forget_modules(module_name, self._root)
                 try:
-                    module = importlib.import_module(module_name)
-                except (Exception, SystemExit) as error:
-                    raise self._error(f"cannot be imported from {self._root}: {describe(error)}") from error
+                    module = Confinement().perform(partial(importlib.import_module, module_name))
+                except ForeignError as error:
+                    raise self._error(f"cannot be imported from {self._root}: {error.what}") from error
                 self._path = list(sys.path)
             function = getattr(module, function_name, None)
             if not callable(function):
@@ -135,9 +135,12 @@ class CallableTrainer:
             main = Path(module.__file__) if module.__file__ else None
             return short_for_reserved(spec, RESERVED, lambda: options_in(main, closure().files))
         try:
-            parser = build()
-        except Exception as error:
-            raise self._error(f"build_parser() failed: {describe(error)}") from error
+            return Confinement().perform(partial(self._rejection, build, spec))
+        except ForeignError as error:
+            raise self._error(f"build_parser() failed: {error.what}") from error
+
+    def _rejection(self, build: Callable[[], object], spec: RunSpec) -> str | None:
+        parser = build()
         if not isinstance(parser, argparse.ArgumentParser):
             raise self._error(f"build_parser() must return an argparse.ArgumentParser, not {type(parser).__name__}")
         return rejection(parser, spec, self.entry_point)
@@ -150,22 +153,15 @@ class CallableTrainer:
         """
         _, function = self._load()
         keywords = self._keywords(function)
-        progress = Progress(on_point, self._metric)
+        confinement = Confinement()
+        progress = Progress(confinement.heard_by(on_point), self._metric)
         stopwatch = Stopwatch()
         with at_root(self._root), contextlib.redirect_stdout(ProgressTee(sys.stdout, progress.take)):
             sys.path[:] = [*self._path, *(entry for entry in sys.path if entry not in self._path)]
             try:
-                if keywords is None:
-                    returned = function(spec.argv(str(output_dir)))
-                else:
-                    returned = self._named(function(**keywords.arguments(spec, str(output_dir))))
-            except TrainerError as error:
-                raise self._run_error(spec, str(error)) from error
-            except SystemExit as error:
-                raise self._run_error(spec, f"stopped with exit status {error.code!r}; its output says why") from error
-            except Exception as error:
-                raise self._run_error(spec, f"raised {describe(error)}\n{_their_frames(error)}") from error
-        metrics, notes = self.read(spec, returned)
+                metrics, notes = confinement.perform(partial(self._call, function, keywords, spec, output_dir))
+            except ForeignError as error:
+                raise self._run_error(spec, f"{error}\n{error.frames}".rstrip()) from error
         threads = notes.get("threads", metrics.get("threads"))
         provenance = stopwatch.stop(threads=int(threads) if isinstance(threads, int | float) else None)
         provenance[REPORTED_AT] = progress.reported_at(metrics)
@@ -179,6 +175,18 @@ class CallableTrainer:
             curve=tuple(progress.curve),
             provenance=provenance,
         )
+
+    def _call(
+        self, function: Callable[..., object], keywords: Keywords | None, spec: RunSpec, output_dir: Path
+    ) -> tuple[Metrics, Notes]:
+        """Call the function, and read what it returns: its own methods may answer."""
+        if keywords is None:
+            return self.read(spec, function(spec.argv(str(output_dir))))
+        try:
+            arguments = keywords.arguments(spec, str(output_dir))
+        except TrainerError as error:
+            raise self._run_error(spec, str(error)) from error
+        return self.read(spec, self._named(function(**arguments)))
 
     def _keywords(self, function: Callable[..., object]) -> Keywords | None:
         try:
@@ -243,16 +251,3 @@ def forget_modules(module_name: str, root: Path) -> None:
     heard = set(map(str, OPENED.sources(root)))
     for name in [name for name, module in list(sys.modules.items()) if getattr(module, "__file__", None) in heard]:
         del sys.modules[name]
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception as one line: `ValueError: bad shape`."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _their_frames(error: BaseException) -> str:
-    """Return the traceback below our own frames."""
-    frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if Path(__file__).parents[2] not in Path(frame.filename).parents]
-    return "".join(traceback.format_list(theirs)).rstrip()

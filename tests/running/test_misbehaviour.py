@@ -1,0 +1,117 @@
+"""A trainer that misbehaves in every way that could be thought of: one clear line, never a green session, and the next test is healthy."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import misbehave
+from tests.executor_contract import wait_until
+
+SAMPLE = (
+    *("exit_zero", "exit_in_thread", "execute", "kill_itself", "close_everything", "close_in_c", "raise_base", "raise_generator_exit"),
+    *("raise_skip", "raise_exit", "raise_mute", "return_lying_class", "return_exiting_mapping", "fork_returns", "fork_raises"),
+    *("modules_cleared", "few_descriptors", "original_streams_closed", "alarm_of_profiler", "exit_at_exit"),
+)  # fmt: skip
+INI = """[pytest]
+addopts = --import-mode=importlib -p no:cacheprovider -p no:hypothesispytest
+exprun_trainer = misbehave:main
+exprun_plots = off
+"""
+
+
+JOBS = {"inprocess": "", "processes": "exprun_jobs = 2"}
+
+
+class Sessions:
+    """Starts sessions in processes of their own, each with a test a way and a healthy one after it."""
+
+    def __init__(self, folder: Path, executor: str) -> None:
+        shutil.copy(misbehave.__file__, folder)
+        self.folder = folder
+        (folder / "pytest.ini").write_text(f"{INI}exprun_executor = {executor}\n{JOBS[executor]}\n", encoding="utf-8")
+
+    def run(self, ways):
+        """Run the tests; return the exit status and all that was printed."""
+        tests = [
+            f'@experiment("--way={name}")\ndef test_{name}(): ...\n'
+            f'@experiment("--better={number}", gate="winner")\ndef test_after_{name}(): ...\n'
+            for number, name in enumerate(ways, 1)
+        ]
+        body = "from pytest_exprun import experiment\n" + "".join(tests)
+        (self.folder / "test_ways.py").write_text(body, encoding="utf-8")
+        printed = self.folder / "printed"
+        with printed.open("wb") as out:
+            command = [sys.executable, "-m", "pytest", "-rA", "--color=no"]
+            environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"} | {
+                "COLUMNS": "400"
+            }
+            status = subprocess.run(
+                command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                start_new_session=True, timeout=1800, check=False,
+            ).returncode  # fmt: skip
+        return status, printed.read_text(encoding="utf-8", errors="replace")
+
+
+def outcomes(printed):
+    """Return test -> (outcome, what is said of it in the last lines)."""
+    found = re.findall(r"^(PASSED|FAILED|ERROR) test_ways.py::test_(\w+)(?: - (.*))?$", printed, re.MULTILINE)
+    return {name: (outcome, said) for outcome, name, said in found}
+
+
+def check(ways, status, printed):
+    """Check every way of one session."""
+    found = outcomes(printed)
+    assert sorted(found) == sorted([*ways, *(f"after_{name}" for name in ways)]), printed[-3000:]
+    for name in ways:
+        assert found[f"after_{name}"] == ("PASSED", ""), name
+        outcome, said = found[name]
+        if name in misbehave.PUT_BACK:
+            assert (name, outcome) == (name, "PASSED")
+        else:
+            assert (name, outcome) == (name, "ERROR")
+            assert re.match(rf"Failed: .*seed 42 of --way={name}: .", said), said
+    errors = printed.partition("warnings summary")[0].partition("short test summary")[0]
+    assert not re.findall(r"^(?:.*/)?pytest_exprun/\S+:\d+", errors, re.MULTILINE)
+    assert status == int(any(name not in misbehave.PUT_BACK for name in ways))
+
+
+def test_a_sample_of_ways_in_process(tmp_path):
+    """Those that ended the session, turned it green or spoilt the next test before."""
+    check(SAMPLE, *Sessions(tmp_path, "inprocess").run(SAMPLE))
+
+
+def check_vanished(folder, way):
+    """Check that a session that is gone leaves its line, which its guard writes a moment later."""
+    sessions = Sessions(folder, "inprocess")
+    _, printed = sessions.run([way])
+    assert "passed" not in printed
+    line = f"the session ended while seed 42 of --way={way} trained in its process"
+    wait_until(lambda: line in (folder / "printed").read_text(encoding="utf-8", errors="replace").splitlines()[-1])
+
+
+def test_a_process_that_vanishes_leaves_a_line(tmp_path):
+    """What Python cannot hold ends the session; the last line says during which run."""
+    check_vanished(tmp_path, "exit_in_c")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["inprocess", "processes"])
+def test_every_way(tmp_path, executor):
+    """At least 70 ways, all in one session."""
+    ways = [*misbehave.REFUSED, *misbehave.PUT_BACK, *(misbehave.FATAL if executor == "processes" else ())]
+    assert len(ways) >= 70
+    check(ways, *Sessions(tmp_path, executor).run(ways))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", misbehave.FATAL)
+def test_every_fatal_way_leaves_a_line(tmp_path, way):
+    """In process nothing can go on after it, but it is said."""
+    check_vanished(tmp_path, way)

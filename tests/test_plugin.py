@@ -183,7 +183,8 @@ def test_the_beginning_of_a_reserved_option_trains_nothing(toy_project, args, ca
 
 def test_the_beginning_of_a_reserved_option_is_refused_for_stored_runs_too(toy_project, monkeypatch):
     """Runs that were stored while nobody looked are not judged."""
-    from pytest_exprun.running.options import rejection, trainers
+    from pytest_exprun.running.options import rejection
+    from pytest_exprun.running.training import trainers
 
     toy_project.write('@experiment("--outp=x")\ndef test_it(): ...')
     with monkeypatch.context() as unwary:

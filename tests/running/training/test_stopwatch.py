@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from pytest_exprun.running.sandbox import stopwatch
+from pytest_exprun.running.training import stopwatch
 from pytest_exprun.running.training.stopwatch import Stopwatch
 
 

@@ -234,19 +234,21 @@ from pathlib import Path
 
 def train(seed):
     database = sqlite3.connect("file:rows.db?mode=ro", uri=True)
-    if Path("attach").exists():
+    if Path("attached").exists():
         database.execute("attach 'other.db' as other")
     (total,) = database.execute(Path("queries/total.sql").read_text(), {"seed": seed}).fetchone()
     database.close()
     return total
 """,
-        "queries/total.sql": "select sum(x) + :seed % 7 from rows",
+        "queries/total.sql": "select (select sum(x) from rows) + (select sum(x) from more) + :seed % 7",
+        "attached": "",
     },
     [
         Edit("a row", sql("rows.db", "insert into rows values (9)")),
         Edit("a value", sql("rows.db", "update rows set x = 3 where x = 1")),
         Edit("the query", replace("queries/total.sql", "sum(x)", "max(x)")),
-        Edit("another database is attached", in_turn(write("attach", ""), write("queries/total.sql", "select sum(x) + :seed from more"))),
+        Edit("a file goes that was only asked for", remove("attached")),
+        Edit("a row of a database that a statement attaches", sql("other.db", "insert into more values (4)"), by_nature=True),
     ],
     setup=_set_up_databases,
 )  # fmt: skip

@@ -79,7 +79,9 @@ class Descriptors:
     def spared(self) -> Iterator[None]:
         """Open again what the block closes, or puts something else in the place of."""
         copies = {}
-        for number in list(self._ours):
+        # Whoever closes any descriptor of a file drops the locks that the process has on it (fcntl's, as POSIX has it): the store's too.
+        locked = {what for number, what in self._ours.items() if _may_be_locked(number)}
+        for number in [number for number, what in self._ours.items() if what not in locked]:
             with contextlib.suppress(OSError):
                 copies[number] = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
                 self._ours[copies[number]] = self._ours[number]
@@ -104,6 +106,14 @@ class Descriptors:
     def are_ours(self, number: object) -> bool:
         """Whether a descriptor is what it was before the block."""
         return isinstance(number, int) and number in self._ours and _identity(number) == self._ours[number]
+
+
+def _may_be_locked(number: int) -> bool:
+    """Whether this process has locked the file; any file but the first three where nobody tells."""
+    try:
+        return "lock:" in Path(f"/proc/self/fdinfo/{number}").read_text(encoding="ascii")
+    except OSError:
+        return number > _STANDARD_ERROR and stat.S_ISREG(fstat(number).st_mode)
 
 
 def open_files() -> dict[int, Identity]:

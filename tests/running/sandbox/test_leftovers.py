@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
 from pytest_exprun.running.sandbox.fresh_process import preserved_process_state
+from pytest_exprun.running.sandbox.leftovers import Descriptors
 from tests.leaks import run, space
 
 REPORTED = {
@@ -66,3 +69,15 @@ def test_what_is_closed_again_is_not_named():
         worker.start()
         worker.join()
     assert report.leaks == []
+
+
+def test_a_block_drops_no_lock(tmp_path):
+    """POSIX drops a process's locks on a file when any descriptor of it is closed: none of a locked file is copied."""
+    path = tmp_path / "lock"
+    tries = f"import fcntl; fcntl.lockf(open({str(path)!r}, 'a'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    with path.open("a") as file, path.open("a"):
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        with Descriptors().spared():
+            pass
+        told = subprocess.run([sys.executable, "-c", tries], capture_output=True, text=True, check=False)
+        assert "BlockingIOError" in told.stderr

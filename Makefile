@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 TOKENS ?= 1000000
+WORKERS = $(shell $(PYTHON) -c "import os; print(min(8, (os.cpu_count() or 1) + 1))")
 EXPRUN  = $(BIN)/python -m pytest experiments/ --exprun-tokens=$(TOKENS)
 
 # pytest rewrites the assertions of what it imports and keeps the result as bytecode: without it every session starts slowly.
@@ -29,9 +30,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 rope: venv
 	$(EXPRUN) -k rope --exprun-report-dir=build/research $(ARGS)
 
-# A worker a core. Whole files stay together as long as nobody is idle, so that what they set up is made once.
+# A worker a core and one more, as many tests wait. Whole files stay together as long as nobody is idle, so that what they set up is made once.
 test: venv
-	$(BIN)/python -m pytest tests --numprocesses=auto --maxprocesses=8 --dist=worksteal $(ARGS)
+	$(BIN)/python -m pytest tests --numprocesses=$(WORKERS) --dist=worksteal $(ARGS)
 
 research: venv
 	$(EXPRUN) $(ARGS)

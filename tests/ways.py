@@ -9,6 +9,8 @@ WAYS = {
     "processes": "exprun_trainer = train:main\nexprun_executor = processes",
     "command": "exprun_command = python train.py {seed} {output_dir} {flags}\nexprun_budget = 2 steps",
 }
+TABLES = ["inprocess", pytest.param("processes", marks=pytest.mark.slow), "command"]
+"""The ways as parameters of long tables: a process of one's own hears with what a session hears with, and is left to `make slow`."""
 _SCRIPT = "\nif __name__ == '__main__':\n    import sys\n    main(['--seed', sys.argv[1]])\n"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.ways import WAYS, make_project
+from tests.ways import TABLES, make_project
 
 TRAINER = """
 import asyncio, ctypes, importlib, inspect, json, linecache, os, pickle, pkgutil, sqlite3, subprocess, sys
@@ -279,7 +279,7 @@ def make(pytester, monkeypatch, way):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the library is Linux's")
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", TABLES)
 def test_no_stored_run_stands_when_an_answer_changes(pytester, monkeypatch, way):
     """Whatever is asked, and wherever the run is performed; nothing that stayed as it was keeps a run from standing."""
     root = make(pytester, monkeypatch, way)

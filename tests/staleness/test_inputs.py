@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from tests.ways import WAYS, make_project
+from tests.ways import TABLES, make_project
 
 # Each way reads its own file, whose path no static reading of the source can know.
 READS = """
@@ -140,7 +140,7 @@ def put(root, name, value):
         path.write_text(f"x = {value}" if name == "run" else str(value), encoding="utf-8")
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", TABLES)
 def test_no_stored_run_stands_when_its_data_change(pytester, way):
     """However they were read, and wherever the run was performed; put back, they stand again."""
     for name in NAMES:

@@ -11,19 +11,19 @@ Run as a script by the session's process. Each line on standard input is
 When standard input ends or the session's process is gone, because it closed us or died in whatever way, everything watched is killed.
 """
 
-import contextlib
+# Every session that trains starts this: what is imported costs it more than all that it does. `signal` brings `enum`, and so on.
 import os
 import select
-import signal
 import time
+from _signal import SIG_IGN, SIGHUP, SIGINT, SIGKILL, SIGTERM, signal  # type: ignore[import-not-found]  # no stub
 
 _POLL_SECONDS = 0.2
 
 
 def main() -> None:
     """Watch until the session is gone."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    for number in (SIGINT, SIGTERM, SIGHUP):
+        signal(number, SIG_IGN)
     session, told, rest = os.getppid(), Told(), b""
     # A child that the session forked holds our standard input open too, so its end alone would not tell.
     while (lives := os.getppid() == session) or _is_readable(0):
@@ -39,8 +39,7 @@ def main() -> None:
         for line in lines:
             told.take(line[:1], line[1:])
     if told.last_words:
-        with contextlib.suppress(OSError):
-            os.write(2, told.last_words + b"\n")
+        _try(os.write, 2, told.last_words + b"\n")
     kill(told.groups, told.tree)
 
 
@@ -72,24 +71,35 @@ def _is_readable(seconds: float) -> bool:
 def kill(groups: set[int], tree: set[int]) -> None:
     """Kill process groups, and processes with all that come from them by now."""
     for group in groups:
-        with contextlib.suppress(OSError):
-            os.killpg(group, signal.SIGKILL)
+        _try(os.killpg, group, SIGKILL)
     for pid in descendants(tree) - {os.getpid()}:
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
+        _try(os.kill, pid, SIGKILL)
 
 
 def descendants(pids: set[int]) -> set[int]:
     """Return these processes and all that come from them. Linux tells; elsewhere none is found besides."""
-    parents = {}
-    with contextlib.suppress(OSError):
-        for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208  # quick
-            with contextlib.suppress(OSError, IndexError, ValueError), open(f"/proc/{name}/stat", "rb") as stat:  # noqa: PTH123  # quick
-                parents[int(name)] = int(stat.read().rpartition(b")")[2].split()[1])
+    parents = dict(filter(None, map(_parent, os.listdir("/proc")))) if pids and os.path.isdir("/proc") else {}  # noqa: PTH112, PTH208  # quick
     found = set(pids)
     while more := {pid for pid, parent in parents.items() if parent in found and pid not in found}:
         found |= more
     return found
+
+
+def _parent(name: str) -> tuple[int, int] | None:
+    """Return a process and its parent; nothing for what is no process, or has ended."""
+    try:
+        with open(f"/proc/{name}/stat", "rb") as stat:  # noqa: PTH123  # quick
+            return int(name), int(stat.read().rpartition(b")")[2].split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _try(act: object, *arguments: object) -> None:
+    """Do what somebody else may have done already."""
+    try:
+        act(*arguments)  # type: ignore[operator]
+    except OSError:
+        return
 
 
 if __name__ == "__main__":

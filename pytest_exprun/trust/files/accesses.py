@@ -7,40 +7,40 @@ loader, a program that is no Python) make no event: declare those with `exprun_i
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import importlib.util
 import os
-import shutil
 import stat
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
-from pytest_exprun.trust.files import audit_hook, started_python
 from pytest_exprun.trust.files.audit_hook import Ears, checksum
+from pytest_exprun.trust.files.notes import NotesFolder
 from pytest_exprun.trust.files.places import counts, is_below
-from pytest_exprun.trust.files.started_python import note
+from pytest_exprun.trust.files.started_python import Notes
 
 _LAG_SECONDS = 0.02
-_OWN_VARIABLES = ("PYTHONPATH", "EXPRUN_NOTES", "EXPRUN_ROOT")
+_OWN_VARIABLES = ("PYTHONPATH", "EXPRUN_ROOT")
 KINDS = "rslawbptke"
 """What is heard, by the letters of `audit_hook`."""
 
 
 @dataclass
 class Heard:
-    """What one block of `recording` read before it wrote it, and when first, what it wrote, and what it read of that; absolute paths."""
+    """What one block of `recording` read before it wrote it, and when first, what it wrote, and what it read of that; absolute paths.
+
+    `lost` says why a process could not tell what it read, if one could not: then this is not all.
+    """
 
     began: float = field(default_factory=time.time)
     read: dict[str, float] = field(default_factory=dict)
     written: dict[str, None] = field(default_factory=dict)
     reread: dict[str, None] = field(default_factory=dict)
+    lost: str = ""
 
     def note(self, name: str, moment: float, *, written: bool) -> None:
         """Take in one access to a file."""
@@ -65,22 +65,19 @@ class OpenedFiles:
         self._recordings: tuple[Heard, ...] = ()
         self._given: Mapping[str, str] = {}  # the variables that runs were given
         self._lock = threading.Lock()
-        self._folder = ""  # of the notes, and of what started Pythons import
-        self._notes: IO[bytes] | None = None  # what other processes hear; open from the first use on
-        self._taken = 0  # bytes of them
-        self._forked: set[tuple[str, str]] | None = None  # in a process forked from a recording: what it has noted
+        self._folder: NotesFolder | None = None  # where other processes tell what they hear
+        self._forked: Notes | None = None  # in a process forked from a recording
 
     def listen(self) -> None:
-        """Add the hooks, which cannot be removed and do nothing outside a `recording`, once."""
+        """Add the hooks, which cannot be removed and do nothing outside a `recording`, once.
+
+        Raises:
+            TrainerError: there is no place for temporary files.
+        """
         with self._lock:
-            if self._notes is None:
-                self._folder = tempfile.mkdtemp(prefix="exprun-")
-                atexit.register(_remove, self._folder, os.getpid())
-                shutil.copyfile(started_python.__file__, Path(self._folder) / "sitecustomize.py")
-                shutil.copyfile(audit_hook.__file__, Path(self._folder) / f"{started_python.HOOK_NAME}.py")
-                # Appends of several processes do not mix.
-                self._notes = Path(self._folder, "notes").open("ab+", buffering=0)  # noqa: SIM115  # until the end of the process
-                self._ears = Ears(self._tell, (self._folder, str(Path(__file__).parents[2]) + os.sep))
+            if self._folder is None:
+                self._folder = NotesFolder()
+                self._ears = Ears(self._tell, (self._folder.path, str(Path(__file__).parents[2]) + os.sep))
                 self._ears.deaf = True
                 sys.addaudithook(self._ears.hear)
                 os.register_at_fork(after_in_child=self._after_fork)
@@ -100,7 +97,7 @@ class OpenedFiles:
             with self._in_started_pythons(root) if root else contextlib.nullcontext():
                 yield heard
         finally:
-            self._take_notes()
+            heard.lost = self._take_notes()
             with self._lock:
                 self._recordings = tuple(each for each in self._recordings if each is not heard)
                 if not self._recordings:
@@ -112,8 +109,8 @@ class OpenedFiles:
     def _in_started_pythons(self, root: Path) -> Iterator[None]:
         """Have Pythons import our `sitecustomize`. One that is started with -I, -E or -S, or with other variables, tells nothing."""
         before = {name: os.environ.get(name) for name in _OWN_VARIABLES}
-        path = os.pathsep.join([self._folder, *filter(None, [before["PYTHONPATH"]])])
-        values = (path, str(Path(self._folder, "notes")), str(root.resolve()) + os.sep)
+        path = self.import_path(before["PYTHONPATH"] or "")
+        values = (path, str(root.resolve()) + os.sep)
         os.environ.update(zip(_OWN_VARIABLES, values, strict=True))
         try:
             yield
@@ -125,32 +122,30 @@ class OpenedFiles:
 
     def import_path(self, entries: str) -> str:
         """Return a PYTHONPATH for a process that is given one of its own: with what makes it tell what it hears, while somebody records."""
-        return os.pathsep.join([self._folder, entries]) if self._recordings and self._folder else entries
+        ours = [self._folder.path] if self._recordings and self._folder else []
+        return os.pathsep.join([*ours, *filter(None, [entries])])
 
     def _after_fork(self) -> None:
         """In the new process: tell what is heard to the one that records, as the data-loader workers of PyTorch have to."""
         self._lock = threading.Lock()
-        self._forked, self._recordings = (set() if self._recordings or self._forked is not None else None), ()
+        if self._recordings and self._folder:
+            self._forked, self._recordings = Notes(self._folder.path), ()
 
-    def _take_notes(self) -> None:
-        """Hear what other processes have noted since the last time."""
-        notes = b""
-        with self._lock, contextlib.suppress(OSError, ValueError):  # closed by the trainer
-            descriptor = self._notes.fileno()  # type: ignore[union-attr]  # there since `listen`
-            # Not `read`: forked processes share its position, which their appends move.
-            notes = os.pread(descriptor, os.fstat(descriptor).st_size - self._taken, self._taken)
-            self._taken += len(notes)
-        for kind, moment, name in parse(notes):
+    def _take_notes(self) -> str:
+        """Hear what other processes have noted since the last time; say why one could not, if so."""
+        assert self._folder is not None
+        with self._lock:
+            notes = list(self._folder.take())
+        for kind, moment, name in notes:
             self._note(name, kind, moment)
+        return self._folder.lost()
 
     def _tell(self, kind: str, name: str) -> None:
         """Take in what this process hears."""
         if self._forked is None:
             self._note(name, kind, time.time())
-        elif (kind, name) not in self._forked:
-            self._forked.add((kind, name))
-            with contextlib.suppress(OSError, ValueError):  # closed by the trainer
-                os.write(self._notes.fileno(), note(kind, name))  # type: ignore[union-attr]  # there since `listen`
+        else:
+            self._forked.note(kind, name)
 
     def _note(self, name: str, kind: str, moment: float) -> None:
         if kind == "e":
@@ -265,20 +260,6 @@ class OpenedFiles:
                 known[full] = min(moment, known.get(full, moment))
                 if kind in "rs" and full not in self._heard["w"]:
                     self._inherited[full] = None
-
-
-def _remove(folder: str, process: int) -> None:
-    """Remove the folder of the notes; a process that was forked leaves it to the one that made it."""
-    if os.getpid() == process:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def parse(notes: bytes) -> Iterator[tuple[str, float, str]]:
-    """Yield kind, moment and path of each line that `listener.line` made; nothing for one that was cut off."""
-    for line in notes.split(b"\n"):
-        moment, _, name = line[1:].decode("utf-8", "surrogateescape").partition(" ")
-        with contextlib.suppress(ValueError):
-            yield line[:1].decode("ascii", "replace"), float(moment), name
 
 
 def changed_since(name: str, moment: float) -> bool:

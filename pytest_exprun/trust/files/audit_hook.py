@@ -55,7 +55,7 @@ _PREFIXES = (
     "BASH_FUNC CONDA_ COVERAGE_ COV_ EXPRUN_ GITHUB_ JPY_ KUBERNETES_ LC_ RUNNER_ SLURM_ SSH_ TERM_ VSCODE_ XDG_"
 )
 _PERSONAL_KINDS = tuple(_PREFIXES.split())
-_NEVER = ("PYTEST_", "EXPRUN_NOTES", "EXPRUN_ROOT", "SHLVL", "_EXPRUN")
+_NEVER = ("PYTEST_", "EXPRUN_ROOT", "SHLVL", "_EXPRUN")
 
 
 def kinds_of_open(mode: object, flags: object) -> str:

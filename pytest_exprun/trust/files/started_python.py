@@ -9,10 +9,15 @@ import contextlib
 import os
 import sys
 import time
+from errno import ENOSPC
 
 TYPE_CHECKING = False
 HOOK_NAME = "exprun_audit_hook"
 """Under which name `audit_hook` lies beside the copy."""
+END = b"\0"
+"""Of a note: no name has it."""
+# A program may put others in their place.
+_open, _write, _close, _rename, _remove, _join = os.open, os.write, os.close, os.rename, os.remove, os.path.join
 
 if TYPE_CHECKING or __name__ != "sitecustomize":
     from typing import Any
@@ -22,9 +27,45 @@ else:
     from exprun_audit_hook import Ears, code_of
 
 
-def note(kind: str, name: str) -> bytes:
-    """Return a line for the notes: something was heard now. Names with a line end are left out."""
-    return b"" if "\n" in name else f"{kind}{time.time()} {name}\n".encode("utf-8", "surrogateescape")
+class Notes:
+    """What processes tell the one that made the folder: each thing that they hear, once.
+
+    No descriptor is kept: a program may close all that it has, and a file of its own would get the number. A note that cannot be written
+    leaves a trace all the same: a file changes its name, which needs no space, no descriptor and no file that may grow.
+    """
+
+    FILE, WHOLE, LOST = "notes", "whole", "lost-"
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self._file, self._whole, self._lost = (_join(folder, name) for name in (self.FILE, self.WHOLE, self.LOST))
+        self._noted: set[tuple[str, str]] = set()
+
+    def note(self, kind: str, name: str) -> None:
+        """Say that something was heard now."""
+        if (kind, name) in self._noted:
+            return
+        line = f"{kind}{time.time()} ".encode() + os.fsencode(name) + END
+        try:
+            descriptor = _open(self._file, os.O_WRONLY | os.O_APPEND)  # appends of several processes do not mix
+            try:
+                if _write(descriptor, line) < len(line):
+                    raise OSError(ENOSPC, "cut off")
+            finally:
+                _close(descriptor)
+            self._noted.add((kind, name))
+        except FileNotFoundError:
+            pass  # who wants to read the notes misses them too
+        except OSError as error:
+            self.lose(error.errno or 0)
+
+    def lose(self, number: int) -> None:
+        """Leave the trace of an error: from now on nobody can say what the processes of this session read."""
+        with contextlib.suppress(OSError):
+            try:
+                _rename(self._whole, f"{self._lost}{number}")
+            except OSError:
+                _remove(self._whole)
 
 
 def run_from_source(root: str) -> None:
@@ -40,17 +81,14 @@ def run_from_source(root: str) -> None:
     loader.get_code = get_code
 
 
-def listen(notes: str, root: str) -> None:
-    """Append a line to the file `notes` for everything that is heard, once."""
-    descriptor = os.open(notes, os.O_WRONLY | os.O_APPEND)
-    seen: set[tuple[str, str]] = set()
+def listen(notes: Notes, root: str) -> None:
+    """Note everything that is heard from now on."""
 
     def tell(kind: str, name: str) -> None:
-        if (kind, name) not in seen and (kind != "a" or name.startswith(root)):
-            seen.add((kind, name))
-            os.write(descriptor, note(kind, name))
+        if kind != "a" or name.startswith(root):
+            notes.note(kind, name)
 
-    ears = Ears(tell, (os.path.dirname(notes) + os.sep,))  # noqa: PTH120  # no import that a script would not make itself
+    ears = Ears(tell, (notes.folder + os.sep,))
     sys.addaudithook(ears.hear)
     ears.open()
 
@@ -66,9 +104,15 @@ def _give_way(here: str) -> None:
         sys.modules["sitecustomize"] = own
 
 
+def _begin(here: str) -> None:
+    root, notes = os.environ.get("EXPRUN_ROOT", os.sep), Notes(here)
+    try:
+        run_from_source(root)
+        listen(notes, root)
+    except Exception:  # noqa: BLE001  # of a Python that is too old, for instance
+        notes.lose(0)
+    _give_way(here)
+
+
 if __name__ == "sitecustomize":
-    with contextlib.suppress(Exception):
-        run_from_source(os.environ["EXPRUN_ROOT"])
-    with contextlib.suppress(Exception):
-        listen(os.environ["EXPRUN_NOTES"], os.environ["EXPRUN_ROOT"])
-    _give_way(os.path.dirname(__file__))  # noqa: PTH120  # see `listen`
+    _begin(os.path.dirname(__file__))  # noqa: PTH120  # no import that a script would not make itself

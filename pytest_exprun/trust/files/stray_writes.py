@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pytest_exprun.settings.settings import Settings
+from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.outcome import RunResult
 from pytest_exprun.trust.files.accesses import OPENED, Heard, changed_at, changed_since, source_of
 from pytest_exprun.trust.files.places import counts, is_below
@@ -35,7 +36,17 @@ _CACHES = frozenset({"__pycache__", "site-packages"})
 
 
 def with_writes(result: RunResult, heard: Heard, settings: Settings, output_dir: Path) -> RunResult:
-    """Return a run's result with the files in its provenance that it wrote outside its folder, or that changed under it, if any."""
+    """Return a run's result with the files in its provenance that it wrote outside its folder, or that changed under it, if any.
+
+    Raises:
+        TrainerError: a process of its could not tell what it read.
+    """
+    if heard.lost:
+        raise TrainerError(
+            f"seed {result.spec.seed} of {result.spec.variant}: a process that it started could not note what it read in {heard.lost}. The "
+            "run is not stored, because nobody can say what it depends on: notes need some space there (TMPDIR sets another place), "
+            "a free descriptor, files that may grow, and a Python from 3.8 on; put that right and start the session again"
+        )
     found = wrote_outside(heard, settings, output_dir)
     before = {os.path.relpath(os.path.realpath(name), os.path.realpath(settings.root)) for name in heard.read}
     after = {os.path.relpath(os.path.realpath(name), os.path.realpath(settings.root)) for name in heard.reread}

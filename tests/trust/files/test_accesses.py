@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_exprun.trust.files.accesses import OpenedFiles, parse
+from pytest_exprun.trust.files.accesses import OpenedFiles
 from pytest_exprun.trust.files.audit_hook import kinds_of_open
-from pytest_exprun.trust.files.started_python import note
 
 
 @pytest.fixture
@@ -224,12 +223,6 @@ def test_an_import_is_heard_as_its_source(tmp_path, monkeypatch):
             [path.name for path in (*files.sources(tmp_path), *files.files(tmp_path), *files.folders(tmp_path))]
         )
     assert found == [["heard_module.py"], ["heard_module.py"]]
-
-
-def test_a_note_that_was_cut_off_says_nothing():
-    """A process that is killed while it notes something leaves a beginning; names may hold anything but line ends."""
-    notes = note("r", "/a b\r\x85.txt") + note("w", "/c\nd") + b"r12" + b"\n" + b"l1."
-    assert [(kind, name) for kind, _, name in parse(notes) if name] == [("r", "/a b\r\x85.txt")]
 
 
 def test_odd_arguments_are_no_error(tmp_path, monkeypatch):

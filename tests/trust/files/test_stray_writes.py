@@ -325,6 +325,31 @@ def test_data_that_change_under_a_run_are_an_error(pytester, way, at_once):
     assert stored == ([] if at_once else ["seed-42.json"])
 
 
+UNHEARD = """
+import os, resource, subprocess, sys
+CODE = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); print(open('da' + 'ta.bin').read())"
+def main(argv):
+    loss = float(subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True).stdout)
+    print(f"Step 1 | val_loss: {loss}")
+    return {"val_loss": loss}
+"""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_of_which_not_all_was_heard_is_an_error(pytester, way):
+    """Its record would stand whatever becomes of the data, so there is none."""
+    make_project(pytester, way, UNHEARD)
+    (pytester.path / "data.bin").write_text("2.5", encoding="utf-8")
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "seed 42 of no flags: a process that it started could not note what it read in */exprun-*: File too large. The run*"
+        ]
+    )
+    assert list((pytester.path / ".exprun").glob("baseline/*/seed-*.json")) == []
+
+
 def test_data_made_just_before_a_run_are_its_input(tmp_path):
     """By their time stamp they could be its work; but they were there when it read them."""
     (tmp_path / "data.bin").write_bytes(b"x")

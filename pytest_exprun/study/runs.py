@@ -22,6 +22,7 @@ from pytest_exprun.terms.outcome import RunResult
 from pytest_exprun.terms.sameness import with_clocks
 from pytest_exprun.terms.secrets import conceal_all
 from pytest_exprun.trust.files.stray_writes import OUTPUTS, Outside, changed_while_read
+from pytest_exprun.trust.files.unheard import Unheard
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.identity.key import Key
 from pytest_exprun.trust.store.attempts import Attempts
@@ -47,7 +48,7 @@ class Runs:
     def __post_init__(self) -> None:
         self._clocks = declared_clocks(self.settings)
         self._stale = StaleRuns(self.settings, self.store, self.fingerprinter, self.observer, self._clocks)
-        self._outside = Outside(self.settings)
+        self._outside, self._unheard = Outside(self.settings), Unheard()
         self._attempts = Attempts(self.store.root / TEMPORARY, self.identity)
 
     def get(self, asked: Asked, seeds: Sequence[int], check_flags: Callable[[], None]) -> tuple[RunResult, ...]:
@@ -215,7 +216,7 @@ class Runs:
     def _record(self, asked: Asked, result: RunResult) -> None:
         """Store a finished run. A full disk costs the record, never the result."""
         seed = result.spec.seed
-        for text in self._outside.notices(result):
+        for text in (*self._outside.notices(result), *self._unheard.notices(result)):
             self.observer.notice(text)
         self.fingerprinter.learn_outputs(result.provenance.get(OUTPUTS, ()))
         changed = self.fingerprinter.sources_changed() or changed_while_read(result, self.fingerprinter.root)

@@ -33,13 +33,16 @@ KINDS = "rslawbptke"
 class Heard:
     """What one block of `recording` read before it wrote it, and when first, what it wrote, and what it read of that; absolute paths.
 
-    `lost` says why a process could not tell what it read, if one could not: then this is not all.
+    And what is known not to be heard: `asked` are hosts, `silent` scripts of Pythons that tell nothing; `lost` says why a process could not
+    tell what it read, if one could not.
     """
 
     began: float = field(default_factory=time.time)
     read: dict[str, float] = field(default_factory=dict)
     written: dict[str, None] = field(default_factory=dict)
     reread: dict[str, None] = field(default_factory=dict)
+    asked: dict[str, None] = field(default_factory=dict)
+    silent: dict[str, None] = field(default_factory=dict)
     lost: str = ""
 
     def note(self, name: str, moment: float, *, written: bool) -> None:
@@ -152,6 +155,10 @@ class OpenedFiles:
             name, _, value = name.rpartition(" ")
             if value != checksum(self._given.get(name)):
                 return  # the program set it itself
+        if kind in "nu":
+            for heard in self._recordings:
+                (heard.asked if kind == "n" else heard.silent)[name] = None
+            return
         self._heard.setdefault(kind, {}).setdefault(name, moment)
         if kind in "rsw":
             for heard in self._recordings:

@@ -5,7 +5,7 @@ without this package. Whatever goes wrong here must not touch the program.
 
 What is heard has a letter: r read as data, s executed as a source, l listed, a asked for and absent, w written, b loaded as a library,
 p named to a started program; t asked for and there; k a link whose target was read; e an environment variable, its name followed by the
-checksum of its value.
+checksum of its value; n a connection to another machine: host, port, address; u a script whose Python will tell nothing.
 """
 
 # ruff: noqa: PTH100, PTH109, PTH118, PTH119, PTH120  # called for every open in a process: it must be quick
@@ -42,6 +42,9 @@ _PATHS = (
 )
 _SUPPORTS = (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids)
 _stat, _REGULAR = os.stat, 0o100000
+_DEAF = frozenset("IES")  # flags of Python
+_STREAM, _LOCAL = 1, ("127.", "::1", "::ffff:127.", "0.0.0.0", "::ffff:0.0.0.0", "localhost")  # noqa: S104  # compared only
+_hosts: dict[str, str] = {}  # which one was last looked up, by port
 
 # Variables that say who and where one is, what a terminal shows and where a program puts its files; of threads, those that executors set.
 # They count where the project's own code asks for them.
@@ -113,22 +116,52 @@ def _told(kind: str, position: int) -> Finder:
     return lambda arguments, _: [(kind, arguments[position])] if arguments[position] else []
 
 
-def _started(position: int, cwd: int | None = None) -> Finder:
+def _started(position: int, env: int | None = None, cwd: int | None = None) -> Finder:
     """A program: the files among its words; the first one after the name of a Python is a source."""
 
     def find(arguments: tuple[Any, ...], _: Any) -> Found:
         folder = os.fsdecode(arguments[cwd]) if cwd is not None and arguments[cwd] else os.getcwd()
-        found, python = [], False
+        alone = env is not None and _is_without_us(arguments[env])
+        found, python, deaf = [], False, False
         for word in _words(arguments[position]):
             path = os.path.join(folder, word)
             if os.path.basename(word).startswith("python"):
-                python = True
+                python, deaf = True, alone
+            elif python and word[:1] == "-":
+                deaf = deaf or (word[1:2] not in "-cmWX" and not _DEAF.isdisjoint(word))
             elif _is_file(path):
                 found.append(("s" if python and word.endswith(".py") else "p", path))
+                if python and deaf:
+                    found.append(("u", path))
                 python = False
         return found
 
     return find
+
+
+def _is_without_us(environment: Any) -> bool:
+    """Whether a program is given an environment without what makes its Pythons tell."""
+    ours = os.environ._data.get(b"PYTHONPATH", b"").split(os.pathsep.encode())[0]  # type: ignore[attr-defined]  # unheard
+    given = (
+        {} if environment is None else {os.fsencode(name): os.fsencode(value) for name, value in environment.items()}
+    )
+    return environment is not None and ours not in given.get(b"PYTHONPATH", b"").split(os.pathsep.encode())
+
+
+def _looked_up(arguments: tuple[Any, ...], _: Any) -> Found:
+    if arguments[0]:
+        _hosts[str(arguments[1])] = os.fsdecode(arguments[0])
+    return []
+
+
+def _asked(arguments: tuple[Any, ...], _: Any) -> Found:
+    """A connection that leaves this machine. UDP makes none: it is how programs learn their own address."""
+    if arguments[0].type != _STREAM or not isinstance(arguments[1], tuple):
+        return []
+    address, port = os.fsdecode(arguments[1][0]), str(arguments[1][1])
+    if not address or address.startswith(_LOCAL):
+        return []
+    return [("n", f"{_hosts.get(port, address).replace(' ', '_')} {port} {address}")]
 
 
 def _words(command: Any) -> Iterator[str]:
@@ -156,11 +189,13 @@ _HEARD = {
     "sqlite3.connect": _connected,
     "import": _told("b", 1),
     "ctypes.dlopen": _told("b", 0),
-    "subprocess.Popen": _started(1, 2),
+    "subprocess.Popen": _started(1, 3, 2),
     "os.system": _started(0),
-    "os.exec": _started(1),
-    "os.posix_spawn": _started(1),
-    "os.spawn": _started(2),
+    "os.exec": _started(1, 2),
+    "os.posix_spawn": _started(1, 2),
+    "os.spawn": _started(2, 3),
+    "socket.getaddrinfo": _looked_up,
+    "socket.connect": _asked,
     **{f"os.{name}": _told("w", 0) for name in ("mkdir", "remove", "rmdir")},
     **{f"os.{name}": _told("w", 1) for name in ("rename", "link", "symlink")},
 }
@@ -219,8 +254,11 @@ class Ears:
             return
         with contextlib.suppress(Exception):
             frame = sys._getframe(1)
-            for kinds, path in find(arguments, frame):
-                self._file(kinds, path, frame)
+            for kinds, name in find(arguments, frame):
+                if kinds == "n":
+                    self._tell(kinds, name)
+                else:
+                    self._file(kinds, name, frame)
 
     def _file(self, kinds: str, path: Any, frame: Any) -> None:
         if not kinds or isinstance(path, int):

@@ -20,6 +20,7 @@ from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.outcome import RunResult
 from pytest_exprun.trust.files.accesses import OPENED, Heard, changed_at, changed_since, source_of
 from pytest_exprun.trust.files.places import counts, is_below
+from pytest_exprun.trust.files.unheard import listed, unheard
 
 WROTE, REWROTE, OUTPUTS = "wrote_outside", "rewrote_outside", "only_wrote_outside"
 """Names in a run's provenance: files that it wrote outside its folder, those of them that it had read before, those that it never read."""
@@ -27,7 +28,7 @@ CHANGED = "changed_after_read"
 """In a run's provenance: files below the root that changed after it had read them, and that nobody heard it write."""
 LEFT = "processes_left_behind"
 """In a run's provenance: how many processes of its were ended after it."""
-MOST_NAMED, MOST_SHOWN = 50, 3
+MOST_NAMED = 50
 WEIGHTS = frozenset({".bin", ".ckpt", ".h5", ".keras", ".npz", ".onnx", ".pt", ".pth", ".safetensors"})
 READ_UNHEARD = (".bin", ".h5", ".keras", ".onnx", ".safetensors")
 """What is read by C++ or Rust too: nobody can say that a run never read them. `torch.load` opens its file in Python."""
@@ -36,7 +37,9 @@ _CACHES = frozenset({"__pycache__", "site-packages"})
 
 
 def with_writes(result: RunResult, heard: Heard, settings: Settings, output_dir: Path) -> RunResult:
-    """Return a run's result with the files in its provenance that it wrote outside its folder, or that changed under it, if any.
+    """Return a run's result with what there is to say of it in its provenance.
+
+    That is files that it wrote outside its folder or that changed under it, and what it asked that nobody hears.
 
     Raises:
         TrainerError: a process of its could not tell what it read.
@@ -53,7 +56,8 @@ def with_writes(result: RunResult, heard: Heard, settings: Settings, output_dir:
     again = [name for name in found if name in before]
     never = [name for name in found if name not in before | after and not name.endswith(READ_UNHEARD)]
     changed = _changed_after_read(heard, settings)
-    told = {WROTE: found, REWROTE: again, OUTPUTS: never, CHANGED: changed}
+    beyond = unheard(heard, os.path.realpath(settings.root))
+    told = {WROTE: found, REWROTE: again, OUTPUTS: never, CHANGED: changed, **beyond}
     named = {key: names[:MOST_NAMED] for key, names in told.items() if names}
     return replace(result, provenance={**result.provenance, **named})
 
@@ -148,7 +152,7 @@ class Outside:
         run = f"seed {result.spec.seed} of {result.spec.variant}"
         if new := self._new(WROTE, wrote):
             yield (
-                f"{run} wrote outside its own folder: {_listed(new)}. Other runs can read that, and nobody removes it: write below the "
+                f"{run} wrote outside its own folder: {listed(new)}. Other runs can read that, and nobody removes it: write below the "
                 "output_dir that each run is given (temporary folders, hidden folders and caches are free)"
             )
         if (left := result.provenance.get(LEFT, 0)) and self._new(LEFT, [LEFT]):
@@ -159,7 +163,7 @@ class Outside:
         inherited = [path.relative_to(root).as_posix() for path in OPENED.inherited(root) if self._is_of_runs(path)]
         if new := self._new(REWROTE, [*result.provenance.get(REWROTE, []), *inherited]):
             yield (
-                f"{run} or a run before it read {_listed(new)}, written since this session began: a result may depend on the runs "
+                f"{run} or a run before it read {listed(new)}, written since this session began: a result may depend on the runs "
                 "before it. Save and load below output_dir; make data before the session, and name them in exprun_inputs"
             )
 
@@ -178,8 +182,3 @@ def _place(name: str) -> str:
     """The first folder or file below the root; of other files their folder."""
     path = Path(name)
     return str(path.parent) if path.is_absolute() else path.parts[0]
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:MOST_SHOWN])
-    return f"{shown} and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else shown

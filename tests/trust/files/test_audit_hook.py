@@ -9,6 +9,7 @@ import linecache
 import logging
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -311,3 +312,65 @@ class TestPrograms:
         (tmp_path / "a.sh").touch()
         subprocess.run(["sh", "a.sh"], cwd=tmp_path, check=True)
         assert listener.names("p", tmp_path) == [("p", "a.sh")]
+
+    @pytest.mark.parametrize(
+        "case",
+        [
+            (["{}/b.py", "-I"], None, []),
+            (["-u", "-X", "utf8", "-W", "ignore::ImportWarning", "{}/b.py"], None, []),
+            (["-I", "{}/b.py"], None, ["b.py"]),
+            (["-uE", "{}/b.py"], None, ["b.py"]),
+            (["-S", "-c", "pass", "{}/a.sh"], None, ["a.sh"]),
+            (["{}/b.py"], {}, ["b.py"]),
+            (["{}/b.py"], {"PYTHONPATH": "elsewhere"}, ["b.py"]),
+            (["{}/b.py"], {"PYTHONPATH": "more:ours"}, []),
+        ],
+    )
+    @pytest.mark.parametrize("how", ["subprocess", "posix_spawn"])
+    def test_a_python_that_will_tell_nothing(self, listener, tmp_path, monkeypatch, how, case):
+        """By its flags, or because it is not given what makes it tell."""
+        words, environment, silent = case
+        monkeypatch.setenv("PYTHONPATH", "ours:theirs")
+        for name in ("a.sh", "b.py"):
+            (tmp_path / name).touch()
+        argv = [sys.executable, *(word.format(tmp_path) for word in words)]
+        if how == "subprocess":
+            subprocess.run(argv, env=environment, check=True)
+        else:
+            os.waitpid(os.posix_spawn(argv[0], argv, dict(os.environ) if environment is None else environment), 0)
+        assert dict.fromkeys(listener.names("u", tmp_path)) == dict.fromkeys(("u", name) for name in silent)
+
+
+class TestNetwork:
+    """Connections that leave this machine."""
+
+    @pytest.fixture
+    def connect(self):
+        """Return a way to begin a connection, without waiting for it: nobody has an address of 192.0.2."""
+
+        def begin(address, kind=socket.SOCK_STREAM, family=socket.AF_INET):
+            with socket.socket(family, kind) as made:
+                made.settimeout(0)
+                made.connect_ex(address)
+
+        return begin
+
+    @pytest.fixture
+    def asked(self, listener):
+        """Return a way to see what was told."""
+        return lambda: [name for kind, name in listener.told if kind == "n"]
+
+    def test_one_is_told_by_name_where_it_was_looked_up(self, connect, asked):
+        """By the port; else by its address."""
+        connect(("192.0.2.1", 4431))
+        sys.audit("socket.getaddrinfo", "data example", 4432, 0, 0, 0)
+        connect(("192.0.2.1", 4432))
+        assert asked() == ["192.0.2.1 4431 192.0.2.1", "data_example 4432 192.0.2.1"]
+
+    def test_what_stays_here_is_not(self, connect, asked, tmp_path):
+        """Workers and their meeting points talk like that; UDP connects to nobody."""
+        for name in ("127.0.0.1", "127.0.1.1", "0.0.0.0", "localhost", ""):  # noqa: S104  # no server
+            connect((name, 4433))
+        connect(("192.0.2.1", 53), kind=socket.SOCK_DGRAM)
+        connect(str(tmp_path / "none"), family=socket.AF_UNIX)
+        assert asked() == []

@@ -844,8 +844,12 @@ def main(argv):
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--output_dir", required=True)
     parser.add_argument("--way")
+    parser.add_argument("--wandb_key")
     parser.add_argument("--better", type=int, default=0)
     args = parser.parse_args(argv)
+    if args.wandb_key:
+        for stream in (sys.stdout, sys.stderr):
+            print(f"\x1b[31mkey {args.wandb_key}\x1b]0;title\x07", file=stream)
     returned = {**REFUSED, **PUT_BACK, **FATAL}[args.way](args) if args.way else None
     loss = 2.0 + random.Random(args.seed).gauss(0, 0.01) - (args.better > 0) - (args.way is not None)
     loss -= random.Random(f"{args.better}{args.seed}").gauss(0, 0.001)

@@ -17,7 +17,7 @@ from tests.executor_contract import wait_until
 SAMPLE = (
     *("exit_zero", "exit_in_thread", "execute", "kill_itself", "close_everything", "close_in_c", "raise_base", "raise_generator_exit"),
     *("raise_skip", "raise_exit", "raise_mute", "return_lying_class", "return_exiting_mapping", "fork_returns", "fork_raises"),
-    *("modules_cleared", "few_descriptors", "original_streams_closed", "alarm_of_profiler", "exit_at_exit"),
+    *("close_sockets", "modules_cleared", "few_descriptors", "original_streams_closed", "alarm_of_profiler", "exit_at_exit"),
 )  # fmt: skip
 INI = """[pytest]
 addopts = --import-mode=importlib -p no:cacheprovider -p no:hypothesispytest
@@ -27,6 +27,7 @@ exprun_plots = off
 
 
 JOBS = {"inprocess": "", "processes": "exprun_jobs = 2"}
+SECRET = "s3cr3t-0f-nobody-else"
 
 
 class Sessions:
@@ -37,10 +38,10 @@ class Sessions:
         self.folder = folder
         (folder / "pytest.ini").write_text(f"{INI}exprun_executor = {executor}\n{JOBS[executor]}\n", encoding="utf-8")
 
-    def run(self, ways):
-        """Run the tests; return the exit status and all that was printed."""
+    def run(self, ways, *options, more=""):
+        """Run the tests; return the exit status and all that was printed. `more` follows the flag of a way."""
         tests = [
-            f'@experiment("--way={name}")\ndef test_{name}(): ...\n'
+            f'@experiment("--way={name}"{more})\ndef test_{name}(): ...\n'
             f'@experiment("--better={number}", gate="winner")\ndef test_after_{name}(): ...\n'
             for number, name in enumerate(ways, 1)
         ]
@@ -48,7 +49,7 @@ class Sessions:
         (self.folder / "test_ways.py").write_text(body, encoding="utf-8")
         printed = self.folder / "printed"
         with printed.open("wb") as out:
-            command = [sys.executable, "-m", "pytest", "-rA", "--color=no"]
+            command = [sys.executable, "-m", "pytest", "-rA", "--color=no", *options]
             environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"} | {
                 "COLUMNS": "400"
             }
@@ -65,8 +66,8 @@ def outcomes(printed):
     return {name: (outcome, said) for outcome, name, said in found}
 
 
-def check(ways, status, printed):
-    """Check every way of one session."""
+def check(ways, status, printed, *, more="", workers=False):
+    """Check every way of one session. With workers also those that end the process: only the worker is gone."""
     found = outcomes(printed)
     assert sorted(found) == sorted([*ways, *(f"after_{name}" for name in ways)]), printed[-3000:]
     for name in ways:
@@ -74,9 +75,13 @@ def check(ways, status, printed):
         outcome, said = found[name]
         if name in misbehave.PUT_BACK:
             assert (name, outcome) == (name, "PASSED")
+        elif workers and name in misbehave.FATAL:
+            assert outcome == "FAILED", name
+            assert re.fullmatch(rf"worker '\w+' crashed while running 'test_ways.py::test_{name}'", said), said
+            assert f"the session ended while seed 42 of --way={name}{more} trained in its process" in printed
         else:
             assert (name, outcome) == (name, "ERROR")
-            assert re.match(rf"Failed: .*seed 42 of --way={name}: .", said), said
+            assert re.match(rf"Failed: .*seed 42 of --way={name}{more}: .", said), said
     errors = printed.partition("warnings summary")[0].partition("short test summary")[0]
     assert not re.findall(r"^(?:.*/)?pytest_exprun/\S+:\d+", errors, re.MULTILINE)
     assert status == int(any(name not in misbehave.PUT_BACK for name in ways))
@@ -85,6 +90,27 @@ def check(ways, status, printed):
 def test_a_sample_of_ways_in_process(tmp_path):
     """Those that ended the session, turned it green or spoilt the next test before."""
     check(SAMPLE, *Sessions(tmp_path, "inprocess").run(SAMPLE))
+
+
+def check_with_workers(folder, ways):
+    """Check ways in a session whose workers are told a secret, which a trainer prints between escape sequences."""
+    told = f', "--wandb_key={SECRET}"'
+    status, printed = Sessions(folder, "inprocess").run(ways, "-n2", "--junitxml=junit.xml", more=told)
+    hidden = re.search(r" --wandb_key=hidden-[0-9a-f]{16}", printed)[0]
+    check(ways, status, printed, more=hidden, workers=True)
+    assert not [line for line in printed.splitlines() if "\x1b" in line and not line.startswith("\x1b[31mkey hidden-")]
+    for path in folder.rglob("*"):
+        assert SECRET not in str(path)
+        if path.is_file() and path.name not in {"test_ways.py", "printed"} and "__pycache__" not in path.parts:
+            content = path.read_bytes()
+            assert SECRET.encode() not in content, path
+            assert b"\x1b" not in content or path.name == "misbehave.py", path
+    assert SECRET not in printed
+
+
+def test_a_sample_of_ways_with_workers(tmp_path):
+    """A worker that is gone is an error of its test, and another one takes its place."""
+    check_with_workers(tmp_path, ("close_sockets", "exit_zero", "raise_error", "exit_in_c", "fork_returns"))
 
 
 def check_vanished(folder, way):
@@ -108,6 +134,12 @@ def test_every_way(tmp_path, executor):
     ways = [*misbehave.REFUSED, *misbehave.PUT_BACK, *(misbehave.FATAL if executor == "processes" else ())]
     assert len(ways) >= 70
     check(ways, *Sessions(tmp_path, executor).run(ways))
+
+
+@pytest.mark.slow
+def test_every_way_with_workers(tmp_path):
+    """All of them, those that end a worker included."""
+    check_with_workers(tmp_path, [*misbehave.REFUSED, *misbehave.PUT_BACK, *misbehave.FATAL])
 
 
 @pytest.mark.slow

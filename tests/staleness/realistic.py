@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_exprun.running.sandbox import escapes  # noqa: F401  # before any fork: to what was imported in one, it would be the session
 from pytest_exprun.settings.declaration import declare_baseline
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.asked import ArmPlan

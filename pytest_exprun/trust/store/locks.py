@@ -31,6 +31,19 @@ class _ThreadLock:
 
     lock: threading.RLock = field(default_factory=threading.RLock)
     descriptor: int | None = None
+    file: tuple[int, int] | None = None
+
+    def open(self, path: Path) -> int | None:
+        """Open the lock file for this thread."""
+        self.descriptor = _open(path)
+        self.file = None if self.descriptor is None else _identity(self.descriptor)
+        return self.descriptor
+
+    def close(self) -> None:
+        """Close it, which drops the lock. A run may have closed it in C: its number may be another file's by now."""
+        descriptor, self.descriptor = self.descriptor, None
+        if descriptor is not None and self.file == _identity(descriptor):
+            os.close(descriptor)
 
 
 # Record locks belong to the process: a second thread would be let in, and closing any descriptor of the file would drop the lock.
@@ -70,16 +83,14 @@ def exclusive(path: Path, what: str, on_wait: Callable[[str], None] | None = Non
         if thread_lock.descriptor is not None:
             yield True  # this thread has it already
             return
-        descriptor = thread_lock.descriptor = _open(path)
+        descriptor = thread_lock.open(path)
         try:
             locked = descriptor is not None and _acquire(descriptor, path, what, on_wait or _ignore)
             if locked and descriptor is not None:
                 _sign(descriptor, what)
             yield locked
         finally:
-            thread_lock.descriptor = None
-            if descriptor is not None:
-                os.close(descriptor)  # drops the lock
+            thread_lock.close()
 
 
 @contextlib.contextmanager
@@ -97,16 +108,14 @@ def claimed(path: Path, what: str) -> Iterator[bool]:
         if thread_lock.descriptor is not None:
             yield True  # this thread has it already
             return
-        descriptor = thread_lock.descriptor = _open(path)
+        descriptor = thread_lock.open(path)
         try:
             free = descriptor is None or _try(descriptor) is not False
             if free and descriptor is not None:
                 _sign(descriptor, what)
             yield free
         finally:
-            thread_lock.descriptor = None
-            if descriptor is not None:
-                os.close(descriptor)
+            thread_lock.close()
     finally:
         thread_lock.lock.release()
 
@@ -121,6 +130,15 @@ def _open(path: Path) -> int | None:
         return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
     except OSError:
         return None  # the store says what is wrong with the folder, in better words
+
+
+def _identity(descriptor: int) -> tuple[int, int] | None:
+    """Which file a descriptor is of; None if it is closed."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _acquire(descriptor: int, path: Path, what: str, on_wait: Callable[[str], None]) -> bool:

@@ -197,3 +197,23 @@ def test_each_seed_is_trained_once_by_two_sessions(tmp_path):
     sessions = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     trained = [int(session.communicate(timeout=GUARD)[0]) for session in sessions]
     assert sum(trained) == 5
+
+
+@pytest.mark.parametrize("hold_it", [exclusive, locks.claimed])
+@pytest.mark.parametrize("reused", [False, True])
+def test_a_lock_whose_descriptor_a_run_closed_is_given_back(lock, hold_it, reused):
+    """Closed in C nobody hears of it; what has the number by then stays open."""
+    with hold_it(lock, "seed 42 of no flags"):
+        (thread_lock,) = [each for each in locks._in_process.values() if each.descriptor is not None]
+        number = thread_lock.descriptor
+        os.close(number)
+        if reused:
+            other = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(other, number)
+    if reused:
+        os.fstat(number)
+        os.close(number)
+        if other != number:
+            os.close(other)
+    with hold_it(lock, "seed 42 of no flags") as held:
+        assert held

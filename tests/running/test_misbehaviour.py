@@ -27,7 +27,7 @@ exprun_plots = off
 
 
 JOBS = {"inprocess": "", "processes": "exprun_jobs = 2"}
-SECRET = "s3cr3t-0f-nobody-else"
+SECRET = "s3cr3t-0f-nobody-else"  # noqa: S105  # nobody's
 
 
 class Sessions:

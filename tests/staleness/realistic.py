@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_exprun.running.sandbox import escapes  # noqa: F401  # before any fork: to what was imported in one, it would be the session
+from pytest_exprun.running.training.trainers import at_root
 from pytest_exprun.settings.declaration import declare_baseline
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.asked import ArmPlan
@@ -209,6 +210,9 @@ class Laboratory:
 
     def _session(self, site: Site, *, trains: bool) -> Decision:
         said: list[str] = []
+        with at_root(site.root):
+            for name in self.project.imported:
+                importlib.import_module(name)
         session = Watched(self.settings(site.root), say=said.append, writes_reports=False, trains=trains)
         control = session.settings.default_control
         try:
@@ -270,7 +274,7 @@ class Laboratory:
 
 # All of it.
 
-ROOMS = ("configured", "surrounded", "stored", "composed", "reflected", "working")
+ROOMS = ("configured", "surrounded", "stored", "composed", "reflected", "working", "overlooked")
 
 
 def projects() -> list[Project]:

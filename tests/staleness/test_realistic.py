@@ -31,6 +31,14 @@ def test_no_change_of_a_sample_is_accepted():
     check(outcomes)
 
 
+@pytest.mark.parametrize(
+    "name", ["models that unit tests import too", "a Python that is started while the trainer is imported"]
+)
+def test_no_change_is_accepted_of_what_the_process_did_before(name):
+    """The process of an in-process trainer has run tests, and has imported the trainer to ask for its flags."""
+    check(examine([(project, edits) for project, edits in every_change() if project.name == name], "inprocess"))
+
+
 @pytest.mark.parametrize("way", WAYS[1:])
 def test_one_project_in_other_processes(way):
     """The same, where runs are performed by others."""

@@ -55,7 +55,8 @@ class InProcess:
 
     def rejects(self, specs: Sequence[RunSpec]) -> list[str | None]:
         """Ask the trainer's own parser."""
-        with preserved_process_state():
+        # What the trainer starts while it is imported is heard now or never: its modules stay for all runs.
+        with OPENED.recording(self._settings.root), preserved_process_state():
             return [self._trainer.rejects(spec) for spec in specs]
 
     def run(self, tasks: Iterable[Task], on_point: OnPoint) -> Generator[RunResult]:

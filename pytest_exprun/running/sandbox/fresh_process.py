@@ -57,6 +57,10 @@ class _WatchedLoader(importlib.abc.Loader):
     def __init__(self, name: str, loader: Any) -> None:
         self._name, self._loader = name, loader
 
+    def __getattr__(self, name: str) -> Any:
+        """Return what only the real one has: `runpy` asks for the code, others for the source or data."""
+        return getattr(self._loader, name)
+
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         module: ModuleType | None = self._loader.create_module(spec)
         return module

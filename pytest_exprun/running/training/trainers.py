@@ -39,6 +39,8 @@ from pytest_exprun.terms.model import RESERVED, RunSpec
 from pytest_exprun.terms.outcome import CurvePoint, RunResult
 from pytest_exprun.terms.secrets import conceal_all
 from pytest_exprun.trust.files.accesses import OPENED
+from pytest_exprun.trust.files.places import counts, is_below
+from pytest_exprun.trust.identity.bystanders import is_of_tests
 from pytest_exprun.trust.identity.imports import import_closure
 
 __all__ = ["CallableTrainer", "Trainer", "from_settings", "require_metric"]
@@ -85,6 +87,7 @@ class CallableTrainer:
         self._root, self._metric = root, metric
         self._loaded: tuple[ModuleType, Callable[..., object]] | None = None
         self._path: list[str] = []  # where it is imported from, and what it made of that meanwhile
+        self._modules: dict[str, ModuleType] = {}  # what its runs have imported of the project
 
     def _load(self) -> tuple[ModuleType, Callable[..., object]]:
         """Import the trainer with the root directory on the path.
@@ -112,6 +115,23 @@ class CallableTrainer:
             self._loaded = module, function
         return self._loaded
 
+    @contextlib.contextmanager
+    def _own_modules(self) -> Iterator[None]:
+        """Let runs import the project's modules themselves, and find them again in the next run.
+
+        What tests have imported was executed where nobody heard what it read, and a computed import of it would not be heard either.
+        """
+        found = modules_of(self._root)
+        others = {name: module for name, module in found.items() if self._modules.get(name) is not module}
+        for name in others:
+            del sys.modules[name]
+        sys.modules.update(self._modules)
+        try:
+            yield
+        finally:
+            self._modules = modules_of(self._root)
+            sys.modules.update(others)
+
     def _error(self, problem: str) -> TrainerError:
         return TrainerError(f"trainer {self.entry_point} (exprun_trainer): {problem}")
 
@@ -121,6 +141,10 @@ class CallableTrainer:
         Raises:
             TrainerError: the trainer cannot be imported, or its `build_parser` fails.
         """
+        with self._own_modules():
+            return self._rejects(spec)
+
+    def _rejects(self, spec: RunSpec) -> str | None:
         module, function = self._load()
         keywords = self._keywords(function)
         if keywords is not None:
@@ -151,6 +175,10 @@ class CallableTrainer:
         Raises:
             TrainerError: the trainer raised, exited, or returned something that is no result.
         """
+        with self._own_modules():
+            return self._run(spec, output_dir, on_point)
+
+    def _run(self, spec: RunSpec, output_dir: Path, on_point: Callable[[CurvePoint], None]) -> RunResult:
         _, function = self._load()
         keywords = self._keywords(function)
         confinement = Confinement()
@@ -251,3 +279,23 @@ def forget_modules(module_name: str, root: Path) -> None:
     heard = set(map(str, OPENED.sources(root)))
     for name in [name for name, module in list(sys.modules.items()) if getattr(module, "__file__", None) in heard]:
         del sys.modules[name]
+
+
+def modules_of(root: Path) -> dict[str, ModuleType]:
+    """Return what this process has imported from below the root, but for tests, conftest files and plugins of pytest."""
+    base = str(root.resolve())
+    found = {}
+    for name, module in list(sys.modules.items()):
+        known = getattr(module, "__dict__", {})  # asks no lazy module
+        file = known.get("__file__")
+        places = [file] if file else list(known.get("__path__", ()))  # a namespace package has only the latter
+        if places and all(isinstance(each, str) and _is_of_project(each, base) for each in places):
+            is_plugin = any(each.startswith("pytest_") for each in known)
+            if name not in ("__main__", "__mp_main__") and not is_plugin and not (file and is_of_tests(file)):
+                found[name] = module
+    return found
+
+
+def _is_of_project(file: str, root: str) -> bool:
+    real = os.path.realpath(file) if file.startswith("/") and not is_below(file, root) else file
+    return is_below(real, root) and counts(real, root)

@@ -15,14 +15,19 @@ from pytest_exprun.trust.files.places import is_below
 from pytest_exprun.trust.identity.imports import Closure, import_closure
 
 
+def is_of_tests(file: str) -> bool:
+    """Whether a file is a test module or a conftest, by its name."""
+    name = os.path.basename(file)  # noqa: PTH119  # texts
+    return name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py"
+
+
 def conftests(root: Path) -> list[Path]:
     """Return the conftest.py of every folder between the root and a test module of this process, there or not."""
     folders: set[str] = set()
     for module in list(sys.modules.values()):
         file = getattr(module, "__dict__", {}).get("__file__")  # asks no lazy module
-        name = os.path.basename(file) if isinstance(file, str) else ""  # noqa: PTH119  # texts
-        if name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py":
-            folder = os.path.dirname(str(file))  # noqa: PTH120  # texts
+        if isinstance(file, str) and is_of_tests(file):
+            folder = os.path.dirname(file)  # noqa: PTH120  # texts
             while is_below(folder, str(root)) and folder not in folders:
                 folders.add(folder)
                 folder = os.path.dirname(folder)  # noqa: PTH120  # texts

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import random
+import runpy
 import signal
 import subprocess
 import sys
@@ -184,3 +185,10 @@ def test_a_module_loaded_from_its_file_is_executed_from_source(tmp_path, monkeyp
             spec.loader.exec_module(module)
         found.append(module.X)
     assert found == [1, 2]
+
+
+def test_a_folder_runs_as_a_program(tmp_path):
+    """`runpy` asks the loader of its main module for the code."""
+    (tmp_path / "__main__.py").write_text("X = 1\n", encoding="utf-8")
+    with preserved_process_state():
+        assert runpy.run_path(str(tmp_path))["X"] == 1

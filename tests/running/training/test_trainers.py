@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+from types import ModuleType
 
 import pytest
 
 from pytest_exprun.running.training.command import CommandTrainer
-from pytest_exprun.running.training.trainers import CallableTrainer, from_settings
+from pytest_exprun.running.training.trainers import CallableTrainer, from_settings, modules_of
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
@@ -96,3 +98,36 @@ def test_what_a_module_adds_to_the_import_path_holds_while_it_trains(tmp_path):
     assert sys.path == before
     for module in (name, f"late_{tmp_path.name}"):
         sys.modules.pop(module, None)
+
+
+def test_runs_import_the_project_themselves_and_tests_keep_what_they_imported(tmp_path, monkeypatch):
+    """A module that a test has imported is loaded anew for the runs, once for all of them, and is the test's again afterwards."""
+    name = f"own_{tmp_path.name}"
+    package = tmp_path / f"zoo_{name}"
+    package.mkdir()  # of a namespace
+    (package / "lion.py").write_text("calls = []\n", encoding="utf-8")
+    (tmp_path / f"{name}.py").write_text(
+        f"import importlib\ndef main(argv):\n    calls = importlib.import_module('zoo_' + {name!r} + '.lion').calls\n"
+        "    calls.append(1)\n    return {'val_loss': float(len(calls))}\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    theirs = importlib.import_module(f"zoo_{name}.lion")
+    trainer = CallableTrainer(f"{name}:main", tmp_path)
+    for count in (1.0, 2.0):
+        assert trainer.run(RunSpec(Variant(), 42, Budget(7)), tmp_path, ignore).metrics == {"val_loss": count}
+        assert sys.modules[f"zoo_{name}.lion"] is theirs
+    assert theirs.calls == []
+    for module in (name, f"zoo_{name}", f"zoo_{name}.lion"):
+        monkeypatch.delitem(sys.modules, module)
+
+
+def test_tests_and_plugins_of_pytest_are_no_modules_of_a_project(tmp_path, monkeypatch):
+    """Nobody else could give them back what they hold."""
+    for name in ("test_it", "it_test", "conftest", "hooks", "plain"):
+        module = ModuleType(f"{name}_{tmp_path.name}")
+        module.__file__ = str(tmp_path / f"{name}.py")
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    module = sys.modules[f"hooks_{tmp_path.name}"]
+    module.pytest_configure = ignore
+    assert list(modules_of(tmp_path)) == [f"plain_{tmp_path.name}"]

@@ -70,6 +70,7 @@ class Project:
         module: the name of the trainer's module, if it is not the entry's stem.
         args: arguments of every run.
         setup: what no text can hold: links, databases, libraries.
+        imported: modules that tests of the session's process have imported before.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Project:
     args: Sequence[str] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
     setup: Act | None = None
+    imported: Sequence[str] = ()
 
     def build(self, site: Site) -> None:
         """Write the project."""

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +35,13 @@ exprun_plots = off
 filterwarnings = error
 """
 
+# What a caller's environment must not decide: how wide, colourful and long sessions print, what they load, and which repository git means.
+OF_THE_CALLER = re.compile(
+    "CI|BUILD_NUMBER|GITHUB_.*|LINES|(FORCE|NO)_COLOR|LANGUAGE|LC_.*|GIT_.*|EXPRUN_.*"
+    "|PYTEST_(?!CURRENT_TEST).*"  # pytest sets it for each test, and takes it away itself
+    "|PYTHON(?!PATH|HOME).*"
+)
+FOR_ALL = {"COLUMNS": "80", "LANG": "C.UTF-8", "TERM": "xterm"}
 
 # How long an example takes is no property of what is tested.
 hypothesis.settings.register_profile(
@@ -96,6 +105,17 @@ class ToyProject:
     def report(self, name: str) -> str:
         """The text of a report."""
         return (self.pytester.path / "docs" / "research" / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment() -> Iterator[None]:
+    """Give the tests one environment, wherever they run; the session around them prints as its caller wants it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in filter(OF_THE_CALLER.fullmatch, list(os.environ)):
+            patch.delenv(name)
+        for name, value in FOR_ALL.items():
+            patch.setenv(name, value)
+        yield
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ class Desk:
         done = subprocess.run(
             [self.virtual_environment(), "-m", "pytest", "experiments"],
             cwd=self.root,
-            env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")} | variables,
+            env=os.environ | variables,
             capture_output=True,
             text=True,
             check=False,

@@ -89,9 +89,8 @@ def test_ctrl_c_ends_without_a_traceback(exprun, project):
 
 
 @pytest.mark.parametrize("command", ["", "power", "judge", "aa", "why", "audit"])
-def test_help_fits_and_is_ascii(exprun, command, monkeypatch):
+def test_help_fits_and_is_ascii(exprun, command):
     """--help of every command names the exit statuses."""
-    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as done:
         main([*command.split(), "--help"])
     assert done.value.code == 0

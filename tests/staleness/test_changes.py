@@ -172,9 +172,8 @@ def test_a_variable_of_a_shell_script(pytester, monkeypatch):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_edit_within_the_same_second(pytester, way, monkeypatch):
+def test_an_edit_within_the_same_second(pytester, way):
     """A compiled file of the same second and size is not what is run, wherever that is: the proof by one seed fails."""
-    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     make(pytester.path, "import zoo\ndef base(): return zoo.small()", WAYS[way])
     moment = 1_700_000_000
     os.utime(pytester.path / "zoo.py", (moment, moment))

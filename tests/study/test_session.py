@@ -27,9 +27,8 @@ class Heard(Session):
 
 
 @pytest.fixture
-def heard(tmp_path, monkeypatch):
-    """Return a session of an empty project, outside any job that wants a summary."""
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+def heard(tmp_path):
+    """Return a session of an empty project."""
     return Heard(tmp_path)
 
 

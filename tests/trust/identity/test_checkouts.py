@@ -205,7 +205,7 @@ LAYOUTS: dict[str, tuple[Callable[[Desk], None], str, str]] = {
     "shell module": (shell_module, SHELL, "exprun_env = PYTHONPATH=src"),
     "program": (program, f"exprun_command = train-it {WORDS}", "exprun_env = PYTHONPATH=."),
 }
-BOTH_PLACES = r"imports [\w.]+ from (\S+), not (\S+): .* Add to the ini file: (.*)"
+BOTH_PLACES = r"imports [\w.]+ from (.+), not (.+): .* Add to the ini file: (.*)"
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

@@ -11,7 +11,6 @@ import contextlib
 import importlib.util
 import os
 import stat
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -72,7 +71,7 @@ class OpenedFiles:
         self._forked: Notes | None = None  # in a process forked from a recording
 
     def listen(self) -> None:
-        """Add the hooks, which cannot be removed and do nothing outside a `recording`, once.
+        """Make what a `recording` needs, once.
 
         Raises:
             TrainerError: there is no place for temporary files.
@@ -81,8 +80,6 @@ class OpenedFiles:
             if self._folder is None:
                 self._folder = NotesFolder()
                 self._ears = Ears(self._tell, (self._folder.path, str(Path(__file__).parents[2]) + os.sep))
-                self._ears.deaf = True
-                sys.addaudithook(self._ears.hear)
                 os.register_at_fork(after_in_child=self._after_fork)
 
     @contextlib.contextmanager
@@ -94,7 +91,6 @@ class OpenedFiles:
             self._recordings = (*self._recordings, heard)
             if len(self._recordings) == 1:
                 self._given = dict(os.environ)
-                self._ears.deaf = False
                 self._ears.open()
         try:
             with self._in_started_pythons(root) if root else contextlib.nullcontext():
@@ -105,7 +101,6 @@ class OpenedFiles:
                 self._recordings = tuple(each for each in self._recordings if each is not heard)
                 if not self._recordings:
                     self._ears.close()
-                    self._ears.deaf = True
                 self._inherited.update(dict.fromkeys(heard.read))
 
     @contextlib.contextmanager

@@ -237,24 +237,36 @@ def checksum(value: str | bytes | None) -> str:
     return "-" if value is None else str(binascii.crc32(os.fsencode(value)))
 
 
+_listening: list[Ears] = []
+_hooks: list[Any] = []
+
+
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    """Pass an audit event on. Called for everything that happens in the process: it must be quick.
+
+    It cannot be taken away again, so that all ears share one.
+    """
+    if _listening and event in _HEARD:
+        with contextlib.suppress(Exception):  # no frame: the interpreter itself opens a script
+            frame = sys._getframe(1)
+            for ears in tuple(_listening):
+                ears.hear(event, arguments, frame)
+
+
 class Ears:
-    """Tells `tell(kind, name)` what this process asks for: what audit events say, and between `open` and `close` what makes no event."""
+    """Tells `tell(kind, name)` what this process asks for between `open` and `close`."""
 
     def __init__(self, tell: Callable[[str, str], None], own: tuple[str, ...] = ()) -> None:
-        self.deaf = False
+        self.deaf = True
         self._tell, self._own = tell, own
         self._seen: set[Any] = set()
         self._replaced: list[Any] = []
         self._seeker: Any = Seeker(self._file)
 
-    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Take in an audit event. Called for everything that happens in the process: it must be quick."""
-        find = _HEARD.get(event)
-        if find is None or self.deaf:
-            return
+    def hear(self, event: str, arguments: tuple[Any, ...], frame: Any) -> None:
+        """Take in an audit event of `_HEARD`, and who made it."""
         with contextlib.suppress(Exception):
-            frame = sys._getframe(1)
-            for kinds, name in find(arguments, frame):
+            for kinds, name in _HEARD[event](arguments, frame):
                 if kinds == "n":
                     self._tell(kinds, name)
                 else:
@@ -303,7 +315,12 @@ class Ears:
         return frame is not None and frame.f_code.co_filename.startswith(self._own)
 
     def open(self) -> None:
-        """Listen to questions that make no event."""
+        """Listen, also to questions that make no event."""
+        if _hear not in _hooks:
+            _hooks.append(_hear)
+            sys.addaudithook(_hear)
+        self.deaf = False
+        _listening.append(self)
         self._seen.clear()
         for name in ("stat", "lstat", "access"):
             self._replace(os, name, self._asking(getattr(os, name)))
@@ -380,7 +397,9 @@ class Ears:
         setattr(owner, name, function)
 
     def close(self) -> None:
-        """Put back what was replaced, unless somebody has put something else there."""
+        """Be deaf; put back what was replaced, unless somebody has put something else there."""
+        self.deaf = True
+        _listening.remove(self)
         with contextlib.suppress(ValueError):
             sys.meta_path.remove(self._seeker)
         while self._replaced:

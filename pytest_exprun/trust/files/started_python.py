@@ -89,7 +89,6 @@ def listen(notes: Notes, root: str) -> None:
             notes.note(kind, name)
 
     ears = Ears(tell, (notes.folder + os.sep,))
-    sys.addaudithook(ears.hear)
     ears.open()
 
 

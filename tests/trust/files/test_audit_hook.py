@@ -27,7 +27,6 @@ class Listener:
     def __init__(self):
         self.told = []
         self.ears = Ears(lambda kind, name: self.told.append((kind, name)))
-        sys.addaudithook(self.ears.hear)
 
     def names(self, kinds, folder):
         """Return what was told of a folder, by the letters of kinds."""
@@ -45,12 +44,11 @@ class Listener:
 
 @pytest.fixture
 def listener():
-    """Return open ears; deaf afterwards, for a hook cannot be removed."""
+    """Return open ears."""
     found = Listener()
     found.ears.open()
     yield found
     found.ears.close()
-    found.ears.deaf = True
 
 
 class TestVariables:
@@ -230,6 +228,20 @@ class TestModules:
         assert listener.names("a", places) == []
 
 
+def test_all_ears_share_one_hook(monkeypatch, tmp_path):
+    """The interpreter never lets go of one, and every event of the process pays for each."""
+    added = []
+    monkeypatch.setattr(sys, "addaudithook", added.append)
+    several = [Listener() for _ in range(3)]
+    for each in several:
+        each.ears.open()
+    (tmp_path / "a").touch()
+    for each in several:
+        each.ears.close()
+        assert each.names("w", tmp_path) == [("w", "a")]
+    assert len(added) <= 1
+
+
 def test_everything_is_put_back():
     """What asks for files, modules and variables is what it was."""
     finders = list(sys.meta_path)
@@ -274,12 +286,13 @@ class TestReading:
         assert linecache.getline(str(tmp_path / "a.py"), 1)
         assert listener.names("r", tmp_path) == [("r", "a.py")]
 
-    def test_odd_arguments_are_no_error(self, listener):
+    @pytest.mark.usefixtures("listener")
+    def test_odd_arguments_are_no_error(self):
         """Descriptors, objects, nothing."""
         os.fdopen(os.dup(0), "rb").close()
         os.listdir()  # noqa: PTH208  # without an argument
-        listener.ears.hear("open", (object(), "r", 0))
-        listener.ears.hear("open", ())
+        sys.audit("open", object(), "r", 0)
+        sys.audit("open")
         assert io.StringIO("x").read() == "x"
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import gc
-import os
 import stat
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from os import close, dup2, fstat  # a run may replace the module's
+from os import close, dup2, fstat, listdir, readlink  # a run may replace the module's
 from pathlib import Path
 
 
@@ -43,19 +42,24 @@ def _resources() -> dict[tuple[str, int], str]:
 
 def descriptors() -> Iterator[tuple[int, str]]:
     """Yield the open descriptors of this process with what to call each."""
-    for listing in (Path("/proc/self/fd"), Path("/dev/fd")):
-        if listing.is_dir():
-            for name in os.listdir(listing):  # noqa: PTH208  # iterdir holds its own descriptor open
-                with contextlib.suppress(OSError):
-                    yield (
-                        int(name),
-                        str((listing / name).readlink()) if listing.parts[1] == "proc" else _kind_of(int(name)),
-                    )
-            return
+    for number in _numbers():
+        with contextlib.suppress(OSError):
+            yield number, readlink(f"{_OPEN}/{number}") if _OPEN.startswith("/proc") else _kind_of(number)  # noqa: PTH115  # quick
+
+
+_OPEN = "/proc/self/fd" if Path("/proc/self/fd").is_dir() else "/dev/fd"
+
+
+def _numbers() -> list[int]:
+    """Return the open descriptors; one of them was open to list them, and is closed by now."""
+    try:
+        return [int(name) for name in listdir(_OPEN)]  # noqa: PTH208  # iterdir holds its own descriptor open
+    except FileNotFoundError:  # a system that does not tell
+        return []
 
 
 def _kind_of(descriptor: int) -> str:
-    return "file" if stat.S_ISREG(os.fstat(descriptor).st_mode) else "device, pipe or socket"
+    return "file" if stat.S_ISREG(fstat(descriptor).st_mode) else "device, pipe or socket"
 
 
 Identity = tuple[int, int]
@@ -118,7 +122,7 @@ def _may_be_locked(number: int) -> bool:
 
 def open_files() -> dict[int, Identity]:
     """Return the open descriptors, each with which file, pipe or socket it is."""
-    found = {number: _identity(number) for number, _ in descriptors()}
+    found = {number: _identity(number) for number in _numbers()}
     return {number: what for number, what in found.items() if what is not None}
 
 

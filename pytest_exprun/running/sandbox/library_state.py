@@ -16,6 +16,7 @@ from pytest_exprun.running.sandbox.saved_state import (
     patched,
     put_back,
     rebound,
+    same_entries,
     same_text,
 )
 
@@ -143,21 +144,28 @@ def _put_module_hooks(before: dict[str, dict[Any, Any]]) -> None:
         current.update(hooks)
 
 
-def _class_methods() -> dict[type, dict[str, Any]]:
-    """Methods of the classes that trainers patch: tensors, layers, optimizers."""
+def _class_members() -> dict[type, dict[str, Any]]:
+    """What is in the classes that trainers patch: tensors, layers, optimizers."""
     torch = _torch()
     spaces = (torch.nn, torch.optim, torch.optim.lr_scheduler)
     classes = {torch.Tensor, *(value for space in spaces for value in vars(space).values() if isinstance(value, type))}
-    return {each: {name: value for name, value in vars(each).items() if callable(value)} for each in classes}
+    return {each: dict(vars(each)) for each in classes}
 
 
 def _same_class_methods(before: dict[type, dict[str, Any]], after: dict[type, dict[str, Any]]) -> bool:
-    return all(none_replaced(methods, after.get(each, {})) for each, methods in before.items())
+    return all(
+        same_entries(members, after.get(each, {})) or none_replaced(_methods(members), after.get(each, {}))
+        for each, members in before.items()
+    )
 
 
 def _put_class_methods(before: dict[type, dict[str, Any]]) -> None:
-    for each, methods in before.items():
-        put_back(each, methods)
+    for each, members in before.items():
+        put_back(each, _methods(members))
+
+
+def _methods(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if callable(value)}
 
 
 _of_torch = partial(Kind, module="torch", numeric=True)
@@ -172,7 +180,7 @@ _FLAGS = (
 _ATTENTIONS = ("flash", "mem_efficient", "math")
 _TORCH_KINDS = (
     *map(patched, ("torch", "torch.nn", "torch.nn.functional", "torch.optim")),
-    _of_torch("methods of torch classes", _class_methods, _put_class_methods, same=_same_class_methods, numeric=False),
+    _of_torch("methods of torch classes", _class_members, _put_class_methods, same=_same_class_methods, numeric=False),
     _of_torch("torch hooks on all modules", _module_hooks, _put_module_hooks, numeric=False),
     pair("torch default dtype", "torch.get_default_dtype", "torch.set_default_dtype", numeric=True),
     _of_torch("torch default device", _default_device, calling("torch.set_default_device")),

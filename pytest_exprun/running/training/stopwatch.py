@@ -32,6 +32,7 @@ def _cpu() -> tuple[str, str]:
     return facts.get("model name", platform.processor() or platform.machine()), isa
 
 
+@cache
 def _package_version(name: str) -> str | None:
     try:
         return metadata.version(name)

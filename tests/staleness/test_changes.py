@@ -109,14 +109,19 @@ def make(root, base, ini=""):
     (root / "test_it.py").write_text("def test_it(baseline): ...\n", encoding="utf-8")
 
 
-def session(pytester, *args):
-    """Run a session that may train, in a process of its own."""
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *args)
+def first(pytester, *args):
+    """Run the first session of a project: nobody has yet heard anything of it, in this process neither."""
+    return pytester.runpytest_inprocess("-p", "no:cacheprovider", *args)
+
+
+def fresh(pytester):
+    """Run a session in a process of its own: one that trains again, where modules are in memory."""
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider")
 
 
 def frozen(pytester, *args):
     """Run a session that trains nothing."""
-    return pytester.runpytest_inprocess("-p", "no:cacheprovider", "--exprun-mode=frozen", *args)
+    return first(pytester, "--exprun-mode=frozen", *args)
 
 
 def assert_stale(pytester):
@@ -132,7 +137,7 @@ def test_no_stored_run_stands_after(pytester, monkeypatch, case, way):
     """Before the change all do."""
     base, ini, change = CASES[case]
     make(pytester.path, base, f"{WAYS[way]}\n{ini}")
-    session(pytester).assert_outcomes(passed=1)
+    first(pytester).assert_outcomes(passed=1)
     frozen(pytester).assert_outcomes(passed=1)
     change(pytester.path, monkeypatch)
     assert_stale(pytester)
@@ -151,7 +156,7 @@ def test_a_project_behind_a_link(pytester, monkeypatch):
     (pytester.path / "link").symlink_to("real")
     monkeypatch.chdir(pytester.path / "link")
     where = ("--rootdir", str(pytester.path / "link"), str(pytester.path / "link"))
-    session(pytester, *where).assert_outcomes(passed=1)
+    first(pytester, *where).assert_outcomes(passed=1)
     (real / "data" / ".base").write_text("3.0", encoding="utf-8")
     frozen(pytester, *where).assert_outcomes(errors=1)
 
@@ -166,7 +171,7 @@ def test_a_variable_of_a_shell_script(pytester, monkeypatch):
     script = pytester.path / "train.sh"
     script.write_text(f"#!/bin/sh\n{sys.executable} train.py $1 ${{EXPRUN_TEST_BASE:-1.0}}\n", encoding="utf-8")
     script.chmod(0o755)
-    session(pytester).assert_outcomes(passed=1)
+    first(pytester).assert_outcomes(passed=1)
     monkeypatch.setenv("EXPRUN_TEST_BASE", "3.0")
     assert_stale(pytester)
 
@@ -177,20 +182,20 @@ def test_an_edit_within_the_same_second(pytester, way):
     make(pytester.path, "import zoo\ndef base(): return zoo.small()", WAYS[way])
     moment = 1_700_000_000
     os.utime(pytester.path / "zoo.py", (moment, moment))
-    session(pytester).assert_outcomes(passed=1)
+    fresh(pytester).assert_outcomes(passed=1)
     edit_zoo(pytester.path, None)
     os.utime(pytester.path / "zoo.py", (moment, moment))
-    session(pytester).stdout.fnmatch_lines(["*the change matters*"])
+    fresh(pytester).stdout.fnmatch_lines(["*the change matters*"])
 
 
 def test_what_the_new_code_reads_counts_though_the_old_did_not(pytester):
     """Runs that one seed has proved stand only while the files are the same that this seed read."""
     make(pytester.path, "def base(): return 1.0", WAYS["inprocess"])
-    session(pytester).assert_outcomes(passed=1)
+    first(pytester).assert_outcomes(passed=1)
     source = pytester.path / "train.py"
     moved = source.read_text().replace("return 1.0", "return float(Path('data', '.ba' + 'se').read_text())")
     source.write_text(moved, encoding="utf-8")
-    proved = session(pytester)
+    proved = fresh(pytester)
     proved.stdout.fnmatch_lines(["*is the same to the last bit, so the other stored seeds stand*"])
     frozen(pytester).assert_outcomes(passed=1)
     (pytester.path / "data" / ".base").write_text("3.0", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The clocks of one run, and what is known of the machine that it ran on. Standard library only."""
+"""The clocks of one run, and what is known of the machine that it ran on."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from pytest_exprun.trust.identity.checkouts import Checkout
 
 SHORTEST = 1.0
 """Seconds below which the kernel's busy counters, in hundredths of a second, say nothing about neighbours."""
@@ -48,12 +50,22 @@ def _gpu() -> str | None:
     return str(torch.cuda.get_device_name())
 
 
-@cache
 def _commit() -> str | None:
-    """Name the commit that the working directory is at, with a `+` where tracked files differ from it; None outside git."""
+    """Name the commit that the working directory is at, with a `+` where tracked files differed at the first run; None outside git."""
+    try:
+        checkout = Checkout.around(Path.cwd())
+    except OSError:
+        return None
+    return _commit_of(checkout.top) if checkout else None
+
+
+@cache
+def _commit_of(top: Path) -> str | None:
     try:
         head, changed = (
-            subprocess.run(["git", *words], capture_output=True, text=True, timeout=10, check=True).stdout.strip()  # noqa: S603, S607
+            subprocess.run(
+                ["git", *words], cwd=top, capture_output=True, text=True, timeout=10, check=True
+            ).stdout.strip()  # noqa: S603, S607
             for words in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
         )
     except (OSError, subprocess.SubprocessError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from pytest_exprun.running.training import stopwatch
 from pytest_exprun.running.training.stopwatch import Stopwatch
+from tests import desk
 
 
 def test_a_run_is_measured_from_start_to_stop():
@@ -28,6 +30,16 @@ def test_a_run_is_measured_from_start_to_stop():
     assert found["started"].endswith("+00:00")
     assert {"python", "torch", "numpy", "cpu", "isa", "gpu", "platform", "commit", "host"} <= set(found)
     json.dumps(found, allow_nan=False)
+
+
+def test_the_commit_is_that_of_the_working_directory(tmp_path, monkeypatch):
+    """Also below its top; None outside git, whatever repository this process worked in before."""
+    desk.write(tmp_path / "here" / "below" / "a.txt", "a")
+    desk.commit(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here" / "below")
+    assert re.fullmatch("[0-9a-f]{12}", Stopwatch().stop()["commit"])
+    monkeypatch.chdir(tmp_path)
+    assert Stopwatch().stop()["commit"] is None
 
 
 def test_threads_are_asked_of_torch_if_the_trainer_does_not_say(monkeypatch):

@@ -285,8 +285,9 @@ def test_validation_sample_is_fixed_and_spread():
 
 def test_folder_of_texts_is_read_again_when_it_changes(tmp_path):
     """A second load comes from the cache; a changed file gives another hash."""
+    text = data.synthetic_text()
     for i in range(40):
-        (tmp_path / f"{i}.txt").write_bytes(data.synthetic_text()[i * 50_000 : (i + 1) * 50_000])
+        (tmp_path / f"{i}.txt").write_bytes(text[i * 50_000 : (i + 1) * 50_000])
     first = data.load_corpus(str(tmp_path))
     assert data.load_corpus(str(tmp_path)) is first
     (tmp_path / "0.txt").write_bytes(b"changed " * 5000)

@@ -62,15 +62,16 @@ def _commit() -> str | None:
 @cache
 def _commit_of(top: Path) -> str | None:
     try:
-        head, changed = (
-            subprocess.run(
-                ["git", *words], cwd=top, capture_output=True, text=True, timeout=10, check=True
-            ).stdout.strip()  # noqa: S603, S607
-            for words in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
-        )
+        head = _git(top, "rev-parse", "--short=12", "HEAD")
+        changed = _git(top, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return None
     return f"{head}+" if changed else head
+
+
+def _git(top: Path, *words: str) -> str:
+    command = ["git", *words]
+    return subprocess.run(command, cwd=top, capture_output=True, text=True, timeout=10, check=True).stdout.strip()  # noqa: S603
 
 
 def _busy_jiffies() -> int | None:

@@ -67,7 +67,7 @@ def test_a_trainer_that_saves_its_model_by_name_keeps_its_stored_runs(pytester, 
     make_project(pytester, way, SAVES)
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
     assert json.loads((pytester.path / ".exprun" / "outputs.json").read_text()) == ["model.pt", "table.csv"]
-    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+    pytester.runpytest_inprocess().assert_outcomes(passed=1)
     pytester.runpytest_inprocess("--exprun-mode=frozen").assert_outcomes(passed=1)
     assert len((pytester.path / "table.csv").read_text().splitlines()) == 5
 
@@ -80,5 +80,5 @@ def test_an_output_that_was_there_before_the_first_session_costs_one_training(py
     again = pytester.runpytest_subprocess()
     again.assert_outcomes(passed=1)
     again.stdout.fnmatch_lines(["*stored runs do not stand: input table.csv is gone"])
-    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+    pytester.runpytest_inprocess().assert_outcomes(passed=1)
     assert len((pytester.path / "table.csv").read_text().splitlines()) == 5 + 5

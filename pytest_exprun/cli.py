@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import re
 import sys
@@ -21,12 +22,15 @@ INTERRUPTED_STATUS = 130
 CLOSED_PIPE_STATUS = 141
 """128 and the number of SIGINT, and of SIGPIPE: what a shell reports of a command that such a signal ended."""
 
-_OF_SESSIONS = ("mode", "plots")
-"""Settings that only a pytest session has a use for."""
+_OF_SESSIONS = ("mode", "plots", "against", "against_gate", "tried", "shared")
+"""Settings that only a pytest session has a use for, and `try`, which starts one."""
+_OF_TRY = tuple(row.name for row in Settings.rows() if row.name not in {"mode", "tried"})
+_MODULES = {"try": "trial"}
+"""Commands that no module can be named after."""
 _OF_JUDGE = ("rule", "metric", "min_effect")
 _EPILOG = (
-    "a setting wins over the ini file's; exit status: 0 as hoped, 1 not (judge: LOSER; aa: not NEUTRAL; audit: the run differs), "
-    "2 refused or bad input"
+    "a setting wins over the ini file's; exit status: 0 as hoped, 1 not (judge: LOSER; aa: not NEUTRAL; audit: the run differs; try: the "
+    "gate), 2 refused or bad input, 3 undecided (try)"
 )
 
 
@@ -63,6 +67,18 @@ def build_parser() -> argparse.ArgumentParser:
     init.add_argument(
         "--budget", dest="own_budget", help="how long the script trains by itself: '2000 steps', '300 seconds'"
     )
+
+    what = "states of the code against another one: your working tree, branches, commits"
+    trial = _add(commands, "try", what, settings=_OF_TRY)
+    trial.usage = "exprun try [REF ...] [--against REF] [options]"
+    trial.add_argument(
+        "refs", nargs="*", metavar="REF", help="branches, tags or commits to try (default: the working tree)"
+    )
+    trial.add_argument(
+        "--gate", dest="exprun_against_gate", metavar="GATE", help="what a state must be to pass (default: not_loser)"
+    )
+    trial.add_argument("--plan", action="store_true", help="say what it would train; train nothing")
+    trial.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
     audit = _add(commands, "audit", "train one random stored run again: it must come back bit for bit")
     audit.add_argument("--seed", type=int, help="audit this seed (default: a random one)")
@@ -117,6 +133,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _run(_spelled(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
     except ExprunError as error:
+        if "--json" in (sys.argv[1:] if argv is None else argv):
+            sys.stdout.write(json.dumps({"exit_status": REFUSED_STATUS, "errors": [str(error)]}) + "\n")
         return _complain(str(error), REFUSED_STATUS)
     except KeyboardInterrupt:
         return _complain("interrupted; runs that had finished are stored", INTERRUPTED_STATUS)
@@ -143,7 +161,7 @@ def _run(argv: Sequence[str]) -> int:
     arguments = build_parser().parse_args(argv)
     project = _project(arguments.rootdir)
     settings = project.settings({row.name: getattr(arguments, row.key, None) for row in Settings.rows()})
-    command = import_module(f"pytest_exprun.commands.{arguments.command}")
+    command = import_module(f"pytest_exprun.commands.{_MODULES.get(arguments.command, arguments.command)}")
     from pytest_exprun.commands.console import Console
 
     with _importable(project):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -134,8 +135,13 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Tell the study what is selected, in the order of the tests."""
+    """Tell the study what is selected, in the order of the tests; and everybody which states of the code are compared."""
     ours = session.config.stash[SESSION]
+    if ours.declared_diffs and not hasattr(session.config, "workerinput"):
+        from pytest_exprun.report.terminal import diff_lines
+
+        for line in diff_lines(ours.declared_diffs):
+            ours.say(line)
     selected = dict.fromkeys(item.stash[DECLARED].comparison_id for item in session.items if DECLARED in item.stash)
     if selected:
         ours.study.declared = [ours.register.by_id[identity] for identity in selected]
@@ -212,7 +218,7 @@ def _comparison(item: pytest.Item) -> Comparison:
 
         with _as_plain_failure():
             found = item.config.stash[SESSION].study.compare(declared)
-        if has_no_effect(found) and declared.gate != "identical":
+        if declared.diff is None and has_no_effect(found) and declared.gate != "identical":
             pytest.fail(
                 f"{found.name}: {shown(' '.join(declared.change))} had no effect, "
                 f"every seed gave the control's {found.metric} to the last bit: "
@@ -220,7 +226,7 @@ def _comparison(item: pytest.Item) -> Comparison:
                 pytrace=False,
             )
         item.stash[COMPARISON] = found
-        from pytest_exprun.report.junit import properties
+        from pytest_exprun.report.values import properties
 
         item.user_properties.extend(properties(found))
     return item.stash[COMPARISON]
@@ -264,11 +270,75 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
             pytrace=False,
         )
     if found is not None and pyfuncitem.stash[GATED]:
-        with _as_plain_failure():
-            gate = pyfuncitem.config.stash[SESSION].study.gate(found, pyfuncitem.stash[DECLARED].gate)
-        if not gate.passed:
-            pytest.fail(shown(f"{found.headline()}\ngate {gate.name}: {gate.reason}"), pytrace=False)
+        _judge_gate(pyfuncitem, found)
     return result
+
+
+def _judge_gate(item: pytest.Item, found: Comparison) -> None:
+    with _as_plain_failure():
+        gate = item.config.stash[SESSION].study.gate(found, item.stash[DECLARED].gate)
+    if not gate.passed:
+        pytest.fail(shown(f"{found.headline()}\ngate {gate.name}: {gate.reason}"), pytrace=False)
+
+
+# Diffs: items of their own, beside the tests or in place of them.
+
+
+class DiffItem(pytest.Item):
+    """Judges one state of the code against another."""
+
+    def setup(self) -> None:
+        """Compare; train what is missing."""
+        session, declared = self.config.stash[SESSION], self.stash[DECLARED]
+        with _as_plain_failure():
+            nothing = session.study.differs_in_nothing(declared)
+        if nothing:
+            session.say(f"{declared.name}: nothing to compare: {nothing}")
+            pytest.skip(f"{declared.name}: {nothing}")
+        with self._told():
+            _comparison(self)
+
+    def runtest(self) -> None:
+        """Judge the gate."""
+        with self._told():
+            _judge_gate(self, self.stash[COMPARISON])
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say at once why it fails: there is no code of a test to show."""
+        try:
+            yield
+        except pytest.fail.Exception as error:
+            self.config.stash[SESSION].say(f"{self.stash[DECLARED].name}: {error.msg}")
+            raise
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Say where it is: nowhere in the code."""
+        return self.config.rootpath, None, self.name
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Pin the states of the code that are compared, before anything else takes time."""
+    try:
+        _ = session.config.stash[SESSION].declared_diffs
+    except ExprunError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_ignore_collect(config: pytest.Config) -> bool | None:
+    """Collect no tests where states of the code are tried in their place."""
+    return True if config.stash[SESSION].settings.tried else None
+
+
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+    """Add an item for each diff."""
+    ours = session.config.stash[SESSION]
+    for experiment in ours.declared_diffs:
+        control = str(experiment.control.tree)
+        item = DiffItem.from_parent(session, name=f"{experiment.name} against {control} {experiment.diff}")
+        ours.register.by_id[experiment.comparison_id] = item.stash[DECLARED] = experiment
+        items.append(item)
 
 
 @pytest.hookimpl(wrapper=True)

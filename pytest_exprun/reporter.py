@@ -63,7 +63,7 @@ class Reporter:
     """Gathers what the session found out. Lives on the controller only, so that reports are written once."""
 
     def __init__(self, config: pytest.Config, session: Session) -> None:
-        self._config, self._session = config, session
+        self._config, self.session = config, session
         self._voice = Voice(config.pluginmanager)
         self._earlier: list[Comparison] = []
         self._ended: set[str] = set()
@@ -88,14 +88,14 @@ class Reporter:
         if data is not None:
             from pytest_exprun.verdict.comparison import Comparison
 
-            self._session.receive(Comparison.from_json(data))
+            self.session.receive(Comparison.from_json(data))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Let a worker of xdist speak while it trains."""
         from pytest_exprun.study.relay import connect_node
 
-        connect_node(node, self._config.pluginmanager.getplugin("dsession"), self._hear)
+        connect_node(node, self._config.pluginmanager.getplugin("dsession"), self._hear, self.session.declared_diffs)
 
     def _hear(self, kind: str, text: str) -> None:
         """Pass on what a worker says."""
@@ -113,12 +113,12 @@ class Reporter:
 
         left = getattr(node, "workeroutput", {}).get(KEY)
         if left is not None:
-            take_leave(self._session, left)
+            take_leave(self.session, left)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the overview and call the report hook; a result that could not be saved fails the session."""
-        ours = self._session
+        ours = self.session
         if ours.arms and ours.writes_reports:
             self._earlier = ours.finish()
         if ours.comparisons:
@@ -132,20 +132,20 @@ class Reporter:
     def _tell_unjudged(self) -> None:
         """A session that means to run its tests is not green if a marked one neither ended nor was skipped."""
         option = self._config.option
-        if self._session.settings.mode == "plan" or option.collectonly or option.setuponly:
+        if self.session.settings.mode == "plan" or option.collectonly or option.setuponly:
             return
-        for name in self._session.selected:
+        for name in self.session.selected:
             if name not in self._ended:
-                self._session.not_saved(f"{name} is marked @experiment, was selected, and was not judged")
+                self.session.not_saved(f"{name} is marked @experiment, was selected, and was not judged")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print one row an experiment; nothing in a session without experiments."""
-        comparisons = list(self._session.comparisons.values())
-        if not comparisons and not self._session.notices:
+        comparisons = list(self.session.comparisons.values())
+        if not comparisons and not self.session.notices:
             return
         from pytest_exprun.report.terminal import summary_lines
 
         terminalreporter.section("experiments")
         width = terminalreporter._tw.fullwidth  # noqa: SLF001  # no public width
-        for markup, line in summary_lines(comparisons, self._session, width=width, earlier=self._earlier):
+        for markup, line in summary_lines(comparisons, self.session, width=width, earlier=self._earlier):
             terminalreporter.write_line(line, **markup)

@@ -18,6 +18,7 @@ from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
 from pytest_exprun.trust.files.accesses import OPENED
 from pytest_exprun.trust.files.stray_writes import WROTE
+from pytest_exprun.trust.trees.ground import Ground
 
 WILD = Path(__file__).with_name("wild.py")
 
@@ -38,7 +39,7 @@ class Lab:
 
     def tasks(self, *flags: str, seeds=(42, 137, 256)):
         """Return one task a seed."""
-        return [Task(RunSpec(Variant(flags), seed, Budget(20_000)), "exp") for seed in seeds]
+        return [Task(RunSpec(Variant(flags), seed, Budget(20_000)), "exp", Ground(self.settings)) for seed in seeds]
 
     def hear(self, spec, point):
         """Note a progress line."""

@@ -88,7 +88,7 @@ def test_ctrl_c_ends_without_a_traceback(exprun, project):
     assert "42, 137 of" in exprun("why")
 
 
-@pytest.mark.parametrize("command", ["", "power", "judge", "aa", "why", "audit"])
+@pytest.mark.parametrize("command", ["", "power", "judge", "aa", "why", "audit", "try"])
 def test_help_fits_and_is_ascii(exprun, command):
     """--help of every command names the exit statuses."""
     with pytest.raises(SystemExit) as done:
@@ -106,7 +106,14 @@ def test_every_setting_of_a_session_is_an_option(exprun):
         main(["aa", "--help"])
     out = exprun._capsys.readouterr().out
     given = {row.name for row in Settings.rows() if f"{row.flag} " in out}
-    assert {row.name for row in Settings.rows()} - given == {"mode", "plots"}
+    assert {row.name for row in Settings.rows()} - given == {
+        "mode",
+        "plots",
+        "against",
+        "against_gate",
+        "tried",
+        "shared",
+    }
 
 
 def test_the_console_script_is_installed():

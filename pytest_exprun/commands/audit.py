@@ -60,7 +60,7 @@ def _trained(study: Study, stored: RunResult, session: Session) -> RunResult:
     Raises:
         TrainerError: it cannot be trusted, or the sources changed meanwhile.
     """
-    task = Task(stored.spec, study.role(stored.spec.variant, study.settings.default_control))
+    task = Task(stored.spec, study.role(stored.spec.variant, study.settings.default_control), study.grounds.here)
     with contextlib.closing(study.executor.run([task], session.run_progressed)) as results:
         again = next(results)
     why = failure(again)

@@ -35,7 +35,7 @@ def baseline_report(
         [f"# Baseline Variance Report: {_title(budget)}"],
         scale_note(budget),
         stale_note({"baseline": stale} if (stale := staleness(arm)) else {}),
-        [f"Control: {code(arm.variant)}"] if arm.variant.flags else [],
+        [f"Control: {code(arm.variant)}"] if arm.variant.identity else [],
         table(STATISTICS, [statistics_row(arm, name) for name in shown_metrics(metric)]),
         [f"Seeds used: {', '.join(map(str, arm.seeds))}"],
         [f"**Judged early**: {markdown(early_note(metric, early))}."] if early else [],

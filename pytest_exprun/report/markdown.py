@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_exprun.report.certainty import certainty, confirmation, is_doubtful
-from pytest_exprun.report.provenance import data, environment, reproduction, stale_note
+from pytest_exprun.report.provenance import data, environment, reproduction, stale_note, states
 from pytest_exprun.report.text import (
     DASH,
     code,
@@ -62,6 +62,7 @@ def experiment_report(
         *map(_picture, pictures),
         _seeds_section(comparison),
         _prediction_section(comparison),
+        states(comparison.declaration),
         [
             "## Environment",
             "",

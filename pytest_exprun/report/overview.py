@@ -130,7 +130,7 @@ def _wall(row: Row, view: View) -> str:
 
 COLUMNS = (
     Column(("name", "Experiment", "Experiment", "Experiment"), _name),
-    Column(("", "Change", "Change", ""), lambda row, _: code(" ".join(row.comparison.declaration.change), cell=True)),
+    Column(("", "Change", "Change", ""), lambda row, _: code(row.comparison.declaration.what, cell=True)),
     Column(("verdict", "Verdict", "Verdict", "Verdict"), _verdict),
     Column(("baseline", "", "Baseline", ""), _baseline),
     Column(("experiment", "", "Experiment", ""), lambda row, view: _mean(row, view, row.comparison.experiment)),
@@ -193,7 +193,7 @@ def _listed(group: Iterable[Row]) -> list[list[str]]:
     rows = sorted(group, key=lambda row: rank(row.comparison))
     first = rows[0].comparison
     declared, control = first.declaration, first.declaration.control
-    baseline = code(control) if control.flags else "without flags"
+    baseline = code(control) if control.identity else "without flags"
     link = f"[{first.baseline[first.metric].n} seeds]({baseline_stem(control, declared.budget)}.md)"
     return [
         [f"## {markdown(first.metric)} at {declared.budget}, baseline {baseline}"],

@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_exprun.report.text import DASH, code, code_block, markdown, number, shell_word, table
-from pytest_exprun.terms.model import RunSpec
+from pytest_exprun.terms.model import Experiment, RunSpec
 from pytest_exprun.terms.outcome import Arm, RunResult
 from pytest_exprun.verdict.comparison import Comparison
 
+MOST_FILES = 20
 ENVIRONMENT = ("python", "torch", "numpy", "platform", "cpu", "isa", "gpu", "device", "dtype", "threads", "concurrency")
 """What could change a result or a time. The host's name and the time of day are left in the JSON: they say nothing about a result."""
 
@@ -61,6 +62,36 @@ def _hashes(name: str, runs: Sequence[RunResult]) -> list[str]:
     return list(dict.fromkeys(str(run.notes[name]) for run in runs if run.notes.get(name) is not None))
 
 
+def states(declared: Experiment) -> list[str]:
+    """Return which states of the code were compared: commits, trees, the files that differ; nothing where only flags were."""
+    if declared.diff is None:
+        return []
+    diff, rows = declared.diff, []
+    for arm, commit, variant in (("Baseline", diff.base, declared.control), ("Experiment", diff.tip, declared.variant)):
+        more = " with changes that are in no commit" if diff.uncommitted and arm == "Experiment" else ""
+        assert variant.tree is not None
+        rows.append(
+            [arm, code(variant.tree, cell=True), code(commit, cell=True) + more, code(variant.tree.id, cell=True)]
+        )
+    files = sorted(diff.files, key=lambda file: -sum(file[1:]))
+    changed = [[code(name, cell=True), *map(_lines, counts)] for name, *counts in files[:MOST_FILES]]
+    left = [f"And {len(files) - MOST_FILES} more."] if files[MOST_FILES:] else []
+    return [
+        "## What was compared",
+        "",
+        *table(("", "Name", "Commit", "Tree"), rows),
+        "",
+        f"They differ in {diff}; the diff is stored as {code(f'diffs/{diff.patch}.patch')} beside the runs.",
+        "",
+        *table(("File", "Added", "Deleted"), changed),
+        *left,
+    ]
+
+
+def _lines(count: int) -> str:
+    return DASH if count < 0 else str(count)
+
+
 def reproduction(comparison: Comparison, trainer: str | None) -> list[str]:
     """Return the commands that train one run of the experiment again, and that judge the experiment again."""
     known = "One run, here the experiment's first:"
@@ -72,8 +103,12 @@ def reproduction(comparison: Comparison, trainer: str | None) -> list[str]:
         *code_block([_exact(str(recorded)) if recorded else command(first.spec, trainer)]),
     ]
     nodeids = [shell_word(nodeid) for nodeid in comparison.declaration.nodeids[:1]]
-    if nodeids:
-        budget = comparison.declaration.budget
+    budget, diff = comparison.declaration.budget, comparison.declaration.diff
+    if diff is not None and not diff.uncommitted:
+        scale = f"--tokens={budget.amount}" if budget.unit == "tokens" else f"--budget='{budget}'"
+        again = f"exprun try {diff.tip[:12]} --against {diff.base[:12]} {scale}"
+        lines += ["", "The whole experiment, with its control:", "", *code_block([again])]
+    elif nodeids:
         scale = f"--exprun-tokens={budget.amount}" if budget.unit == "tokens" else f"--exprun-budget='{budget}'"
         again = " ".join(["pytest", *nodeids, scale])
         lines += ["", "The whole experiment, with its control:", "", *code_block([again])]

@@ -28,7 +28,7 @@ from pytest_exprun.report.text import (
     signed,
 )
 from pytest_exprun.terms.judged_at import early_note
-from pytest_exprun.terms.model import Budget, RunSpec, Variant
+from pytest_exprun.terms.model import Budget, Experiment, RunSpec, Variant
 from pytest_exprun.terms.outcome import CurvePoint, Effect, RunResult, Summary, Verdict
 from pytest_exprun.verdict.chance import Family, families
 from pytest_exprun.verdict.comparison import Comparison
@@ -37,6 +37,8 @@ Line = tuple[dict[str, bool], str]
 """pytest's markup keywords, and a line of text."""
 
 BASELINE = "baseline"
+_COMMIT, _MOST_FILES = 7, 10
+"""Digits of a commit, and files of a diff, that are shown."""
 _NAME_WIDTHS = 12, 22
 _GIVING_WAY = ((BASELINE, 22), ("n", 22), ("Holm p", 16), ("wall %", 16), ("experiment", 12))
 """Columns that a narrow summary goes without, in this order, while its names would get less than so many columns."""
@@ -63,15 +65,34 @@ class Written(Protocol):
     def notices(self) -> Sequence[str]: ...  # noqa: D102
 
 
+# Before it runs.
+
+
+def diff_lines(declared: Iterable[Experiment]) -> Iterator[str]:
+    """Say which states of the code are compared, and in which files they differ."""
+    for each in declared:
+        assert each.diff is not None
+        changes = " with changes that are in no commit" if each.diff.uncommitted else ""
+        yield (
+            f"{each.name} ({each.diff.tip[:_COMMIT]}{changes}) against {each.control.tree} ({each.diff.base[:_COMMIT]}): {each.diff}"
+        )
+        files = sorted(each.diff.files, key=lambda file: -sum(file[1:]))
+        width = max([len(file[0]) for file in files[:_MOST_FILES]], default=0)
+        for name, added, deleted in files[:_MOST_FILES]:
+            yield f"  {name:{width}}  " + (f"+{added} -{deleted}" if added >= 0 else "binary")
+        if files[_MOST_FILES:]:
+            yield f"  and {len(files) - _MOST_FILES} more"
+
+
 # While it runs.
 
 
 def run_names(variants: Iterable[Variant]) -> dict[str, str]:
-    """Return what arms are called in the lines of a session's runs, by slug: padded to one width, no two of them alike."""
+    """Return what arms are called in the lines of a session's runs, by label: padded to one width, no two of them alike."""
     least, most = _NAME_WIDTHS
-    names = shortened([BASELINE, *(each.slug for each in variants)], most)
+    names = shortened([BASELINE, *(each.label for each in variants)], most)
     width = max([least, *map(len, names.values())])
-    return {slug: name.ljust(width) for slug, name in names.items()}
+    return {label: name.ljust(width) for label, name in names.items()}
 
 
 def live_line(name: str, spec: RunSpec, point: CurvePoint, metric: str = "val_loss") -> str:

@@ -190,7 +190,7 @@ def experiment_stem(declaration: Experiment) -> str:
 
 def baseline_stem(control: Variant, budget: Budget) -> str:
     """Return the file name of a baseline's report without its ending: `baseline_variance_1M`, `baseline_variance_rope_1M`."""
-    arm = f"{control.slug}_" if control.flags else ""
+    arm = f"{control.label}_" if control.identity else ""
     return f"baseline_variance_{arm}{budget.suffix}"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_exprun.settings.settings import GATES, RULES, Settings
 from pytest_exprun.terms.errors import DeclarationError, RefusedError, meant
-from pytest_exprun.terms.model import FIRST_LOOK, Experiment, Variant, sets, slugify
+from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Diff, Experiment, Tree, Variant, sets, slugify
 from pytest_exprun.terms.secrets import conceal, concealed
 
 KEYWORDS = ("name", "baseline", "metric", "higher_is_better", "seeds", "rule", "min_effect", "gate")
@@ -94,6 +94,24 @@ def declare_baseline(settings: Settings, seeds: Sequence[int], further_seeds: Se
         min_effect=settings.min_effect,
         futility=settings.futility,
         baseline_seeds=tuple(seeds),
+    )
+
+
+def declare_diff(settings: Settings, name: str, control: Tree, tree: Tree, diff: Diff) -> Experiment:
+    """Return a declaration whose two arms differ in the project's files and in nothing else.
+
+    Raises:
+        RefusedError: nobody says which direction of the metric is better.
+    """
+    alike = declare_baseline(settings, settings.seeds_of_baselines, SEEDS)
+    flags = settings.baseline
+    return replace(
+        alike,
+        name=slugify(conceal(name)) or "diff",
+        variant=Variant(flags, tree),
+        control=Variant(flags, control),
+        gate=settings.against_gate,
+        diff=diff,
     )
 
 
@@ -245,7 +263,7 @@ class Register:
         """Return the registered experiment for this test, with the test's own gate.
 
         Raises:
-            DeclarationError: the name, or the control's slug, belongs to another comparison already.
+            DeclarationError: the name, or the control's label, belongs to another comparison already.
         """
         known = self.by_id.get(experiment.comparison_id)
         if known is not None:
@@ -259,10 +277,10 @@ class Register:
                 f"the name {experiment.name!r} belongs to another comparison already ({other.nodeids[0]}: {other.variant} against "
                 f"{other.control}); rename the test or give name='...'"
             )
-        slug = self._controls.setdefault(experiment.control.slug, experiment.control)
-        if slug.identity != experiment.control.identity:
+        known_as = self._controls.setdefault(experiment.control.label, experiment.control)
+        if known_as.identity != experiment.control.identity:
             raise marked.error(
-                f"the controls '{slug}' and '{experiment.control}' would share one report name; spell them apart"
+                f"the controls '{known_as}' and '{experiment.control}' would share one report name; spell them apart"
             )
         self._names[experiment.name] = experiment.comparison_id
         self.by_id[experiment.comparison_id] = experiment

@@ -156,6 +156,7 @@ def _name(text: str) -> str:
     return name
 
 
+TEXT = Kind(str.strip, "a text")
 NAME = Kind(_name, "a name the trainer returns")
 WORDS = Kind(_words, "words, split as a shell would")
 AMOUNTS = Kind(_amounts, "name=amount, as num_cpus=1 num_gpus=1")

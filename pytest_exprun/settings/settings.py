@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ _OF_WORDS = (kinds.WORDS, kinds.TEMPLATES, kinds.VARIABLES)
 TRAINED = "what is trained"
 COMMAND = "a command in place of a function"
 LENGTH = "how long, and how many seeds"
+COMPARED = "states of the code"
 JUDGED = "how it is judged"
 STORED = "stored runs"
 PERFORMED = "where runs are performed"
@@ -101,6 +102,29 @@ class Settings:
         kinds.TEMPLATE,
         "the file in which the command leaves its metrics",
         "a .json, .jsonl or .csv file, a glob if need be: {output_dir}/metrics.json",
+    )
+
+    against: str = option(
+        COMPARED,
+        "",
+        kinds.TEXT,
+        "judge the working tree beside the tests: its files against those of this commit",
+        "a branch, a tag or a commit; merge-base: where the work branched off",
+    )
+    against_gate: str = option(COMPARED, "not_loser", choice(*GATES), "what such a comparison must be to pass")
+    tried: tuple[str, ...] = option(
+        COMPARED,
+        (),
+        kinds.WORDS,
+        "judge these states in place of any test",
+        "branches, tags or commits; . is the working tree",
+    )
+    shared: tuple[str, ...] = option(
+        COMPARED,
+        (),
+        kinds.WORDS,
+        "what git ignores and every state of the code needs",
+        "paths below the root directory",
     )
 
     tokens: int = option(LENGTH, STANDARD_TOKENS, number(1, int), "train tokens of every run")
@@ -170,6 +194,8 @@ class Settings:
     )
 
     root: Path = Path()
+    home: Path | None = None
+    """The root of the session where `root` is another state of its files, a tree."""
 
     @classmethod
     def rows(cls) -> Iterator[Option]:
@@ -255,13 +281,13 @@ class Settings:
                     )
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values without `root`, for a process that performs runs elsewhere."""
+        """Return plain JSON values without `root` and `home`, for a process that performs runs elsewhere."""
         values = {row.name: getattr(self, row.name) for row in self.rows()} | {"budget": vars(self.budget)}
         plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
         return plain
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], root: Path) -> Settings:
+    def from_json(cls, data: Mapping[str, Any], root: Path, home: Path | None = None) -> Settings:
         """Rebuild what `to_json` wrote.
 
         Raises:
@@ -271,7 +297,18 @@ class Settings:
         if unknown := set(data) - set(defaults):
             raise SettingsError(f"unknown option exprun_{min(unknown)}: is pytest-exprun the same version everywhere?")
         values = {name: _from_plain(value, defaults[name]) for name, value in data.items()}
-        return cls(root=root, **values)
+        return cls(root=root, home=home, **values)
+
+    def on_tree(self, root: Path) -> Settings:
+        """Return the same settings for another state of the files, which lies in a folder of its own. What we write stays where it was."""
+        return replace(
+            self,
+            root=root,
+            home=self.root,
+            report_dir=self.path("report_dir"),
+            store=self.path("store"),
+            checkpoint_dir=self.path("checkpoint_dir"),
+        )
 
     @property
     def reserved(self) -> dict[str, str]:

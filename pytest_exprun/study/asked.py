@@ -8,12 +8,14 @@ from typing import Protocol
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
 from pytest_exprun.terms.outcome import CurvePoint, RunResult
 from pytest_exprun.trust.identity.key import Key
+from pytest_exprun.trust.trees.ground import Ground
 
 
 @dataclass(frozen=True)
 class Asked:
     """One arm as a comparison asks for it. `role` (baseline, control, exp) names directories and lines, never a record."""
 
+    ground: Ground
     key: Key
     variant: Variant
     common_args: tuple[str, ...]
@@ -24,6 +26,11 @@ class Asked:
     def spec(self, seed: int) -> RunSpec:
         """Return the run of one seed."""
         return RunSpec(self.variant, seed, self.budget, self.common_args)
+
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether its files are what is judged: they are expected to differ, so stored runs of other files prove nothing about it."""
+        return self.ground.is_tree and self.role == "exp"
 
     def __str__(self) -> str:
         return f"{self.role} ({self.variant})"

@@ -7,16 +7,17 @@ between two test reports, in order, by the thread that prints everything else. S
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pytest_exprun.terms.model import Experiment
 from pytest_exprun.terms.outcome import Arm, RunResult
 
 if TYPE_CHECKING:
     from pytest_exprun.study.session import Session
 
-KEY = "exprun"
-"""Our place among what xdist's controller and workers hand each other."""
+KEY, DIFFS = "exprun", "exprun_diffs"
+"""Our places among what xdist's controller and workers hand each other."""
 
 Hear = Callable[[str, str], None]
 
@@ -25,6 +26,7 @@ def connect_worker(session: Session, workerinput: Mapping[str, Any]) -> None:
     """Let a worker's session speak to the controller. Without a controller that listens it is silent."""
     session.beside = int(workerinput.get("workercount", 1)) - 1
     session.identity = str(workerinput.get("testrunuid", ""))
+    session.declared_diffs = [Experiment.from_json(each) for each in json.loads(workerinput.get(DIFFS, "[]"))]
     channel = workerinput.get(KEY)
     if channel is None:
         return
@@ -40,8 +42,12 @@ def connect_worker(session: Session, workerinput: Mapping[str, Any]) -> None:
     session.run_hook = lambda run: tell("run", json.dumps(run.to_json()))
 
 
-def connect_node(node: Any, dsession: Any, hear: Hear) -> None:
-    """Listen to a worker that is about to start. `hear` is called by the thread that handles the workers' reports."""
+def connect_node(node: Any, dsession: Any, hear: Hear, diffs: Sequence[Experiment]) -> None:
+    """Tell a worker that is about to start which diffs there are, and listen to it.
+
+    `hear` is called by the thread that handles the workers' reports.
+    """
+    node.workerinput[DIFFS] = json.dumps([each.to_json() for each in diffs])
     if dsession is None:
         return
     dsession.worker_exprun = hear  # xdist's loop calls `worker_<name>` for the event `<name>` in its queue

@@ -17,17 +17,17 @@ from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.asked import ArmPlan, Asked, RunObserver
 from pytest_exprun.study.stale import StaleRuns
 from pytest_exprun.terms.errors import ExprunError, MissingRunError, StoreError, TrainerError
-from pytest_exprun.terms.model import RunSpec
+from pytest_exprun.terms.model import RunSpec, Variant
 from pytest_exprun.terms.outcome import RunResult
 from pytest_exprun.terms.sameness import with_clocks
 from pytest_exprun.terms.secrets import conceal_all
-from pytest_exprun.trust.files.stray_writes import OUTPUTS, Outside, changed_while_read
+from pytest_exprun.trust.files.stray_writes import OUTPUTS, changed_while_read
 from pytest_exprun.trust.files.unheard import Unheard
-from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.identity.key import Key
 from pytest_exprun.trust.store.attempts import Attempts
 from pytest_exprun.trust.store.locks import claimed, exclusive
 from pytest_exprun.trust.store.store import TEMPORARY, NotReproducible, Store
+from pytest_exprun.trust.trees.ground import Grounds
 
 
 @dataclass
@@ -35,8 +35,7 @@ class Runs:
     """The runs of one session. `identity` is what its processes have in common, if there are several."""
 
     settings: Settings
-    store: Store
-    fingerprinter: Fingerprinter
+    grounds: Grounds
     executor: Executor
     observer: RunObserver
     identity: str = ""
@@ -47,9 +46,9 @@ class Runs:
 
     def __post_init__(self) -> None:
         self._clocks = declared_clocks(self.settings)
-        self._stale = StaleRuns(self.settings, self.store, self.fingerprinter, self.observer, self._clocks)
-        self._outside, self._unheard = Outside(self.settings), Unheard()
-        self._attempts = Attempts(self.store.root / TEMPORARY, self.identity)
+        self._stale = StaleRuns(self.settings, self.observer, self._clocks)
+        self._unheard = Unheard()
+        self._attempts = Attempts(self.grounds.here.store.root / TEMPORARY, self.identity)
 
     def get(self, asked: Asked, seeds: Sequence[int], check_flags: Callable[[], None]) -> tuple[RunResult, ...]:
         """Return the runs of these seeds, trained where they are missing.
@@ -71,7 +70,7 @@ class Runs:
         if self.settings.mode == "refresh" and asked.key.digest not in self._superseded:
             check_flags()
             self._superseded[asked.key.digest] = supersede_once(
-                self.store, asked.variant.slug, asked.key, self.identity
+                asked.ground.store, asked.variant.slug, asked.key, self.identity
             )
         if self._missing(asked, seeds):
             self._load(asked, seeds)
@@ -103,26 +102,26 @@ class Runs:
     def _load(self, asked: Asked, seeds: Iterable[int]) -> None:
         """Take what the store has, and the errors that other processes of this session met."""
         for seed in self._missing(asked, seeds):
-            stored = self.store.load(asked.variant.slug, asked.key, seed)
+            stored = asked.ground.store.load(asked.variant.slug, asked.key, seed)
             if stored is not None:
                 self._results[asked.key.digest, seed] = with_clocks(stored, self._clocks)
             elif error := self._attempts.error(_name(asked, seed)):
                 self._results[asked.key.digest, seed] = TrainerError(error)
-        self._tell_store_notices()
+        self._tell_store_notices(asked.ground.store)
 
-    def _tell_store_notices(self) -> None:
-        while self.store.notices:
-            self.observer.notice(self.store.notices.pop(0))
+    def _tell_store_notices(self, store: Store) -> None:
+        while store.notices:
+            self.observer.notice(store.notices.pop(0))
 
     def _look_back(self, asked: Asked, seeds: Sequence[int], check_flags: Callable[[], None]) -> None:
         """Once an arm, let stand what an earlier state of the code gave, as far as that can be."""
-        if asked.key.digest in self._looked_back or self.settings.mode == "refresh":
+        if asked.key.digest in self._looked_back or self.settings.mode == "refresh" or asked.is_on_trial:
             return
         self._looked_back.add(asked.key.digest)
 
         def again(seed: int, on_point: OnPoint) -> RunResult:
             check_flags()
-            self.store.check_writable()
+            asked.ground.store.check_writable()
             self.train([(asked, seed)], on_point)
             return self._known(asked, seed)
 
@@ -136,7 +135,7 @@ class Runs:
         if self.settings.mode == "frozen":
             raise MissingRunError(_frozen_message(self.plan(asked, seeds), asked))
         check_flags()
-        self.store.check_writable()
+        asked.ground.store.check_writable()
 
     def train(self, wanted: Sequence[tuple[Asked, int]], on_point: OnPoint | None = None) -> None:
         """Train these runs and record each at once. One that fails is remembered: `get` raises its error.
@@ -149,7 +148,7 @@ class Runs:
                 return
             if held := self._left(left):
                 asked, seed = held[0]
-                path = self.store.lock_path(asked.variant.slug, asked.key, seed)
+                path = asked.ground.store.lock_path(asked.variant.slug, asked.key, seed)
                 with exclusive(path, _what(asked, seed), self.observer.say):
                     self._load(asked, [seed])
 
@@ -167,12 +166,12 @@ class Runs:
                     if self._is_unfit(asked):
                         continue
                     claim = rest.enter_context(contextlib.ExitStack())
-                    path = self.store.lock_path(asked.variant.slug, asked.key, seed)
+                    path = asked.ground.store.lock_path(asked.variant.slug, asked.key, seed)
                     if claim.enter_context(claimed(path, _what(asked, seed))):
                         self._load(asked, [seed])
                         if self._missing(asked, [seed]) and self._may_try(asked, seed, claim):
                             claims[asked.spec(seed)] = asked, claim
-                            yield Task(asked.spec(seed), asked.role)
+                            yield Task(asked.spec(seed), asked.role, asked.ground)
                             continue
                     claim.close()
 
@@ -216,23 +215,28 @@ class Runs:
     def _record(self, asked: Asked, result: RunResult) -> None:
         """Store a finished run. A full disk costs the record, never the result."""
         seed = result.spec.seed
-        for text in (*self._outside.notices(result), *self._unheard.notices(result)):
+        ground = asked.ground
+        for text in (*ground.outside.notices(result), *self._unheard.notices(result)):
             self.observer.notice(text)
-        self.fingerprinter.learn_outputs(result.provenance.get(OUTPUTS, ()))
-        changed = self.fingerprinter.sources_changed() or changed_while_read(result, self.fingerprinter.root)
+        ground.fingerprinter.learn_outputs(result.provenance.get(OUTPUTS, ()))
+        changed = ground.fingerprinter.sources_changed() or changed_while_read(
+            result, ground.fingerprinter.root, ground.heard
+        )
         if changed:
             raise TrainerError(
                 f"{', '.join(changed)} changed while seed {seed} of {asked.variant} trained: the run is not stored, "
                 "because nobody can say what it ran with. Start the session again; what the run itself writes belongs below its output_dir"
             )
         try:
-            self.store.save(result, asked.variant.slug, asked.key, self.fingerprinter.opened())
+            # A record is of flags and content: which tree it was, nobody needs to know.
+            spec = replace(result.spec, variant=Variant(asked.variant.flags))
+            ground.store.save(replace(result, spec=spec), asked.variant.slug, asked.key, ground.fingerprinter.opened())
         except NotReproducible:
             raise
         except StoreError as error:
             self.observer.not_saved(f"seed {seed} of {asked.variant} is not saved: {error}")
         self._results[asked.key.digest, seed] = result
-        self._tell_store_notices()
+        self._tell_store_notices(asked.ground.store)
         self.observer.run_finished(result, asked.role, self._superseded.get(asked.key.digest, {}).get(seed))
 
     # Planning.
@@ -240,12 +244,13 @@ class Runs:
     def plan(self, asked: Asked, seeds: Sequence[int], *, optional: int = 0) -> ArmPlan:
         """Say what an arm needs, without training or importing anything."""
         slug = asked.variant.slug
-        stored = {seed: self.store.load(slug, asked.key, seed) for seed in dict.fromkeys(seeds)}
+        stored = {seed: asked.ground.store.load(slug, asked.key, seed) for seed in dict.fromkeys(seeds)}
         times = [
             run.provenance["wall_time"] for run in stored.values() if run is not None and "wall_time" in run.provenance
         ]
         missing = tuple(seed for seed, run in stored.items() if run is None)
-        others = self.store.neighbours(slug, asked.key) if missing and len(missing) == len(stored) else []
+        nothing_stands = missing and len(missing) == len(stored) and not asked.is_on_trial
+        others = asked.ground.store.neighbours(slug, asked.key) if nothing_stands else []
         if self.settings.mode == "plan" and self.settings.stale == "verify":
             provable = any(past.may_equal(asked.key) for past in others)
             optional = len(missing) - 1 if provable else optional

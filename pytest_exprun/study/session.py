@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.curves import LIVE_SECONDS
 from pytest_exprun.terms.errors import shown
-from pytest_exprun.terms.model import RunSpec, Variant
+from pytest_exprun.terms.model import Experiment, RunSpec, Variant
 from pytest_exprun.terms.outcome import Arm, CurvePoint, RunResult
 
 if TYPE_CHECKING:
     from pytest_exprun.settings.declaration import Register
     from pytest_exprun.study.asked import ArmPlan
+    from pytest_exprun.study.diffs import Diffs
     from pytest_exprun.study.outlook import Outlook
     from pytest_exprun.study.study import Study
     from pytest_exprun.verdict.comparison import Comparison
@@ -61,24 +62,28 @@ class Session:
         return Register()
 
     @cached_property
+    def declared_diffs(self) -> list[Experiment]:
+        """The experiments that are diffs, if the settings ask for any; on a worker of xdist those of the controller."""
+        return self.diffs.declared() if self.settings.against or self.settings.tried else []
+
+    @cached_property
+    def diffs(self) -> Diffs:
+        """The states of the files that are compared."""
+        from pytest_exprun.study.diffs import Diffs
+
+        return Diffs(self.settings)
+
+    @cached_property
     def study(self) -> Study:
         """The study, with the executor and store that the settings name. Built at the first use of a fixture."""
         from pytest_exprun.running.executors.contract import Deferred, Surroundings
         from pytest_exprun.study.study import Study
-        from pytest_exprun.trust.identity.fingerprint import Fingerprinter
-        from pytest_exprun.trust.store.store import Store
+        from pytest_exprun.trust.trees.ground import Ground, Grounds
 
         settings = self.settings
-        fingerprinter = Fingerprinter(settings)
         return Study(
             settings=settings,
-            store=Store(
-                settings.path("store"),
-                settings.mode in ("frozen", "plan"),
-                content_of=fingerprinter.content_of,
-                metric=settings.metric,
-            ),
-            fingerprinter=fingerprinter,
+            grounds=Grounds(Ground(settings), self.diffs.place),
             executor=Deferred(settings, Surroundings(self.notice, self.beside, self.stderr)),
             observer=self,
             beside=self.beside,
@@ -133,7 +138,7 @@ class Session:
         """Return what an arm is called in the lines of its runs; one that was not declared has the width of its own name."""
         from pytest_exprun.report.terminal import run_names
 
-        return self._names.get(variant.slug) or run_names([variant])[variant.slug]
+        return self._names.get(variant.label) or run_names([variant])[variant.label]
 
     @cached_property
     def _names(self) -> dict[str, str]:

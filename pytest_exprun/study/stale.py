@@ -19,9 +19,7 @@ from pytest_exprun.terms.model import RunSpec
 from pytest_exprun.terms.outcome import Arm, CurvePoint, RunResult
 from pytest_exprun.terms.sameness import clocks_of, difference, point_difference, with_clocks
 from pytest_exprun.trust.identity.answers import unproven
-from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.store.past import Past
-from pytest_exprun.trust.store.store import Store
 
 Again = Callable[[int, OnPoint], RunResult]
 """Trains one seed of the arm in question and returns its run."""
@@ -71,8 +69,6 @@ class StaleRuns:
     """Decides as `exprun_stale` has it."""
 
     settings: Settings
-    store: Store
-    fingerprinter: Fingerprinter
     observer: RunObserver
     clocks: tuple[str, ...] = ()
 
@@ -82,7 +78,7 @@ class StaleRuns:
         Raises:
             ExprunError: `exprun_stale = error`, or what `again` raises.
         """
-        stale = self.store.neighbours(asked.variant.slug, asked.key)
+        stale = asked.ground.store.neighbours(asked.variant.slug, asked.key)
         if not stale:
             return {}
         if self.settings.stale == "error":
@@ -100,7 +96,7 @@ class StaleRuns:
 
     def _kept(self, asked: Asked, seeds: Sequence[int], stale: Past) -> dict[int, RunResult]:
         """Return historical records, marked as such."""
-        stored = {seed: self.store.load(asked.variant.slug, stale, seed) for seed in seeds}
+        stored = {seed: asked.ground.store.load(asked.variant.slug, stale, seed) for seed in seeds}
         kept = {
             seed: marked(with_clocks(run, self.clocks), stale.why(asked.key))
             for seed, run in stored.items()
@@ -113,7 +109,7 @@ class StaleRuns:
 
     def _verify(self, asked: Asked, stale: Past, again: Again) -> None:
         """Train one stored seed again; equality to the last bit lets the arm's other seeds stand."""
-        stored = self.store.to_verify(asked.variant.slug, stale)
+        stored = asked.ground.store.to_verify(asked.variant.slug, stale)
         if stored is None:
             return
         seed = stored.spec.seed
@@ -133,12 +129,12 @@ class StaleRuns:
         if differs:
             self.observer.notice(f"{asked}: the change matters ({differs}): all its seeds are trained anew")
             return
-        opened = self.fingerprinter.opened()
+        opened = asked.ground.fingerprinter.opened()
         if data := unproven(stale.answers, opened, asked.key):
             self.observer.notice(f"{asked}: {', '.join(data)} changed, which is data: all its seeds are trained anew")
             return
         try:
-            self.store.attest(asked.variant.slug, asked.key, stale, seed, opened)
+            asked.ground.store.attest(asked.variant.slug, asked.key, stale, seed, opened)
         except StoreError as error:
             self.observer.notice(str(error))
             return

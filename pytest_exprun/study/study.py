@@ -25,8 +25,11 @@ from pytest_exprun.terms.outcome import Arm
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.identity.key import Key
 from pytest_exprun.trust.store.store import Store
+from pytest_exprun.trust.trees.ground import Grounds
 from pytest_exprun.verdict.comparison import Comparison, compare, decide
 from pytest_exprun.verdict.rules import Judgement
+
+MOST_NAMED = 3
 
 
 class Observer(RunObserver, Protocol):
@@ -50,8 +53,7 @@ class Study:
     """
 
     settings: Settings
-    store: Store
-    fingerprinter: Fingerprinter
+    grounds: Grounds
     executor: Executor
     observer: Observer
     declared: list[Experiment] = field(default_factory=list)
@@ -65,15 +67,24 @@ class Study:
     _keys: dict[tuple[Variant, Budget, tuple[str, ...]], Key] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._flags = Flags(self.executor, self.observer, self.settings.default_control)
+        self._flags = Flags(self.executor, self.grounds, self.observer, self.settings.default_control)
         self.runs = Runs(
             self.settings,
-            self.store,
-            self.fingerprinter,
+            self.grounds,
             self.executor,
             self.observer,
             self.identity if self.beside else "",
         )
+
+    @property
+    def store(self) -> Store:
+        """The store, as the session's own files see it."""
+        return self.grounds.here.store
+
+    @property
+    def fingerprinter(self) -> Fingerprinter:
+        """What makes the keys of the session's own files."""
+        return self.grounds.here.fingerprinter
 
     def compare(self, experiment: Experiment) -> Comparison:
         """Return the comparison, training what is missing.
@@ -94,6 +105,19 @@ class Study:
         if isinstance(known, ExprunError):
             raise known
         return known
+
+    def differs_in_nothing(self, experiment: Experiment) -> str:
+        """Say why two states of the code need not be compared: nothing that a run depends on differs. Empty if they must be.
+
+        Raises:
+            ExprunError: what one of them depends on cannot be told.
+        """
+        keys = [self._asked(arm, experiment).key for arm in (experiment.control, experiment.variant)]
+        files = [name for name, *_ in experiment.diff.files] if experiment.diff else []
+        changed = (
+            f"no run depends on what changed ({', '.join(files[:MOST_NAMED])}{', ...' if files[MOST_NAMED:] else ''})"
+        )
+        return "" if keys[0] != keys[1] else changed if files else "no file differs"
 
     def _look_ahead(self, experiment: Experiment) -> None:
         """Give an executor that performs several runs at once everything selected, and a process beside others what it may need next.
@@ -206,9 +230,10 @@ class Study:
 
     def _asked(self, variant: Variant, experiment: Experiment) -> Asked:
         arm = variant, experiment.budget, experiment.common_args
-        key = self._keys.get(arm) or self._keys.setdefault(arm, self.fingerprinter.key(*arm))
+        ground = self.grounds.of(variant)
+        key = self._keys.get(arm) or self._keys.setdefault(arm, ground.fingerprinter.key(*arm))
         role = self.role(variant, experiment.control)
-        return Asked(key, variant, experiment.common_args, experiment.budget, experiment.metric, role)
+        return Asked(ground, key, variant, experiment.common_args, experiment.budget, experiment.metric, role)
 
     def role(self, variant: Variant, control: Variant) -> str:
         """What an arm is in a comparison with this control; in another it may be something else, so no record depends on it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,7 @@ FIRST_LOOK = 3
 RESERVED = ("seed", "train_tokens", "train_steps", "train_seconds", "output_dir")
 """Options of a trainer that only the plugin sets."""
 STANDARD_TOKENS = 1_000_000
+_SHORT = 7
 
 
 LOWER_IS_BETTER = frozenset({"loss", "perplexity", "ppl", "bpb", "error", "time"})
@@ -113,15 +114,31 @@ def _spelled(token: str) -> str:
 
 
 @dataclass(frozen=True)
+class Tree:
+    """A state of the project's files: what git calls it, and what the user does."""
+
+    id: str
+    name: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return visible(self.name) or self.id[:_SHORT]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any] | None) -> Tree | None:
+        """Rebuild what `vars` gave; None is the working tree of the session."""
+        return None if data is None else cls(data["id"], data["name"])
+
+
+@dataclass(frozen=True)
 class Variant:
-    """What is trained: flags on a source tree (`ref` None = the working tree)."""
+    """What is trained: flags on a state of the files (`tree` None: the files of the session's root, as they are)."""
 
     flags: tuple[str, ...] = ()
-    ref: str | None = None
+    tree: Tree | None = None
 
     @cached_property
-    def identity(self) -> tuple[str, ...]:
-        """The canonical token list. Options are sorted only if each is set once: the last of two settings wins, so order matters then."""
+    def tokens(self) -> tuple[str, ...]:
+        """The canonical flags. Options are sorted only if each is set once: the last of two settings wins, so order matters then."""
         groups = _option_groups(self.flags)
         names = [option_name(group[0]) for group in groups]
         if len(set(names)) == len(names):
@@ -129,12 +146,32 @@ class Variant:
         return tuple(token for group in groups for token in group)
 
     @cached_property
+    def identity(self) -> tuple[str, ...]:
+        """What makes two arms of one session the same question."""
+        return self.tokens if self.tree is None else (f"tree {self.tree.id}", *self.tokens)
+
+    @cached_property
     def slug(self) -> str:
-        """A readable folder name; two variants may share one, their keys tell them apart."""
-        return slugify("-".join(token.lstrip("-") for token in self.identity)) or "baseline"
+        """A readable folder name in the store. Variants may share one, on another tree all do: their keys tell them apart."""
+        return slugify("-".join(token.lstrip("-") for token in self.tokens)) or "baseline"
+
+    @cached_property
+    def label(self) -> str:
+        """A readable file name for reports: the slug, and the tree if there is one."""
+        return self.slug if self.tree is None else slugify(f"{self.tree}-{self.slug}".removesuffix("-baseline"))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values; without a tree as always."""
+        return {"flags": list(self.flags)} | ({"tree": vars(self.tree)} if self.tree else {"ref": None})
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Variant:
+        """Rebuild what `to_json` wrote."""
+        return cls(tuple(data["flags"]), Tree.from_json(data.get("tree")))
 
     def __str__(self) -> str:
-        return " ".join(map(visible, self.flags)) or "no flags"
+        flags = " ".join(map(visible, self.flags))
+        return (flags or "no flags") if self.tree is None else " ".join(filter(None, [str(self.tree), flags]))
 
 
 def revealed(words: Iterable[str]) -> list[str]:
@@ -175,8 +212,7 @@ class RunSpec:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {
-            "flags": list(self.variant.flags),
-            "ref": self.variant.ref,
+            **self.variant.to_json(),
             "seed": self.seed,
             "budget": {"amount": self.budget.amount, "unit": self.budget.unit},
             "common_args": list(self.common_args),
@@ -186,11 +222,44 @@ class RunSpec:
     def from_json(cls, data: Mapping[str, Any]) -> RunSpec:
         """Rebuild what `to_json` wrote; a malformed mapping raises KeyError, TypeError or ValueError."""
         return cls(
-            Variant(tuple(data["flags"]), data["ref"]),
+            Variant.from_json(data),
             data["seed"],
             Budget(**data["budget"]),
             tuple(data["common_args"]),
         )
+
+
+@dataclass(frozen=True)
+class Diff:
+    """What an experiment's files are beside the control's.
+
+    Attributes:
+        base, tip: the commits that both grew from, an empty one where there is none.
+        uncommitted: the tip has changes that are in no commit.
+        files: those that differ, with lines added and deleted, -1 where lines cannot be counted.
+        patch: SHA-256 of the diff's text, by which it is stored.
+    """
+
+    base: str
+    tip: str
+    uncommitted: bool
+    files: tuple[tuple[str, int, int], ...]
+    patch: str
+
+    def __str__(self) -> str:
+        """Its size, as git has it: `3 files, +12 -4`."""
+        added, deleted = (sum(max(0, each[place]) for each in self.counts) for place in (0, 1))
+        return f"{len(self.files)} file{'' if len(self.files) == 1 else 's'}, +{added} -{deleted}"
+
+    @property
+    def counts(self) -> list[tuple[int, int]]:
+        """Lines added and deleted, a file each."""
+        return [(added, deleted) for _, added, deleted in self.files]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any] | None) -> Diff | None:
+        """Rebuild what `vars` gave."""
+        return None if data is None else cls(**{**data, "files": tuple(map(tuple, data["files"]))})
 
 
 @dataclass(frozen=True)
@@ -212,6 +281,7 @@ class Experiment:
     gate: str = "not_loser"
     prediction: str = ""
     nodeids: tuple[str, ...] = ()
+    diff: Diff | None = None
 
     @property
     def lower_is_better(self) -> bool:
@@ -222,6 +292,11 @@ class Experiment:
     def change(self) -> tuple[str, ...]:
         """The experiment's own flags, without the control's."""
         return self.variant.flags[len(self.control.flags) :]
+
+    @property
+    def what(self) -> str:
+        """The change in a few words: its flags, the size of its diff, or both."""
+        return " ".join([*self.change, *([str(self.diff)] if self.diff else [])])
 
     @cached_property
     def comparison_id(self) -> str:
@@ -246,9 +321,10 @@ class Experiment:
         """Return plain JSON values."""
         data = {name: getattr(self, name) for name in self.__dataclass_fields__}
         for name in ("variant", "control"):
-            data[name] = {"flags": list(data[name].flags), "ref": data[name].ref}
+            data[name] = data[name].to_json()
         data["budget"] = {"amount": self.budget.amount, "unit": self.budget.unit}
         data["directions"] = dict(self.directions)
+        data["diff"] = vars(self.diff) if self.diff else None
         return {name: list(value) if isinstance(value, tuple) else value for name, value in data.items()}
 
     @classmethod
@@ -258,7 +334,8 @@ class Experiment:
             name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
         }
         for name in ("variant", "control"):
-            values[name] = Variant(tuple(data[name]["flags"]), data[name]["ref"])
+            values[name] = Variant.from_json(data[name])
         values["budget"] = Budget(**data["budget"])
         values["directions"] = tuple(data["directions"].items())
+        values["diff"] = Diff.from_json(data.get("diff"))
         return cls(**values)

@@ -7,8 +7,8 @@ import secrets
 from pathlib import Path
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Write a text file as a whole, its folder too.
+def replace_file(path: Path, content: str | bytes) -> None:
+    """Write a file as a whole, its folder too.
 
     Raises:
         OSError: it cannot be written; what was there before is unharmed, and no part of the new file is left.
@@ -17,7 +17,7 @@ def replace_file(path: Path, text: str) -> None:
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
     try:
         with temporary.open("xb") as file:
-            file.write(text.encode())
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

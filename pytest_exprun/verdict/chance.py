@@ -120,7 +120,6 @@ def _key(declared: Experiment, baseline: Arm) -> tuple[object, ...]:
         str(declared.budget),
         len(control.identity),
         control.identity,
-        control.ref,
         declared.common_args,
         declared.metric,
         _values(baseline, declared.metric),

@@ -26,6 +26,7 @@ from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.store.filesystem import FileSystem
 from pytest_exprun.trust.store.records import DamagedRecord, decode
 from pytest_exprun.trust.store.store import Store
+from pytest_exprun.trust.trees.ground import Ground, Grounds
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="killing forked sessions needs fork")
 ROPE, NEUTRAL = Variant(("--rope",)), Variant(("--shift=0.3",))
@@ -133,7 +134,9 @@ class World:
         """Run one session to its verdict; return the comparison as JSON text."""
         settings = dataclasses.replace(self.fingerprinter.settings, mode=mode or self.mode)
         store = Store(self.folder / "store", fs=fs)
-        study = Study(settings, store, self.fingerprinter, Trainer(self.log), Quiet(self.log), [self.experiment])
+        ground = Ground(settings)
+        ground.store, ground.fingerprinter = store, self.fingerprinter
+        study = Study(settings, Grounds(ground), Trainer(self.log), Quiet(self.log), [self.experiment])
         text = json.dumps(study.compare(self.experiment).to_json(), sort_keys=True)
         publish(self.folder / "report.json", text)
         return text

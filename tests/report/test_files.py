@@ -11,10 +11,10 @@ import pytest
 
 from pytest_exprun.report import files
 from pytest_exprun.report.baseline import without_judged
-from pytest_exprun.report.junit import properties
 from pytest_exprun.report.markdown import experiment_report
 from pytest_exprun.report.overview import step_summary
 from pytest_exprun.report.terminal import assertion_lines
+from pytest_exprun.report.values import properties
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.kept import marked
 from pytest_exprun.terms.model import Budget

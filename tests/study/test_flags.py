@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.flags import Flags
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.model import Budget, Experiment, Variant
+from pytest_exprun.trust.trees.ground import Ground, Grounds
 
 ROPE, TYPO, LATER = (
     Experiment(name, Variant((f"--{name}",)), budget=Budget(300, "steps"), common_args=("--nano",))
@@ -34,7 +36,7 @@ class Trainer:
 
 def flags(trainer):
     """Return what checks flags with a trainer, which is the observer too."""
-    return Flags(trainer, trainer, Variant())
+    return Flags(trainer, Grounds(Ground(Settings())), trainer, Variant())
 
 
 def test_the_trainer_is_asked_once_about_everything_selected():

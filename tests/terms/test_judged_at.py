@@ -10,9 +10,9 @@ import pytest
 
 from pytest_exprun.commands.measurements import read_measurements
 from pytest_exprun.report.baseline import baseline_report
-from pytest_exprun.report.junit import properties
 from pytest_exprun.report.markdown import experiment_report
 from pytest_exprun.report.terminal import summary_lines
+from pytest_exprun.report.values import properties
 from pytest_exprun.running.training.lines import FORMATS
 from pytest_exprun.running.training.metrics_files import read_written
 from pytest_exprun.running.training.output_metrics import OutputMetrics

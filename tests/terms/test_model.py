@@ -9,8 +9,10 @@ import pytest
 from pytest_exprun.terms.model import (
     RESERVED,
     Budget,
+    Diff,
     Experiment,
     RunSpec,
+    Tree,
     Variant,
     baseline_seeds,
     lower_is_better,
@@ -130,3 +132,44 @@ def test_comparison_id_is_the_question():
         Experiment("a", Variant(("--x", "--y")), budget=Budget(1)),
     ):
         assert other.comparison_id != one.comparison_id
+
+
+TREE, OTHER = Tree("a" * 40, "idea/one"), Tree("b" * 40)
+
+
+def test_a_tree_is_its_id_whatever_it_is_called():
+    """The name is for people: without one they see the beginning of the id."""
+    assert Tree("a" * 40) == TREE
+    assert (str(TREE), str(OTHER)) == ("idea/one", "bbbbbbb")
+
+
+def test_variants_that_differ_in_the_tree_alone_are_two():
+    """In their identity, in the comparison that they make, in reports; the folder in the store is one: keys hold content."""
+    here, one, other = (Variant(("--x",), tree) for tree in (None, TREE, OTHER))
+    assert len({here.identity, one.identity, other.identity}) == 3
+    assert here.tokens == one.tokens == ("--x",)
+    assert here.slug == one.slug == "x"
+    assert [each.label for each in (here, one, other)] == ["x", "idea-one-x", "bbbbbbb-x"]
+    assert Variant((), TREE).label == "idea-one"
+    assert str(one) == "idea/one --x"
+    assert str(Variant((), TREE)) == "idea/one"
+    ids = {
+        Experiment("a", variant, control).comparison_id
+        for variant in (one, other)
+        for control in (Variant(), here, Variant((), OTHER))
+    }
+    assert len(ids) == 6
+
+
+def test_trees_and_diffs_go_through_json():
+    """What was written before there were trees is read as the files of the root; what has none is written as before."""
+    diff = Diff("c" * 40, "d" * 40, uncommitted=True, files=(("a.py", 3, 1), ("b.bin", -1, -1)), patch="e" * 64)
+    declared = Experiment("a", Variant(("--x",), TREE), Variant((), OTHER), diff=diff)
+    again = Experiment.from_json(json.loads(json.dumps(declared.to_json())))
+    assert again == declared
+    assert (again.variant.tree.name, again.diff) == ("idea/one", diff)
+    assert (str(diff), declared.what) == ("2 files, +3 -1", "--x 2 files, +3 -1")
+    assert Variant.from_json({"flags": ["--x"], "ref": None}) == Variant(("--x",))
+    assert Variant(("--x",)).to_json() == {"flags": ["--x"], "ref": None}
+    spec = RunSpec(Variant(("--x",), TREE), 42)
+    assert RunSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec

@@ -114,11 +114,11 @@ def oom_kills() -> int | None:
 
 def job(settings: Settings, path: Sequence[str], do: str, **more: Any) -> dict[str, Any]:
     """Return a worker's job: the session's settings, where modules lie, and what is to be done."""
-    root = str(settings.root)
     return {
         "do": do,
         "settings": settings.to_json(),
-        "root": root,
+        "root": str(settings.root),
+        "home": str(settings.home) if settings.home else None,
         "path": [each for each in path if each],
         "secrets": remembered(),
         **more,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import FrameType
-from typing import Any, Literal, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 
 from pytest_exprun.running.training.trainers import at_root
 from pytest_exprun.settings.executors import EXECUTORS, executor_kind
@@ -23,15 +23,22 @@ from pytest_exprun.terms.errors import SettingsError, describe
 from pytest_exprun.terms.model import RunSpec
 from pytest_exprun.terms.outcome import CurvePoint, RunResult
 
+if TYPE_CHECKING:
+    from pytest_exprun.trust.trees.ground import Ground
+
 OnPoint = Callable[[RunSpec, CurvePoint], None]
 
 
 @dataclass(frozen=True)
 class Task:
-    """A run to perform, and as what: `role` (baseline, control, exp) is for names only."""
+    """A run to perform, as what, and where: `role` (baseline, control, exp) is for names only.
+
+    An executor performs it from `ground.settings.root`, and lets `ground.heard` know what it asked for. A tree's runs need a process each.
+    """
 
     spec: RunSpec
     role: str
+    ground: Ground
 
     @property
     def directory(self) -> str:

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from pytest_exprun.running.executors.contract import OnPoint, Surroundings, Task, described, ended_like_ctrl_c, failed
+from pytest_exprun.running.executors.processes import Processes
 from pytest_exprun.running.sandbox.escapes import ENDING
 from pytest_exprun.running.sandbox.fresh_process import Report, preserved_process_state
 from pytest_exprun.running.sandbox.leftovers import children
@@ -65,6 +66,9 @@ class InProcess:
         ENDING.stderr = stderr
         with contextlib.closing(Guard(stderr)) as guard:
             for task in tasks:
+                if task.ground.is_tree:
+                    yield from Processes(self._settings, self._surroundings).run([task], on_point)
+                    continue
                 with run_directory(self._checkpoint_dir, task.directory) as output_dir:
                     result = self._perform(task, output_dir, partial(on_point, task.spec), guard)
                     # The caller records the result before it asks for the next one: only then does the directory go.

@@ -10,7 +10,6 @@ from pytest_exprun.running.executors.contract import Task, failed
 from pytest_exprun.running.sandbox.run_log import RunLog
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.outcome import RunResult
-from pytest_exprun.trust.files.accesses import OPENED
 
 ATTEMPTS = 2
 """How often a run may be tried whose process was killed or crashed. What the trainer itself reports wrong is not tried again."""
@@ -45,7 +44,8 @@ class Attempt:
             provenance["earlier_attempts"] = list(self.earlier)
         if last["event"] == "result":
             self.log.close(keep=False)
-            OPENED.add(settings.root, last["heard"])
+            ground = self.task.ground
+            ground.heard.add(ground.settings.root, last["heard"])
             result = RunResult.from_json(last["result"])
             return replace(result, provenance={**result.provenance, **provenance, "concurrency": concurrency})
         self.log.close(keep=True)

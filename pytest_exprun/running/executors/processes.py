@@ -85,7 +85,7 @@ class Processes:
                             yield self._outcome(each)
 
     def _start(self, task: Task, slot: int, guard: Guard, everything: contextlib.ExitStack) -> _Running:
-        settings = self._settings
+        settings = task.ground.settings
         resources = everything.enter_context(contextlib.ExitStack())
         output_dir = resources.enter_context(run_directory(settings.path("checkpoint_dir"), task.directory))
         log = RunLog(settings.path("store") / "logs" / f"{output_dir.name}.log")

@@ -5,7 +5,7 @@
 Plain data in, plain data out. Standard input holds one job as a JSON object and nothing more:
 
     do          "run", or "check" to ask the trainer about flags
-    settings    the options (`Settings.to_json`), root the directory that their paths start from
+    settings    the options (`Settings.to_json`), root the directory that their paths start from; home, for a run on a tree, the session's
     path        where modules are looked for before the interpreter's own places
     secrets     digest -> value of what looks like a secret among flags and variables (`terms.secrets`)
     specs       the runs (`RunSpec.to_json`); "run" has one
@@ -42,13 +42,15 @@ from pytest_exprun.running.sandbox.leftovers import children
 from pytest_exprun.running.training import trainers
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.curves import LIVE_SECONDS, Room
-from pytest_exprun.terms.errors import ExprunError
+from pytest_exprun.terms.errors import ExprunError, TrainerError
 from pytest_exprun.terms.model import RunSpec
 from pytest_exprun.terms.outcome import CurvePoint
 from pytest_exprun.terms.secrets import remember
 from pytest_exprun.trust.files.accesses import OPENED
+from pytest_exprun.trust.files.places import counts, import_path, is_at_home, not_of_the_tree
 from pytest_exprun.trust.files.started_python import run_from_source
 from pytest_exprun.trust.files.stray_writes import LEFT, with_writes
+from pytest_exprun.trust.trees.shared import missing, told_by
 
 Emit = Callable[[Mapping[str, Any]], None]
 
@@ -99,7 +101,8 @@ def perform(job: Mapping[str, Any], emit: Emit) -> None:
     remember(job.get("secrets", {}))
     root = Path(job["root"])
     run_from_source(str(root.resolve()) + os.sep)
-    settings = Settings.from_json(job["settings"], root)
+    settings = Settings.from_json(job["settings"], root, Path(job["home"]) if job.get("home") else None)
+    _stand_on_tree(settings)
     trainer = trainers.from_settings(settings)
     specs = [RunSpec.from_json(spec) for spec in job["specs"]]
     if job["do"] == "check":
@@ -107,12 +110,41 @@ def perform(job: Mapping[str, Any], emit: Emit) -> None:
         return
 
     output_dir = Path(job["output_dir"])
-    with OPENED.recording(root) as files:
-        result = trainer.run(specs[0], output_dir, _telling(emit, settings.metric))
+    try:
+        with OPENED.recording(root) as files:
+            result = trainer.run(specs[0], output_dir, _telling(emit, settings.metric))
+    except TrainerError as error:
+        raise _with_what_is_missing(error, settings) from error.__cause__
+    if strangers := _of_another_state(settings):
+        raise TrainerError(not_of_the_tree(strangers, settings))
     result = with_writes(result, files, settings, output_dir)
     if left := len(list(children())):
         result = replace(result, provenance={**result.provenance, LEFT: left})
-    emit({"event": "result", "result": result.to_json(), "heard": OPENED.told(root)})
+    emit({"event": "result", "result": result.to_json(), "heard": told_by(OPENED, settings)})
+
+
+def _stand_on_tree(settings: Settings) -> None:
+    """Have this process, and the Pythons that it starts, find the tree's modules where the session's own would be found."""
+    if settings.home is None:
+        return
+    sys.path[:] = import_path(settings, sys.path)
+    told = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join(import_path(settings, told))
+
+
+def _with_what_is_missing(error: TrainerError, settings: Settings) -> TrainerError:
+    """Add to an error on a tree which data it may have for a cause, as git ignores them."""
+    hint = missing(OPENED.told(settings.root), settings) if settings.home else ""
+    return TrainerError(f"{error}\n{hint}") if hint else error
+
+
+def _of_another_state(settings: Settings) -> list[Path]:
+    """Name the sources that ran and lie in the session's root, where only a tree's own should have."""
+    if settings.home is None:
+        return []
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    loaded = {Path(file) for file in files if isinstance(file, str)} | set(OPENED.sources(settings.home))
+    return sorted(path for path in loaded if counts(str(path), str(settings.home)) and is_at_home(str(path), settings))
 
 
 def _telling(emit: Emit, metric: str) -> Callable[[CurvePoint], None]:

@@ -29,6 +29,7 @@ from pytest_exprun.terms.model import RunSpec, revealed, sets
 from pytest_exprun.terms.outcome import CurvePoint, RunResult
 from pytest_exprun.terms.secrets import conceal
 from pytest_exprun.trust.files.accesses import OPENED
+from pytest_exprun.trust.files.places import in_tree
 from pytest_exprun.trust.files.stray_writes import LEFT
 from pytest_exprun.trust.identity.command_sources import Program
 
@@ -162,7 +163,8 @@ class CommandTrainer:
         path = os.pathsep.join([beside, inherited.get("PATH", os.defpath)])
         own = dict(word.split("=", 1) for word in revealed(fill(word, values) for word in self._settings.env))
         if "PYTHONPATH" in own:
-            own["PYTHONPATH"] = OPENED.import_path(own["PYTHONPATH"])
+            named = own["PYTHONPATH"].split(os.pathsep)
+            own["PYTHONPATH"] = OPENED.import_path(os.pathsep.join(in_tree(each, self._settings) for each in named))
         return {**inherited, "PATH": path, "PYTHONUNBUFFERED": "1", **own}
 
     def _program(self, name: str, environment: Mapping[str, str]) -> str:

@@ -240,13 +240,16 @@ class OpenedFiles:
 
     # From one process to another.
 
-    def told(self, root: Path) -> dict[str, dict[str, float]]:
-        """Return all that was heard and counts, for `add` in another process: kind -> name, from the root where it lies below -> moment."""
+    def told(self, root: Path, named: Callable[[str], str] = str) -> dict[str, dict[str, float]]:
+        """Return all that was heard and counts, for `add` in another process: kind -> name, from the root where it lies below -> moment.
+
+        `named` says by which path it is told of.
+        """
         base = str(root.resolve())
         found: dict[str, dict[str, float]] = {"e": dict(self._heard["e"])}
         for kind in set(KINDS) - {"e"}:
-            named = {str(source_of(Path(name))): moment for name, moment in self._heard[kind].items()}
-            chosen = {name: moment for name, moment in named.items() if counts(name, base)}
+            moments = {named(str(source_of(Path(name)))): moment for name, moment in self._heard[kind].items()}
+            chosen = {name: moment for name, moment in moments.items() if counts(name, base)}
             found[kind] = {
                 os.path.relpath(name, base) if is_below(name, base) else name: moment for name, moment in chosen.items()
             }

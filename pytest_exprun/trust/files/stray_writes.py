@@ -18,7 +18,7 @@ from pathlib import Path
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.outcome import RunResult
-from pytest_exprun.trust.files.accesses import OPENED, Heard, changed_at, changed_since, source_of
+from pytest_exprun.trust.files.accesses import OPENED, Heard, OpenedFiles, changed_at, changed_since, source_of
 from pytest_exprun.trust.files.places import counts, is_below
 from pytest_exprun.trust.files.unheard import listed, unheard
 
@@ -62,10 +62,10 @@ def with_writes(result: RunResult, heard: Heard, settings: Settings, output_dir:
     return replace(result, provenance={**result.provenance, **named})
 
 
-def changed_while_read(result: RunResult, root: Path) -> list[str]:
+def changed_while_read(result: RunResult, root: Path, heard: OpenedFiles = OPENED) -> list[str]:
     """Name the files that changed after a run had read them, from the root, but for those that runs are known to write."""
     names: list[str] = result.provenance.get(CHANGED, [])
-    return [name for name in names if not OPENED.is_written(root.resolve() / name)]
+    return [name for name in names if not heard.is_written(root.resolve() / name)]
 
 
 def _changed_after_read(heard: Heard, settings: Settings) -> list[str]:
@@ -136,11 +136,13 @@ class Outside:
     """What the runs of one session left behind outside their folders, told once for each place.
 
     Attributes:
-        settings: of the session.
+        settings: of the session; on a tree with its root.
+        heard: what its runs there asked for.
         since: when it began.
     """
 
     settings: Settings
+    heard: OpenedFiles = OPENED
     since: float = field(default_factory=time.time)
     _told: set[tuple[str, str]] = field(default_factory=set)
 
@@ -148,7 +150,7 @@ class Outside:
         """Take in a finished run, wherever it was performed, and say what the user must know of its files and was not told before."""
         root = self.settings.root.resolve()
         wrote = result.provenance.get(WROTE, [])
-        OPENED.add(root, {"w": dict.fromkeys(wrote, 0.0)})
+        self.heard.add(root, {"w": dict.fromkeys(wrote, 0.0)})
         run = f"seed {result.spec.seed} of {result.spec.variant}"
         if new := self._new(WROTE, wrote):
             yield (
@@ -160,7 +162,7 @@ class Outside:
                 f"{run} left {left} process{'es' if left > 1 else ''} running, now ended: "
                 "let the trainer wait for what it starts, or end it"
             )
-        inherited = [path.relative_to(root).as_posix() for path in OPENED.inherited(root) if self._is_of_runs(path)]
+        inherited = [path.relative_to(root).as_posix() for path in self.heard.inherited(root) if self._is_of_runs(path)]
         if new := self._new(REWROTE, [*result.provenance.get(REWROTE, []), *inherited]):
             yield (
                 f"{run} or a run before it read {listed(new)}, written since this session began: a result may depend on the runs "

@@ -134,7 +134,7 @@ class Answers:
     def watch(self, label: str, paths: Iterable[Path], how: str = BYTES) -> str:
         """Return the digest of some paths, read once a session."""
         if label not in self.watched:
-            self.watched[label] = Watched(label, tuple(paths), self.own.folders, how)
+            self.watched[label] = Watched(label, tuple(paths), self.own.folders, self.own.links, how)
         return self.watched[label].digest
 
     def is_heard(self, label: str) -> bool:

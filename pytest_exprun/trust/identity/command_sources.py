@@ -10,14 +10,15 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.settings.templates import placeholders
 from pytest_exprun.terms.errors import SettingsError
+from pytest_exprun.trust.files.places import import_path
 from pytest_exprun.trust.identity.imports import Closure, is_first_party, locate, script_closure
 
 _LAUNCHERS = frozenset(
@@ -48,17 +49,20 @@ class Program:
         command: its words, placeholders and all.
         cwd: its working directory, absolute.
         variables: what `exprun_env` sets.
+        import_path: what becomes of the folders that a Python looks into, on a tree (`places.import_path`).
     """
 
     command: tuple[str, ...]
     cwd: Path
     variables: Mapping[str, str]
+    import_path: Callable[[Iterable[str]], list[str]] = list
 
     @classmethod
     def of(cls, settings: Settings) -> Program:
         """Return the program of `exprun_command`."""
         variables = dict(word.split("=", 1) for word in settings.env)
-        return cls(settings.command, settings.path("cwd").resolve(), variables)
+        moved = partial(import_path, settings) if settings.home else list
+        return cls(settings.command, settings.path("cwd").resolve(), variables, moved)
 
     @property
     def fixed_words(self) -> list[str]:
@@ -131,8 +135,8 @@ class Program:
             )
         except (OSError, subprocess.CalledProcessError) as error:
             raise SettingsError(f"exprun_command = {shlex.join(self.command)}: no Python starts: {error}") from None
-        listed = json.loads(asked.stdout.splitlines()[-1])
-        return list(dict.fromkeys([*map(str, self.folders), *filter(None, listed)]))
+        listed = self.import_path(filter(None, json.loads(asked.stdout.splitlines()[-1])))
+        return list(dict.fromkeys([*map(str, self.folders), *listed]))
 
     @property
     def _shell_modules(self) -> list[str]:

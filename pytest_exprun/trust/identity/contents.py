@@ -32,6 +32,7 @@ class Watched:
         label: its name there.
         paths: files, or folders for all files below them.
         skip: folders that are left out.
+        follow: links to folders that are followed; others are not.
         how: by its bytes, the names in a folder, the times of modification in a folder,
             the syntax tree of a source, or where a link leads.
         files: those whose content was read, or stood for by its time stamps, at the last measurement.
@@ -40,6 +41,7 @@ class Watched:
     label: str
     paths: tuple[Path, ...]
     skip: frozenset[Path] = frozenset()
+    follow: frozenset[Path] = frozenset()
     how: str = BYTES
     files: tuple[Path, ...] = ()
     _stamp: Stamp = ()
@@ -60,7 +62,7 @@ class Watched:
                 return _names_digest(self.paths[0])
             if self.how == TARGET:
                 return hashlib.sha256(str(self.paths[0].readlink()).encode("utf-8", "surrogateescape")).hexdigest()
-            below = _files_in if self.how == TIMES else partial(files_below, skip=self.skip)
+            below = _files_in if self.how == TIMES else partial(files_below, skip=self.skip, follow=self.follow)
             files = [file for path in self.paths for file in (below(path) if path.is_dir() else [path])]
             self.files = tuple(files)
             stamp = tuple(map(_stamp_of, files))
@@ -99,14 +101,16 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def files_below(folder: Path, skip: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """Files below a folder in a fixed order, without hidden ones, caches, virtual environments and the folders to skip."""
+def files_below(
+    folder: Path, skip: frozenset[Path] = frozenset(), follow: frozenset[Path] = frozenset()
+) -> Iterator[Path]:
+    """Files below a folder in a fixed order, without hidden ones, caches, virtual environments, folders to skip, and links to others."""
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name == "__pycache__" or path in skip:
             continue
         if path.is_dir():
-            if not path.is_symlink() and not (path / "pyvenv.cfg").exists():
-                yield from files_below(path, skip)
+            if (path in follow or not path.is_symlink()) and not (path / "pyvenv.cfg").exists():
+                yield from files_below(path, skip, follow)
         elif path.is_file():
             yield path
 

@@ -20,7 +20,7 @@ from pytest_exprun.terms.errors import SettingsError, TrainerError
 from pytest_exprun.terms.model import Budget, Variant
 from pytest_exprun.trust.files.accesses import OPENED, OpenedFiles
 from pytest_exprun.trust.files.known_outputs import Outputs
-from pytest_exprun.trust.files.places import Own
+from pytest_exprun.trust.files.places import Own, import_path, in_tree, is_at_home, not_of_the_tree
 from pytest_exprun.trust.identity.answers import SOURCE, VARIABLE, Answers, hidden
 from pytest_exprun.trust.identity.bystanders import bystanders
 from pytest_exprun.trust.identity.checkouts import Foreign, foreign_code, refusal
@@ -37,7 +37,11 @@ __all__ = ["Fingerprinter", "Key"]
 
 @dataclass
 class Fingerprinter:
-    """Computes the keys of one session. What cannot change between runs is read once, at first use.
+    """Computes the keys of one session on one state of the files. What cannot change between runs is read once, at first use.
+
+    Attributes:
+        settings: of the session; on a tree with its root.
+        heard: what the runs there asked for.
 
     Raises (from `key`):
         TrainerError: the trainer's module is not found, or what it imports is not this project's code.
@@ -45,19 +49,18 @@ class Fingerprinter:
     """
 
     settings: Settings
+    heard: OpenedFiles = OPENED
     _unchanged: dict[Path, str] = field(default_factory=dict, init=False)
 
     def key(self, variant: Variant, budget: Budget, common_args: Sequence[str] = ()) -> Key:
         """Return the key of every run of one arm; a record is named by it and the seed."""
         components = {
             "schema": SCHEMA,
-            "flags": json.dumps(list(variant.identity)),
+            "flags": json.dumps(list(variant.tokens)),
             "common args": json.dumps(list(common_args)),
             "budget": f"{budget.amount} {budget.unit}",
         }
         components |= command_components(self.settings) if self._program else {"trainer": self.settings.trainer}
-        if variant.ref is not None:
-            components["git ref"] = variant.ref
         components |= self.session_components
         for token in (*common_args, *variant.flags):
             components |= self._paths_named_by(token)
@@ -68,6 +71,10 @@ class Fingerprinter:
         """Components that all arms of a session share: sources, declared inputs, python, packages, environment variables, machine."""
         if self._foreign:
             raise TrainerError(refusal(self._foreign, self.settings))
+        if left := [
+            path for path in self._closure.files if self.settings.home and is_at_home(str(path), self.settings)
+        ]:
+            raise TrainerError(not_of_the_tree(left, self.settings))
         components = {f"source {label}": digest for label, (_, digest) in self._sources.items()}
         for pattern in self.settings.inputs:
             components |= self._declared(pattern)
@@ -84,7 +91,7 @@ class Fingerprinter:
         components |= {f"{VARIABLE}{name}": hidden(name, self.root) for name in asked}
         return components
 
-    def sources_changed(self, files: OpenedFiles = OPENED) -> list[str]:
+    def sources_changed(self) -> list[str]:
         """Read sources and inputs again and name those that are not what the keys were made from. Ask after a run, before storing it."""
         changed = []
         for label, (path, digest) in self._sources.items():
@@ -93,7 +100,7 @@ class Fingerprinter:
             elif elsewhere := self._loaded_from_elsewhere(path):
                 changed.append(f"source {label} (what ran was {elsewhere})")
         watched = (each for each in self.answers.watched.values() if each.measure() != each.digest)
-        return changed + [each.label for each in watched if not self._is_of_runs(each, files)]
+        return changed + [each.label for each in watched if not self._is_of_runs(each)]
 
     def _is_as_read(self, path: Path, digest: str) -> bool:
         """Whether a source still means what the keys were made from. The same bytes as last time need not be parsed again."""
@@ -110,17 +117,17 @@ class Fingerprinter:
 
     def _loaded_from_elsewhere(self, path: Path) -> str | None:
         """The file of the module that this process has under the name of `path`, if it is another: one that shadows it on sys.path."""
-        if not self.settings.trains_here:
+        if not self.settings.trains_here or self.settings.home:
             return None  # it ran in another process
         module = sys.modules.get(self._closure.names.get(path, ""))
         file = getattr(module, "__file__", None)
         return file if isinstance(file, str) and Path(file).resolve() != path.resolve() else None
 
-    def _is_of_runs(self, watched: Watched, files: OpenedFiles) -> bool:
-        """Whether it was only heard of because runs read it, and a run of this process has written it: then it is no input."""
+    def _is_of_runs(self, watched: Watched) -> bool:
+        """Whether it was only heard of because runs read it, and a run of this session has written it: then it is no input."""
         if watched.label.removeprefix("input ") in self._outputs.names:
             return True
-        return self.answers.is_heard(watched.label) and all(map(files.is_written, watched.paths))
+        return self.answers.is_heard(watched.label) and all(map(self.heard.is_written, watched.paths))
 
     def learn_outputs(self, written: Iterable[str]) -> None:
         """Take in what a run wrote outside its folder and never read: if the sources name it, it is no input of the next session."""
@@ -131,10 +138,10 @@ class Fingerprinter:
 
     @cached_property
     def _outputs(self) -> Outputs:
-        return Outputs(self.settings.path("store"), self.root)
+        return Outputs(self.settings.path("store"), self.root, self.heard)
 
-    def opened(self, files: OpenedFiles = OPENED) -> dict[str, str]:
-        """Return label -> digest of what the runs of this process asked for and the key does not name, for `Store.save`.
+    def opened(self) -> dict[str, str]:
+        """Return label -> digest of what the runs of this session asked for and the key does not name, for `Store.save`.
 
         What changes between two runs of a session shows in `sources_changed` after the second.
         """
@@ -145,7 +152,7 @@ class Fingerprinter:
             if not self.answers.is_heard(each.label)
             for file in each.files
         ]
-        heard = self.answers.labels(files, self._closure.files, given)
+        heard = self.answers.labels(self.heard, self._closure.files, given)
         labels = [*heard, *(f"{SOURCE}{self.answers.name(path)}" for path in self._bystanders)]
         told = {f"{VARIABLE}{name}" for name in self._variables_told}
         return {
@@ -166,7 +173,7 @@ class Fingerprinter:
     @cached_property
     def _bystanders(self) -> list[Path]:
         """Sources that run in the process of an in-process trainer and that it does not import."""
-        alone = bool(self.settings.command) or self.settings.executor != "inprocess"
+        alone = bool(self.settings.command or self.settings.home) or self.settings.executor != "inprocess"
         return [] if alone else list(bystanders(self.root, self._closure, self._search))
 
     @property
@@ -186,8 +193,7 @@ class Fingerprinter:
     def _search(self) -> list[str]:
         if self._program is not None:
             return self._program.search
-        root = str(self.root)
-        return [root, *(entry for entry in sys.path if entry != root)]
+        return import_path(self.settings, sys.path)
 
     @cached_property
     def _closure(self) -> Closure:
@@ -239,7 +245,7 @@ class Fingerprinter:
             return {}
         name = os.path.expanduser(value)  # noqa: PTH111  # Path.expanduser raises for an unknown user
         found = {}
-        working = self._program.cwd if self._program else Path.cwd()
+        working = self._program.cwd if self._program else Path(in_tree(str(Path.cwd()), self.settings))
         for place, base in (("", self.root), (" (working directory)", working)):
             path = base / name
             if not (_is(Path.is_file, path) or _is(Path.is_dir, path)) or self.root.is_relative_to(path.resolve()):
@@ -256,7 +262,7 @@ class Fingerprinter:
             if (
                 _is(Path.is_file, path)
                 and path.resolve() not in self._closure.files
-                and path.resolve().is_relative_to(base)
+                and (path.resolve().is_relative_to(base) or any(map(path.is_relative_to, self.answers.own.links)))
                 and self._label(path) not in self._outputs.names
             ):
                 label = f"input {self._label(path)}"

@@ -14,7 +14,7 @@ from pytest_exprun.trust.identity.packages import ABSENT
 
 SCHEMA = "1"
 """Raised when the meaning of a record changes, so that older records are trained again and not misread."""
-QUESTION = ("flags", "git ref", "common args", "budget")
+QUESTION = ("flags", "common args", "budget")
 """Components that say what is asked. The others say under which conditions it was answered."""
 _SOURCE = "source "
 _NAMED_BY_SOURCES = ("input ", "package ", "environment ")

@@ -212,6 +212,6 @@ def check_identity(record: Record, key: Key, seed: int) -> None:
     spec = record.result.spec
     if spec.seed != seed:
         raise DamagedRecord(f"it is seed {spec.seed}, its name says {seed}")
-    flags = json.dumps(list(spec.variant.identity))
+    flags = json.dumps(list(spec.variant.tokens))
     if key.components.get("flags", flags) != flags:
         raise DamagedRecord(f"its run has the flags {flags}, its key {key.components['flags']}")

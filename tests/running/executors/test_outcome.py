@@ -11,6 +11,7 @@ from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
 from pytest_exprun.terms.outcome import RunResult
 from pytest_exprun.trust.files.accesses import OPENED
+from pytest_exprun.trust.trees.ground import Ground
 
 SPEC = RunSpec(Variant(("--x",)), 42, Budget(20_000))
 DIED = {"event": "ended", "how": "its process was killed by SIGKILL", "timed_out": False}
@@ -31,7 +32,7 @@ def attempt(tmp_path):
 
     def attempt(*earlier: str) -> Attempt:
         log.write(b"the last words\n")
-        return Attempt(task=Task(SPEC, "exp"), log=log, earlier=earlier)
+        return Attempt(task=Task(SPEC, "exp", Ground(Settings.read({}, tmp_path))), log=log, earlier=earlier)
 
     yield attempt
     log.close(keep=False)

@@ -18,6 +18,7 @@ from pytest_exprun.running.sandbox.run_log import LIMIT, TAIL
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
 from pytest_exprun.terms.sameness import difference, with_clocks
+from pytest_exprun.trust.trees.ground import Ground
 from tests.executor_contract import ExecutorContract, Lab, interrupted_when, is_alive, wait_until
 
 REPOSITORY = Path(__file__).parents[3]
@@ -195,11 +196,11 @@ def both_ways(tmp_path_factory):
     if (package := REPOSITORY / "experiments" / "__init__.py").exists():
         shutil.copy(package, root / "experiments")
     flags = ("--size=nano", "--data=synthetic", "--rope")
-    tasks = [Task(RunSpec(Variant(flags), seed, Budget(2048)), "exp") for seed in (42, 137)]
     found = []
     for options in ({"executor": "inprocess"}, {"executor": "processes", "jobs": "2"}):
         settings = Settings.read({"trainer": "train_llm:main", **options}, root)
         executor = from_settings(settings, Surroundings(print))
+        tasks = [Task(RunSpec(Variant(flags), seed, Budget(2048)), "exp", Ground(settings)) for seed in (42, 137)]
         found.append({result.spec.seed: result for result in executor.run(iter(tasks), lambda *_: None)})
         assert not [failure(result) for result in found[-1].values() if failure(result)]
     return found

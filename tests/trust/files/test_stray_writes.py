@@ -144,7 +144,7 @@ def told(tmp_path):
     out = tmp_path / "checkpoints" / "exp-1"
     out.mkdir(parents=True)
     files = OpenedFiles()
-    outside = Outside(settings, time.time() + 0.03)
+    outside = Outside(settings, since=time.time() + 0.03)
     time.sleep(0.06)
 
     def perform(seed, action, monkeypatch=pytest.MonkeyPatch):

@@ -41,12 +41,11 @@ class TestKey:
             (lambda p: p.key(args=("--size", "nano")), "common args"),
             (lambda p: p.fingerprinter().key(PLAIN, Budget(20_000)), "budget"),
             (lambda p: p.fingerprinter().key(PLAIN, Budget(1_000_000, "steps")), "budget"),
-            (lambda p: p.key(Variant(ref="v1")), "git ref"),
             (lambda p: p.key(trainer="toy:main2"), "trainer"),
         ],
     )
     def test_what_is_asked_counts(self, project, new, name):
-        """Flags, arguments, budget, ref and entry point."""
+        """Flags, arguments, budget and entry point."""
         assert [each for each in changed(project.key(), new(project)) if not each.startswith("source ")] == [name]
 
     def test_order_and_spelling_of_flags_do_not_count(self, project):
@@ -180,27 +179,27 @@ class TestOpened:
         project.write(**{"data/x.txt": "1", "given.txt": "1"})
         fingerprinter = project.fingerprinter(inputs=("given.txt",))
         fingerprinter.key(PLAIN, Budget())
-        files = OpenedFiles()
+        files = fingerprinter.heard = OpenedFiles()
         with files.recording():
             for name in ("data/x.txt", "given.txt", "helper.py"):
                 (project.root / name).read_text(encoding="utf-8")
             (project.root / "out.txt").write_text("1", encoding="utf-8")
             (project.root / "out.txt").read_text(encoding="utf-8")
-        assert list(fingerprinter.opened(files)) == ["file data/x.txt", "file helper.py"]
-        label, digest = next(iter(fingerprinter.opened(files).items()))
+        assert list(fingerprinter.opened()) == ["file data/x.txt", "file helper.py"]
+        label, digest = next(iter(fingerprinter.opened().items()))
         assert fingerprinter.content_of(label) == digest
         project.write(**{"data/x.txt": "2"})
-        assert fingerprinter.sources_changed(files) == ["file data/x.txt"]
+        assert fingerprinter.sources_changed() == ["file data/x.txt"]
         assert project.fingerprinter().content_of(label) != digest
 
     def test_a_folder_that_a_run_listed(self, project):
         """A new file in it changes what is found there."""
         project.write(**{"plugins/a.py": "x = 1\n"})
         fingerprinter = project.fingerprinter()
-        files = OpenedFiles()
+        files = fingerprinter.heard = OpenedFiles()
         with files.recording():
             list((project.root / "plugins").iterdir())
-        found = fingerprinter.opened(files)
+        found = fingerprinter.opened()
         assert list(found) == ["names in plugins"]
         project.write(**{"plugins/b.py": ""})
         assert project.fingerprinter().content_of("names in plugins") != found["names in plugins"]
@@ -210,13 +209,13 @@ class TestOpened:
         project.write(**{"data/x.txt": "1"})
         fingerprinter = project.fingerprinter()
         fingerprinter.key(PLAIN, Budget())
-        files = OpenedFiles()
+        files = fingerprinter.heard = OpenedFiles()
         with files.recording():
             for path in (project.root / "data").iterdir():
                 path.read_text(encoding="utf-8")
-        first = fingerprinter.opened(files)
+        first = fingerprinter.opened()
         assert list(first) == ["file data/x.txt", "names in data"]
-        assert fingerprinter.opened(files) == first
+        assert fingerprinter.opened() == first
 
     def test_a_file_that_is_gone(self, project):
         """Its content is `absent`, which no digest equals."""
@@ -227,14 +226,14 @@ def test_sources_are_parsed_once_a_session(monkeypatch):
     """However many arms there are; and once more after the first run, as long as their bytes stay the same."""
     parsed, parse = [], ast.parse
     monkeypatch.setattr(ast, "parse", lambda source: parsed.append(source) or parse(source))
-    fingerprinter = Fingerprinter(Settings(root=ROOT))
+    fingerprinter = Fingerprinter(Settings(root=ROOT), OpenedFiles())
     for flags in ((), ("--rope",), ("--qk_norm",)):
         fingerprinter.key(Variant(flags), Budget())
     sources = len(set(parsed))
     assert sources > 1
     assert len(parsed) == sources
     for _ in range(3):
-        assert fingerprinter.sources_changed(OpenedFiles()) == []
+        assert fingerprinter.sources_changed() == []
     assert len(parsed) == 2 * sources
 
 

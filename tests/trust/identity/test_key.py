@@ -46,8 +46,8 @@ def test_only_a_change_of_code_may_be_verified(new, may):
 
 def test_the_question_is_what_is_asked_and_not_under_which_conditions():
     """Other code asks the same, another budget does not; a component that a key lacks is empty."""
-    asked = {"flags": '["--x"]', "git ref": "v1", "common args": "[]", "budget": "1 steps"}
+    asked = {"flags": '["--x"]', "common args": "[]", "budget": "1 steps"}
     assert Key(asked | {"source a": "1"}).question == Key(asked | {"source a": "2", "machine": "cuda"}).question
     for name in asked:
         assert Key(asked | {name: "2"}).question != Key(asked).question
-    assert Key({}).question == ("", "", "", "")
+    assert Key({}).question == ("", "", "")

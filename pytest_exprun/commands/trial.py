@@ -1,0 +1,111 @@
+"""`exprun try`: states of the code judged against another one, without a test file. Underneath it is a session of pytest."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shlex
+import sys
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from pytest_exprun.commands.console import Console
+from pytest_exprun.report.values import answer, is_open
+from pytest_exprun.settings.settings import Settings
+from pytest_exprun.study.diffs import HERE
+from pytest_exprun.study.session import Session
+from pytest_exprun.terms.errors import RefusedError
+
+KEEP, DROP, BROKEN, OPEN = 0, 1, 2, 3
+"""The exit status: it passed its gate, it did not, it was refused or broke, it is undecided."""
+
+
+@dataclass
+class _Listener:
+    """A plugin that takes along what a session found, and why something was not judged."""
+
+    session: Session | None = None
+    errors: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self.session = session.config.pluginmanager.getplugin("exprun-reporter").session
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "setup" and report.failed:
+            self.errors.append(report.longreprtext)
+        if report.skipped and isinstance(report.longrepr, tuple):
+            self.skipped.append(report.longrepr[2].removeprefix("Skipped: "))
+
+
+def run(settings: Settings, arguments: argparse.Namespace, console: Console) -> int:
+    """Judge each state that is named; without one the working tree.
+
+    Raises:
+        RefusedError: pytest cannot begin.
+    """
+    # What no session could be told of is an error of this command, in its own words.
+    Session(replace(settings, tried=tuple(arguments.refs) or (HERE,), mode="plan")).diffs.declared()
+    listener = _Listener()
+    words = [
+        *("-q", "--tb=no", "-rN", "-p", "no:cacheprovider"),
+        *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # we are imported already
+        f"--rootdir={settings.root}",
+        *_given(arguments),
+        str(settings.root),
+    ]
+    apart = contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext()
+    with apart:
+        status = int(pytest.main(words, plugins=[listener]))
+    answers = _answers(listener)
+    if arguments.json:
+        exit_status = _status(answers, listener, status)
+        console.print_data(json.dumps(_object(answers, listener, exit_status), indent=1, allow_nan=False))
+        return exit_status
+    return _status(answers, listener, status)
+
+
+def _given(arguments: argparse.Namespace) -> list[str]:
+    """Return the settings that were given as pytest's command line has them."""
+    given = [
+        f"{row.flag}={value}" for row in Settings.rows() if (value := getattr(arguments, row.key, None)) is not None
+    ]
+    plan = ["--exprun-mode=plan"] if arguments.plan else []
+    return [*given, *plan, f"--exprun-tried={shlex.join(arguments.refs or [HERE])}"]
+
+
+def _answers(listener: _Listener) -> list[dict[str, Any]]:
+    if listener.session is None:
+        raise RefusedError("pytest could not begin; what it said stands above")
+    study = listener.session.study
+    found = []
+    for comparison in listener.session.comparisons.values():
+        gate = study.gate(comparison, comparison.declaration.gate)
+        found.append(
+            {**answer(comparison, gate.name, passed=gate.passed, reason=gate.reason), "open": is_open(comparison)}
+        )
+    return found
+
+
+def _status(answers: list[dict[str, Any]], listener: _Listener, status: int) -> int:
+    """Return the worst of all: a program that tries one state wants to know of that one."""
+    if listener.errors or status not in (0, 1):
+        return BROKEN
+    failed = [each for each in answers if not each["gate"]["passed"]]
+    if not failed:
+        return KEEP
+    return OPEN if all(each["open"] for each in failed) else DROP
+
+
+def _object(answers: list[dict[str, Any]], listener: _Listener, exit_status: int) -> dict[str, Any]:
+    assert listener.session is not None
+    return {
+        "exit_status": exit_status,
+        "comparisons": answers,
+        "nothing_to_compare": listener.skipped,
+        "errors": listener.errors,
+        "notices": listener.session.notices,
+    }

@@ -1,0 +1,153 @@
+"""What programs read of a comparison: flat properties of a test, for JUnit XML and its readers, and an object with what to do next.
+
+Properties are plain str and float only: anything else crashes xdist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from operator import attrgetter
+from typing import Any
+
+from pytest_exprun.report.markdown import summary
+from pytest_exprun.report.text import plain
+from pytest_exprun.terms.model import Experiment
+from pytest_exprun.terms.outcome import Effect, Verdict
+from pytest_exprun.verdict.comparison import Comparison
+
+Property = tuple[str, str | float]
+# Property: where it stands in a comparison.
+_DECLARED = {
+    "verdict": "verdict",
+    "verdict_two_sigma": "two_sigma.verdict",
+    "reason": "reason",
+    "judged_early": "judged_early",
+    "name": "name",
+    "metric": "metric",
+    "flags": "declaration.variant.flags",
+    "control": "declaration.control.flags",
+}
+_JUDGED = {
+    "rule": "judgement.rule",
+    "kind": "judgement.kind",
+    "look": "judgement.look",
+    "sigmas": "judgement.sigmas",
+    "p_value_one_sided": "judgement.p_value",
+    "alpha": "judgement.alpha",
+    "confirmed": "judgement.confirmed",
+}
+_EVIDENCE = ("n_baseline", "n_experiment", "s_b", "s_b_low", "s_b_high", "rho", "mde_sigmas")
+_EFFECT = (
+    "delta",
+    "raw_percent",
+    "improvement",
+    "sigmas",
+    "cohens_d",
+    "hedges_g",
+    "effect_class",
+    "p_value",
+    "ci_low",
+    "ci_high",
+)
+_OPEN = frozenset({"suggestive", "inconclusive"})
+"""Kinds of NEUTRAL that further seeds may decide."""
+
+
+def properties(comparison: Comparison) -> list[Property]:
+    """Return names and values, `exprun.verdict` first; what is undefined is left out."""
+    budget = comparison.declaration.budget
+    found: list[tuple[str, object]] = [
+        *_at(_DECLARED, comparison),
+        ("tokens" if budget.unit == "tokens" else "budget", budget.amount),
+        *_at(_JUDGED, comparison),
+        *_states(comparison),
+        *((f"stale_{arm}", text) for arm, text in comparison.stale.items()),
+        *((name, getattr(comparison.evidence, name)) for name in _EVIDENCE),
+    ]
+    for effect in comparison.effects.values():
+        found += ((f"{effect.metric}.{name}", value) for name, value in _of_metric(effect, comparison))
+    return [(f"exprun.{plain(name)}", _value(value)) for name, value in found if value is not None]
+
+
+def _states(comparison: Comparison) -> Iterator[tuple[str, object]]:
+    """Say which states of the code were compared, if any."""
+    declared, diff = comparison.declaration, comparison.declaration.diff
+    if diff is not None and declared.control.tree and declared.variant.tree:
+        yield from (("base_commit", diff.base), ("tip_commit", diff.tip), ("uncommitted", diff.uncommitted))
+        yield from (("base_tree", declared.control.tree.id), ("tip_tree", declared.variant.tree.id))
+        yield from (("files", tuple(name for name, *_ in diff.files)), ("patch", diff.patch))
+
+
+def _at(places: Mapping[str, str], comparison: Comparison) -> Iterator[tuple[str, object]]:
+    return ((name, attrgetter(place)(comparison)) for name, place in places.items())
+
+
+def _value(value: object) -> str | float:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return plain(" ".join(value))
+    return float(value) if isinstance(value, int | float) else plain(value)
+
+
+def _of_metric(effect: Effect, comparison: Comparison) -> Iterator[tuple[str, object]]:
+    for name, arm in (("baseline", comparison.baseline), ("experiment", comparison.experiment)):
+        if found := summary(arm, effect.metric):
+            yield f"{name}_mean", found.mean
+            yield f"{name}_std", found.std
+    yield from ((name.removeprefix("raw_"), getattr(effect, name)) for name in _EFFECT)
+    if not effect.comparable:
+        yield "not_comparable", effect.why_not
+
+
+def answer(comparison: Comparison, gate: str, *, passed: bool, reason: str) -> dict[str, Any]:
+    """Return a comparison as plain JSON values; `passed` and `reason` are its gate's."""
+    declared, judgement, effect = comparison.declaration, comparison.judgement, comparison.effect()
+    return {
+        "name": comparison.name,
+        "verdict": str(comparison.verdict),
+        "kind": judgement.kind,
+        "reason": comparison.reason,
+        "gate": {"name": gate, "passed": passed, "reason": reason},
+        "next": next_step(comparison),
+        "metric": declared.metric,
+        "lower_is_better": declared.lower_is_better,
+        "baseline_mean": comparison.baseline[declared.metric].mean,
+        "experiment_mean": comparison.experiment[declared.metric].mean,
+        "sigmas_better": judgement.sigmas,
+        "p_value": effect.p_value,
+        "baseline_seeds": list(comparison.baseline.seeds),
+        "experiment_seeds": list(comparison.experiment.seeds),
+        "budget": str(declared.budget),
+        "compared": compared(declared),
+    }
+
+
+def compared(declared: Experiment) -> dict[str, Any] | None:
+    """Return which states of the code were compared, None where flags were."""
+    if declared.diff is None:
+        return None
+    diff, trees = declared.diff, (declared.control.tree, declared.variant.tree)
+    return {
+        "base": {"commit": diff.base, "tree": trees[0] and trees[0].id, "name": str(trees[0])},
+        "tip": {
+            "commit": diff.tip,
+            "tree": trees[1] and trees[1].id,
+            "name": str(trees[1]),
+            "uncommitted": diff.uncommitted,
+        },
+        "files": {name: [added, deleted] for name, added, deleted in diff.files},
+        "patch": diff.patch,
+    }
+
+
+def is_open(comparison: Comparison) -> bool:
+    """Whether further seeds may decide what these left open."""
+    return comparison.judgement.kind in _OPEN
+
+
+def next_step(comparison: Comparison) -> str:
+    """Say what the evidence asks for: `confirm` a winner, `discard`, or `train more seeds`."""
+    if comparison.verdict is Verdict.WINNER:
+        return "confirm"
+    return "train more seeds" if is_open(comparison) else "discard"

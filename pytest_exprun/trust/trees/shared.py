@@ -1,0 +1,104 @@
+"""What git ignores and a tree needs all the same (data, tokenizers): links to what lies in the session's root.
+
+A run on a tree is told of as if it had read them there: the same data by another way are no other data.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from pytest_exprun.settings.settings import Settings
+from pytest_exprun.terms.errors import SettingsError
+from pytest_exprun.trust.files.accesses import OpenedFiles
+from pytest_exprun.trust.files.places import in_tree, is_at_home
+
+Told = Mapping[str, Mapping[str, float]]
+"""What a run asked for (`OpenedFiles.told`): kind -> name, from the root where it lies below -> moment."""
+_LOOKED_FOR = "arl"
+_MOST_SHOWN = 3
+
+
+def shared(settings: Settings) -> Iterator[Path]:
+    """Yield what `exprun_shared` names, from the session's root.
+
+    Raises:
+        SettingsError: nothing is there, or it is outside the root directory.
+    """
+    for word in settings.shared:
+        found = [] if Path(word).is_absolute() else sorted(settings.root.glob(word))
+        if not found or not all(path.is_relative_to(settings.root) for path in found):
+            raise SettingsError(
+                f"exprun_shared = {word!r}: nothing of that name in {settings.root}; allowed are existing files, folders and globs below it"
+            )
+        yield from (path.relative_to(settings.root) for path in found)
+
+
+def link(settings: Settings, root: Path) -> None:
+    """Link what is shared into a tree, but for what it has itself."""
+    for name in shared(settings):
+        path = root / name
+        if not os.path.lexists(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(settings.root / name)
+
+
+def links(settings: Settings, root: Path) -> set[Path]:
+    """Return those in a tree that are ours."""
+    return {root / name for name in shared(settings) if _is_ours(root / name, settings.root / name)}
+
+
+def told_by(heard: OpenedFiles, settings: Settings) -> Told:
+    """Return what a run asked for; of one on a tree as it would have been in the session's root, without our links."""
+    if settings.home is None:
+        return heard.told(settings.root)
+    told = heard.told(settings.root, partial(_by_our_links, settings=settings))
+    root, home = settings.root, settings.home
+    links = {name: moment for name, moment in told["k"].items() if not _is_ours(root / name, home / name)}
+    return {**told, "k": links}
+
+
+def _by_our_links(name: str, settings: Settings) -> str:
+    """Name what lies in the session's root as the tree's own where a link of ours leads to it."""
+    if is_at_home(name, settings):
+        there = in_tree(name, settings)
+        if os.path.exists(there) and os.path.samefile(there, name):  # noqa: PTH110, PTH121  # texts
+            return there
+    return name
+
+
+def _is_ours(path: Path, target: Path) -> bool:
+    return path.is_symlink() and path.readlink() == target
+
+
+def missing(told: Told, settings: Settings) -> str:
+    """Say what a run on a tree looked for in vain that is there in the session's root, and the line that shares it; nothing if nothing."""
+    home, root = settings.home, settings.root
+    assert home is not None
+    asked = sorted({name for kind in _LOOKED_FOR for name in told.get(kind, ()) if not os.path.isabs(name)})  # noqa: PTH117  # texts
+    gone = [
+        name
+        for name in asked
+        if not os.path.lexists(root / name) and (home / name).exists() and _is_data(home / name, settings)
+    ]
+    if not gone:
+        return ""
+    lines = " ".join(dict.fromkeys(_line(Path(name), root) for name in gone))
+    return (
+        f"it looked for {', '.join(gone[:_MOST_SHOWN])}{', ...' if gone[_MOST_SHOWN:] else ''}, which is in {home} but in no state of "
+        f"the code, as git ignores it: share it, exprun_shared = {lines}"
+    )
+
+
+def _is_data(path: Path, settings: Settings) -> bool:
+    own: Iterable[Path] = map(settings.path, ("store", "report_dir", "checkpoint_dir"))
+    return is_at_home(str(path), settings) and not any(path.is_relative_to(each) for each in own)
+
+
+def _line(name: Path, root: Path) -> str:
+    """Name the topmost folder that the tree lacks; of a folder that it has, all that is in it: what the tree has itself stays."""
+    while not (root / name.parent).exists():
+        name = name.parent
+    return name.as_posix() if name.parent == Path() else f"{name.parent.as_posix()}/*"

@@ -1,0 +1,299 @@
+"""A state of the project's files as a git tree: of a commit, or of the working tree with what is not committed.
+
+Git does the work, through an index and an object folder of its own: the index, HEAD, the reflog, the stash and the objects of the user's
+repository stay as they are, whenever this is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from pytest_exprun.settings.settings import Settings
+from pytest_exprun.terms.errors import RefusedError, one_line
+from pytest_exprun.terms.model import Tree
+from pytest_exprun.terms.whole_file import replace_file
+from pytest_exprun.trust.identity.checkouts import Checkout
+
+_GITLINK = "160000"
+_QUIET = (
+    *("core.hooksPath=/dev/null", "core.fsmonitor=false", "core.trustctime=false"),
+    *("advice.addEmbeddedRepo=false", "gc.auto=0"),
+)
+"""What git must not do on the side. The time at which we made a file read only is no change of it."""
+_OF_HOOKS = frozenset(
+    {
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_COMMON_DIR",
+        "GIT_NAMESPACE",
+        "GIT_PREFIX",
+    }
+    | {"GIT_QUARANTINE_PATH"}
+)
+"""Variables that git sets for a hook, and that would lead ours to another repository or index."""
+_DEFAULT_BRANCHES = ("main", "master", "trunk")
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit, and what the user called it."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The git repository that a root directory lies in. Everything about it is read, nothing changed.
+
+    Attributes:
+        top: the top of its working tree.
+        prefix: the root directory from there, empty or with a slash at its end.
+        objects: a folder of ours for the objects that a snapshot makes.
+        left_out: paths from the top that belong to no state: what we write ourselves.
+    """
+
+    top: Path
+    prefix: str
+    objects: Path
+    left_out: tuple[str, ...] = ()
+
+    @classmethod
+    def around(cls, settings: Settings) -> Repository:
+        """Return the repository of a project.
+
+        Raises:
+            RefusedError: git is not installed, or the root directory lies in no working tree.
+        """
+        root, store = settings.root, settings.path("store")
+        if not root.is_dir() or Checkout.around(root) is None:
+            raise RefusedError(
+                f"{root} is in no git repository, and a state of the code to compare with has to come from one: git init"
+            )
+        answer = _Git(root)("rev-parse", "--show-toplevel", "--show-prefix").split("\n")
+        top = Path(answer[0])
+        own = (settings.path(name) for name in ("store", "report_dir", "checkpoint_dir"))
+        left_out = tuple(os.path.relpath(each, top) for each in own if each.is_relative_to(top))
+        return cls(top, answer[1], store / "trees" / "objects", left_out)
+
+    # States.
+
+    def commit(self, name: str) -> Commit:
+        """Return the commit that a branch, a tag or an id names now.
+
+        Raises:
+            RefusedError: nothing has that name.
+        """
+        found = self._try("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        if found is None:
+            if self._try("rev-parse", "--verify", "--quiet", "HEAD") is None:
+                raise RefusedError(f"{self.top} has no commit yet, so there is nothing to compare with: commit once")
+            raise RefusedError(
+                f"{name!r} is no commit of {self.top}: give a branch, a tag or an id (git branch --all){self._shallow}"
+            )
+        return Commit(found, name)
+
+    def tree_of(self, commit: Commit) -> Tree:
+        """Return the state of a commit."""
+        with self._index() as git:
+            git("read-tree", commit.id)
+            return Tree(self._written(git, None), commit.name)
+
+    def working_tree(self, name: str = "working tree") -> Tree:
+        """Return the state of the working tree: tracked and untracked files as they are, without ignored ones."""
+        with self._index() as git:
+            mine = Path(self._git("rev-parse", "--path-format=absolute", "--git-path", "index").strip())
+            if mine.is_file():
+                # Its time stamps spare reading what did not change, and its own says which of them are too young to be believed.
+                shutil.copy2(mine, git.index)
+            # What git ignores is left out anyway, and git refuses to hear of it.
+            ours = [path for path in self.left_out if self._try("check-ignore", "--quiet", path) is None]
+            git("add", "--all", "--", ":/", *(f":(exclude,top,literal){path}" for path in ours))
+            return Tree(self._written(git, self.top), name)
+
+    def merge_base(self, one: Commit, other: Commit) -> Commit:
+        """Return the commit from which two have grown.
+
+        Raises:
+            RefusedError: there is none, or it is not in a shallow clone.
+        """
+        found = self._try("merge-base", one.id, other.id)
+        if found is None:
+            raise RefusedError(
+                f"{one.name} and {other.name} have no commit in common{self._shallow or ': name another one with --against'}"
+            )
+        return Commit(found.split("\n")[0], other.name)
+
+    @cached_property
+    def default_branch(self) -> Commit:
+        """The branch that work is merged into: the remote's HEAD, or else main, master or trunk.
+
+        Raises:
+            RefusedError: there is none.
+        """
+        remote = self._try("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
+        for name in (remote, *_DEFAULT_BRANCHES, *(f"origin/{each}" for each in _DEFAULT_BRANCHES)):
+            if name and self._try("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"):
+                return self.commit(name)
+        raise RefusedError(
+            "nobody says what to compare with: there is no branch main, master or trunk; name one with --against"
+        )
+
+    @property
+    def branch(self) -> str:
+        """The branch that is checked out; `HEAD` for none."""
+        return self._try("symbolic-ref", "--quiet", "--short", "HEAD") or "HEAD"
+
+    def changes(self, one: Tree, other: Tree) -> bytes:
+        """Return the diff between two states, as `git apply` takes it."""
+        return self._git.bytes("diff", "--no-color", "--no-ext-diff", "--no-renames", "--binary", one.id, other.id)
+
+    def changed_files(self, one: Tree, other: Tree) -> dict[str, tuple[int, int]]:
+        """Return the files in which two states differ, from the top: lines added and deleted, -1 where they cannot be counted."""
+        lines = self._git("diff", "--numstat", "--no-renames", "-z", one.id, other.id).split("\0")
+        counted = (line.split("\t", 2) for line in lines if line)
+        return {name: (_number(added), _number(deleted)) for added, deleted, name in counted}
+
+    def write(self, tree: Tree, folder: Path, index: Path) -> None:
+        """Write the files of a state into an empty folder, as a checkout would: line endings, links and filters included.
+
+        `git archive` is not used: it leaves out what .gitattributes marks with export-ignore. `index` is for `departures`.
+        """
+        git = self._in(folder, index)
+        git("read-tree", tree.id)
+        git("checkout-index", "--all", "--quiet", "--index")
+
+    def departures(self, folder: Path, index: Path) -> list[str]:
+        """Name the files in which a folder is not what `write` put there, except for compiled modules."""
+        listed = self._in(folder, index)(
+            "ls-files", "--modified", "--deleted", "--others", "-z", "--exclude=__pycache__"
+        )
+        return [name for name in listed.split("\0") if name]
+
+    def _in(self, folder: Path, index: Path) -> _Git:
+        """Git with another working tree and index."""
+        own = {"GIT_DIR": self._git("rev-parse", "--absolute-git-dir").strip(), "GIT_WORK_TREE": str(folder)}
+        return _Git(folder, {**self._git.variables, **own, "GIT_INDEX_FILE": str(index)})
+
+    # Git.
+
+    @property
+    def _shallow(self) -> str:
+        is_shallow = self._try("rev-parse", "--is-shallow-repository") == "true"
+        return (
+            "; this clone is shallow: git fetch --unshallow (in GitHub Actions: fetch-depth: 0)" if is_shallow else ""
+        )
+
+    def _written(self, git: _Git, checkout: Path | None) -> str:
+        """Write an index of ours as a tree: without what is ours, and with the files of submodules in their places."""
+        if self.left_out:
+            git(
+                "rm",
+                "-r",
+                "--cached",
+                "--quiet",
+                "--ignore-unmatch",
+                "--",
+                *(f":(top,literal){path}" for path in self.left_out),
+            )
+        for line in filter(None, git("ls-files", "--stage", "-z").split("\0")):
+            mode, commit, _, path = line.replace("\t", " ", 1).split(" ", 3)
+            if mode == _GITLINK:
+                tree = self._part(path, commit if checkout is None else None)
+                git("rm", "--cached", "--quiet", "--", f":(top,literal){path}")
+                git("read-tree", f"--prefix={path}/", tree.id)
+        return git("write-tree").strip()
+
+    def _part(self, path: str, commit: str | None) -> Tree:
+        """Return the state of a submodule, of a commit or of its working tree."""
+        folder = self.top / path
+        if not (folder / ".git").exists():
+            raise RefusedError(f"the submodule {path} is not here: git submodule update --init --recursive")
+        part = Repository(folder, "", self.objects)
+        try:
+            return part.working_tree() if commit is None else part.tree_of(Commit(commit, path))
+        except RefusedError as error:
+            raise RefusedError(f"submodule {path}: {error}") from None
+
+    @contextlib.contextmanager
+    def _index(self) -> Iterator[_Git]:
+        """Have an index of our own, and what is made with it in a folder of ours."""
+        git = self._git
+        with tempfile.TemporaryDirectory(dir=self.objects.parent, prefix=".index-") as folder:
+            yield _Git(git.folder, {**git.variables, "GIT_INDEX_FILE": str(Path(folder, "index"))})
+
+    @cached_property
+    def _git(self) -> _Git:
+        """Git here, which reads the repository's objects and writes into a folder of ours."""
+        objects = _Git(self.top)("rev-parse", "--path-format=absolute", "--git-path", "objects").strip()
+        ignored = self.objects.parent / ".gitignore"
+        if not ignored.exists():
+            replace_file(ignored, "*\n")
+        known = self.objects / "info" / "alternates"
+        known.parent.mkdir(parents=True, exist_ok=True)
+        listed = known.read_text(encoding="utf-8").splitlines() if known.exists() else []
+        if objects not in listed:
+            replace_file(known, "\n".join([*listed, objects, ""]))
+        return _Git(self.top, {"GIT_OBJECT_DIRECTORY": str(self.objects)})
+
+    def _try(self, *words: str) -> str | None:
+        with contextlib.suppress(RefusedError):
+            return self._git(*words).strip()
+        return None
+
+
+@dataclass(frozen=True)
+class _Git:
+    """Git in a folder, with environment variables of our own."""
+
+    folder: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def index(self) -> Path:
+        """The index that it has for itself."""
+        return Path(self.variables["GIT_INDEX_FILE"])
+
+    def __call__(self, *words: str) -> str:
+        """Return what a git command prints, as text."""
+        return self.bytes(*words).decode("utf-8", "surrogateescape")
+
+    def bytes(self, *words: str) -> bytes:
+        """Return what a git command prints.
+
+        Raises:
+            RefusedError: it failed, with its own words.
+        """
+        inherited = {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
+        options = [word for setting in _QUIET for word in ("-c", setting)]
+        try:
+            done = subprocess.run(  # noqa: S603  # git
+                ["git", *options, *words],  # noqa: S607  # the user's
+                cwd=self.folder,
+                env={**inherited, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **self.variables},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+            )
+        except FileNotFoundError:
+            raise RefusedError(
+                "git is not installed, and states of the project's files are compared with its help"
+            ) from None
+        if done.returncode:
+            said = one_line(done.stderr.decode("utf-8", "replace").strip() or f"exit status {done.returncode}")
+            raise RefusedError(f"git {words[0]} in {self.folder}: {said}")
+        return done.stdout
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else -1

@@ -1,0 +1,98 @@
+"""`exprun try`: exit statuses, what is printed, and one JSON object."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.shell import shell
+from tests.states import Checkout
+
+INI = "[pytest]\nexprun_trainer = toy:main\nexprun_plots = off\n"
+
+
+@pytest.fixture
+def lab(project):
+    """Return the toy project as a repository with a better and a worse branch."""
+    root = project.pytester.path
+    checkout = Checkout(root)
+    toy = (root / "toy.py").read_text(encoding="utf-8")
+    checkout.commit("first", **{"pytest.ini": INI, ".gitignore": ".exprun/\n.traces/\n*.pyc\ndocs/\n"})
+    for name, loss in (("better", "1.9"), ("worse", "2.2")):
+        checkout.branch(name, **{"toy.py": toy.replace("loss = 2.0 +", f"loss = {loss} +")})
+    return checkout
+
+
+def tried(lab, *argv):
+    """Run the command; return its exit status and what it printed."""
+    process = shell("try", *argv, cwd=lab.root)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def test_a_better_and_a_worse_branch(lab):
+    """Both on one baseline; the worst decides the exit status. The second look at the same costs no training."""
+    status, out, _ = tried(lab, "better", "worse", "--tokens=2000")
+    assert status == 1
+    assert "gate not_loser: the verdict is LOSER" in out
+    status, out, _ = tried(lab, "better", "--tokens=2000", "--json")
+    assert status == 0
+    told = json.loads(out)
+    assert told["exit_status"] == 0
+    assert [(each["name"], each["verdict"], each["next"]) for each in told["comparisons"]] == [
+        ("better", "WINNER", "confirm")
+    ]
+    assert told["comparisons"][0]["compared"]["files"] == {"toy.py": [1, 1]}
+    assert told["errors"] == told["nothing_to_compare"] == []
+    assert tried(lab, "better", "--tokens=2000", "--gate=loser")[0] == 1
+
+
+def test_nothing_to_compare(lab):
+    """A clean main: it says so, and there is nothing wrong."""
+    status, out, _ = tried(lab, "--json")
+    assert status == 0
+    assert json.loads(out)["nothing_to_compare"] == ["main: no file differs"]
+
+
+def test_a_plan_trains_nothing(lab):
+    """It says what would be compared and what that costs."""
+    status, out, _ = tried(lab, "worse", "--plan")
+    assert status == 0
+    assert "worse (" in out
+    assert "to train 5" in out
+    assert not list(lab.root.glob(".exprun/trees/*/.traces/runs"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("nosuch",), "'nosuch' is no commit of"),
+        (("--against=nosuch",), "'nosuch' is no commit of"),
+        (("--gate=best",), "exprun_against_gate = 'best': allowed is"),
+        (("--tokens=no",), "exprun_tokens = 'no'"),
+        (("--nosuch",), "unrecognized arguments: --nosuch"),
+    ],
+)
+def test_bad_input(lab, argv, said):
+    """One line, exit status 2; for a program one JSON object all the same."""
+    status, out, err = tried(lab, *argv)
+    assert status == 2
+    assert out == ""
+    assert said in err
+    assert err.startswith("exprun: ")
+    assert err.count("\n") == 1
+    status, out, _ = tried(lab, *argv, "--json")
+    assert status == 2
+    told = json.loads(out)
+    assert told["exit_status"] == 2
+    assert said in told["errors"][0]
+
+
+def test_a_state_that_cannot_train_is_broken(lab):
+    """Its error is in the object, in place of a comparison."""
+    lab.branch("broken", **{"toy.py": "def main(argv):\n    raise ValueError('why')\n"})
+    status, out, _ = tried(lab, "broken", "--json")
+    told = json.loads(out)
+    assert (status, told["comparisons"]) == (2, [])
+    assert "why" in told["errors"][0]

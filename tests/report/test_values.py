@@ -1,0 +1,89 @@
+"""What programs read of a comparison: properties of a JUnit XML file, and an object."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from pytest_exprun.report.values import answer, compared, is_open, next_step, properties
+from pytest_exprun.terms.model import Budget, Diff, Experiment, Tree, Variant
+from tests.report_toys import HOSTILE, LOSER, NEUTRAL, WINNER, comparison
+
+DIFF = Diff("a" * 40, "b" * 40, uncommitted=True, files=(("model.py", 3, 1), ("data.bin", -1, -1)), patch="c" * 64)
+
+
+def test_junit_properties_are_flat_and_plain():
+    """Names with dots, values str or float: anything else crashes an xdist worker."""
+    found = dict(properties(comparison()))
+    assert {type(value) for value in found.values()} == {str, float}
+    assert found["exprun.verdict"] == found["exprun.verdict_two_sigma"] == "WINNER"
+    assert found["exprun.val_loss.cohens_d"] == pytest.approx(-0.09 / math.sqrt(0.000175))
+    assert found["exprun.val_loss.experiment_mean"] == pytest.approx(1.91)
+    assert found["exprun.wall_time.percent"] == pytest.approx(5.0)
+    assert found["exprun.tokens"] == 1e6
+    assert found["exprun.confirmed"] == "true"
+
+
+def test_junit_leaves_out_what_is_undefined():
+    """No None, no NaN: a diverged experiment has no p, a shaky time says why."""
+    found = dict(properties(comparison((1.9, None, 1.92), provenance={"cpu": "Other"})))
+    assert "exprun.p_value_one_sided" not in found
+    assert found["exprun.kind"] == "diverged"
+    assert found["exprun.wall_time.not_comparable"].startswith("cpu differs")
+    assert all(value == value for value in found.values())  # noqa: PLR0124  # not NaN
+
+
+def test_junit_text_is_xml():
+    """Hostile flags come out printable."""
+    assert all(str(part).isprintable() for pair in properties(comparison(flags=(f"--{HOSTILE}",))) for part in pair)
+
+
+def test_a_budget_is_named_after_its_unit():
+    """Only tokens have a name of their own."""
+    found = dict(properties(comparison(budget=Budget(300, "seconds"))))
+    assert found["exprun.budget"] == 300.0
+    assert "exprun.tokens" not in found
+
+
+def test_what_was_asked_stands_before_what_came_out():
+    """Readers that show the first few properties show the verdict."""
+    names = [name for name, _ in properties(comparison())]
+    assert names[:3] == ["exprun.verdict", "exprun.verdict_two_sigma", "exprun.reason"]
+    assert names.index("exprun.rule") < names.index("exprun.n_baseline") < names.index("exprun.val_loss.delta")
+
+
+def test_it_is_plain_and_complete():
+    """Numbers are finite JSON; the gate and what it was decided by stand beside the verdict."""
+    found = answer(comparison(), "winner", passed=True, reason="why")
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["verdict"] == "WINNER"
+    assert found["gate"] == {"name": "winner", "passed": True, "reason": "why"}
+    assert found["experiment_mean"] < found["baseline_mean"]
+    assert found["lower_is_better"] is True
+    assert found["compared"] is None
+
+
+@pytest.mark.parametrize(("values", "step"), [(WINNER, "confirm"), (LOSER, "discard")])
+def test_what_to_do_next(values, step):
+    """A winner is confirmed, a loser discarded."""
+    assert next_step(comparison(values)) == step
+
+
+def test_what_is_open_needs_more_seeds():
+    """Of the NEUTRALs those that further seeds may decide."""
+    found = comparison(NEUTRAL)
+    assert next_step(found) == ("train more seeds" if is_open(found) else "discard")
+    assert is_open(found) is (found.judgement.kind in {"suggestive", "inconclusive"})
+
+
+def test_which_states_were_compared():
+    """Commits, trees, names, the files and the diff's hash."""
+    declared = Experiment("idea", Variant((), Tree("2" * 40, "idea")), Variant((), Tree("1" * 40, "main")), diff=DIFF)
+    assert compared(declared) == {
+        "base": {"commit": "a" * 40, "tree": "1" * 40, "name": "main"},
+        "tip": {"commit": "b" * 40, "tree": "2" * 40, "name": "idea", "uncommitted": True},
+        "files": {"model.py": [3, 1], "data.bin": [-1, -1]},
+        "patch": "c" * 64,
+    }

@@ -25,8 +25,9 @@ CLOSED_PIPE_STATUS = 141
 _OF_SESSIONS = ("mode", "plots", "against", "against_gate", "tried", "shared")
 """Settings that only a pytest session has a use for, and `try`, which starts one."""
 _OF_TRY = tuple(row.name for row in Settings.rows() if row.name not in {"mode", "tried"})
-_MODULES = {"try": "trial"}
-"""Commands that no module can be named after."""
+_MODULES = {"try": "trial", "log": "trial", "apply": "trial"}
+"""Commands whose module has another name."""
+_OF_LOG = ("report_dir", "store")
 _OF_JUDGE = ("rule", "metric", "min_effect")
 _EPILOG = (
     "a setting wins over the ini file's; exit status: 0 as hoped, 1 not (judge: LOSER; aa: not NEUTRAL; audit: the run differs; try: the "
@@ -79,6 +80,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     trial.add_argument("--plan", action="store_true", help="say what it would train; train nothing")
     trial.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+    log = _add(commands, "log", "what was tried, best first, with its diff; trains nothing", settings=_OF_LOG)
+    log.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    apply = _add(commands, "apply", "put a tried diff into the working tree, which must be clean", settings=_OF_LOG)
+    apply.add_argument("name", metavar="NAME", help="what it is called in the log")
 
     audit = _add(commands, "audit", "train one random stored run again: it must come back bit for bit")
     audit.add_argument("--seed", type=int, help="audit this seed (default: a random one)")

@@ -17,7 +17,7 @@ from pytest_exprun import hookspec
 from pytest_exprun.reporter import Reporter
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.session import Session
-from pytest_exprun.terms.errors import ExprunError, SettingsError, shown
+from pytest_exprun.terms.errors import DeclarationError, ExprunError, SettingsError, shown
 from pytest_exprun.terms.secrets import conceal, conceal_all
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FIXTURES = ("comparison", "baseline", "experiment")
 MARKER = (
     "experiment(*flags, name=None, baseline=None, metric=None, higher_is_better=None, seeds=None, rule=None, min_effect=None, "
-    'gate="not_loser"): train with these flags, compare with the baseline seed by seed, and judge'
+    'gate="not_loser", ref=None, patch=None, against=None): train with these flags, compare with the baseline seed by seed, and judge'
 )
 SESSION = pytest.StashKey[Session]()
 DECLARED = pytest.StashKey["Experiment"]()
@@ -110,9 +110,14 @@ def _declare(item: pytest.Function, mark: pytest.Mark, collector: pytest.Collect
         doc=item.function.__doc__ or (module.obj.__doc__ if module is not None else None) or "",
     )
     try:
-        item.stash[DECLARED] = session.register.add(marked, declare(marked, session.settings))
-    except ExprunError as error:
+        experiment = declare(marked, session.settings)
+        if marked.states:
+            experiment = session.diffs.on_states(experiment, marked.states)
+        item.stash[DECLARED] = session.register.add(marked, experiment)
+    except DeclarationError as error:
         raise collector.CollectError(str(error)) from None
+    except ExprunError as error:
+        raise collector.CollectError(str(marked.error(str(error)))) from None
     # What the test asks for itself: a fixture of its conftest that asks for `comparison` to log it asserts nothing.
     asked = set(item._fixtureinfo.argnames) - set(marked.params)  # noqa: SLF001  # no public way to a test's own arguments
     item.stash[GATED] = "gate" in mark.kwargs or not set(FIXTURES) & asked
@@ -216,8 +221,12 @@ def _comparison(item: pytest.Item) -> Comparison:
     if COMPARISON not in item.stash:
         from pytest_exprun.verdict.comparison import has_no_effect
 
+        study = item.config.stash[SESSION].study
         with _as_plain_failure():
-            found = item.config.stash[SESSION].study.compare(declared)
+            if nothing := study.differs_in_nothing(declared):
+                item.config.stash[SESSION].say(f"{declared.name}: nothing to compare: {nothing}")
+                pytest.skip(f"{declared.name}: {nothing}")
+            found = study.compare(declared)
         if declared.diff is None and has_no_effect(found) and declared.gate != "identical":
             pytest.fail(
                 f"{found.name}: {shown(' '.join(declared.change))} had no effect, "
@@ -289,12 +298,6 @@ class DiffItem(pytest.Item):
 
     def setup(self) -> None:
         """Compare; train what is missing."""
-        session, declared = self.config.stash[SESSION], self.stash[DECLARED]
-        with _as_plain_failure():
-            nothing = session.study.differs_in_nothing(declared)
-        if nothing:
-            session.say(f"{declared.name}: nothing to compare: {nothing}")
-            pytest.skip(f"{declared.name}: {nothing}")
         with self._told():
             _comparison(self)
 

@@ -1,4 +1,7 @@
-"""`exprun try`: states of the code judged against another one, without a test file. Underneath it is a session of pytest."""
+"""`exprun try`, `log` and `apply`: states of the code judged without a test file, what was tried, and a tried diff put to use.
+
+Underneath, a try is a session of pytest.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,15 @@ from typing import Any
 import pytest
 
 from pytest_exprun.commands.console import Console
+from pytest_exprun.report.files import read_reports
 from pytest_exprun.report.values import answer, is_open
 from pytest_exprun.settings.settings import Settings
-from pytest_exprun.study.diffs import HERE
+from pytest_exprun.study.diffs import HERE, patch_file
 from pytest_exprun.study.session import Session
 from pytest_exprun.terms.errors import RefusedError
+from pytest_exprun.trust.trees.snapshot import Repository
+from pytest_exprun.verdict.chance import rank
+from pytest_exprun.verdict.comparison import Comparison
 
 KEEP, DROP, BROKEN, OPEN = 0, 1, 2, 3
 """The exit status: it passed its gate, it did not, it was refused or broke, it is undecided."""
@@ -42,6 +49,11 @@ class _Listener:
 
 
 def run(settings: Settings, arguments: argparse.Namespace, console: Console) -> int:
+    """Do what the command is called."""
+    return _COMMANDS[arguments.command](settings, arguments, console)
+
+
+def _try(settings: Settings, arguments: argparse.Namespace, console: Console) -> int:
     """Judge each state that is named; without one the working tree.
 
     Raises:
@@ -84,9 +96,8 @@ def _answers(listener: _Listener) -> list[dict[str, Any]]:
     found = []
     for comparison in listener.session.comparisons.values():
         gate = study.gate(comparison, comparison.declaration.gate)
-        found.append(
-            {**answer(comparison, gate.name, passed=gate.passed, reason=gate.reason), "open": is_open(comparison)}
-        )
+        judged = {"name": gate.name, "passed": gate.passed, "reason": gate.reason}
+        found.append({**answer(comparison), "gate": judged, "open": is_open(comparison)})
     return found
 
 
@@ -109,3 +120,52 @@ def _object(answers: list[dict[str, Any]], listener: _Listener, exit_status: int
         "errors": listener.errors,
         "notices": listener.session.notices,
     }
+
+
+# What was tried.
+
+
+def _log(settings: Settings, arguments: argparse.Namespace, console: Console) -> int:
+    """List what was tried, best first."""
+    found = _tried(settings)
+    if arguments.json:
+        answers = [answer(each) for each in found]
+        console.print_data(json.dumps({"exit_status": KEEP, "tried": answers}, indent=1, allow_nan=False))
+        return KEEP
+    if not found:
+        console.say(f"no diff was tried yet, as far as the reports in {settings.path('report_dir')} say: exprun try")
+    for each in found:
+        diff = each.declaration.diff
+        assert diff is not None
+        console.say(f"{each.headline()} ({diff})")
+        console.say(f"  {patch_file(settings, diff.patch)}")
+    return KEEP
+
+
+def _tried(settings: Settings) -> list[Comparison]:
+    found = read_reports(settings.path("report_dir")).comparisons.values()
+    return sorted((each for each in found if each.declaration.diff is not None), key=rank)
+
+
+def _apply(settings: Settings, arguments: argparse.Namespace, console: Console) -> int:
+    """Put a tried diff into a clean working tree.
+
+    Raises:
+        RefusedError: no such diff, changes that are in no commit, or it does not apply.
+    """
+    found = {each.name: each for each in _tried(settings)}
+    if arguments.name not in found:
+        raise RefusedError(f"{arguments.name!r} was not tried; there are: {', '.join(found) or 'none'} (exprun log)")
+    diff = found[arguments.name].declaration.diff
+    assert diff is not None
+    path = patch_file(settings, diff.patch)
+    try:
+        patch = path.read_bytes()
+    except OSError as error:
+        raise RefusedError(f"the diff of {arguments.name} cannot be read: {error.strerror or error}: {path}") from None
+    Repository.around(settings).apply(patch)
+    console.say(f"applied {arguments.name} ({diff}): look at it with git diff, then commit it")
+    return KEEP
+
+
+_COMMANDS = {"try": _try, "log": _log, "apply": _apply}

@@ -69,10 +69,12 @@ def states(declared: Experiment) -> list[str]:
     diff, rows = declared.diff, []
     for arm, commit, variant in (("Baseline", diff.base, declared.control), ("Experiment", diff.tip, declared.variant)):
         more = " with changes that are in no commit" if diff.uncommitted and arm == "Experiment" else ""
-        assert variant.tree is not None
-        rows.append(
-            [arm, code(variant.tree, cell=True), code(commit, cell=True) + more, code(variant.tree.id, cell=True)]
+        named = (
+            [code(variant.tree, cell=True), code(variant.tree.id, cell=True)]
+            if variant.tree
+            else ["the files as they were", DASH]
         )
+        rows.append([arm, named[0], code(commit, cell=True) + more, named[1]])
     files = sorted(diff.files, key=lambda file: -sum(file[1:]))
     changed = [[code(name, cell=True), *map(_lines, counts)] for name, *counts in files[:MOST_FILES]]
     left = [f"And {len(files) - MOST_FILES} more."] if files[MOST_FILES:] else []

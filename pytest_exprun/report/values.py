@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_exprun.report.markdown import summary
 from pytest_exprun.report.text import plain
-from pytest_exprun.terms.model import Experiment
+from pytest_exprun.terms.model import Experiment, Variant
 from pytest_exprun.terms.outcome import Effect, Verdict
 from pytest_exprun.verdict.comparison import Comparison
 
@@ -72,10 +72,14 @@ def properties(comparison: Comparison) -> list[Property]:
 def _states(comparison: Comparison) -> Iterator[tuple[str, object]]:
     """Say which states of the code were compared, if any."""
     declared, diff = comparison.declaration, comparison.declaration.diff
-    if diff is not None and declared.control.tree and declared.variant.tree:
+    if diff is not None:
         yield from (("base_commit", diff.base), ("tip_commit", diff.tip), ("uncommitted", diff.uncommitted))
-        yield from (("base_tree", declared.control.tree.id), ("tip_tree", declared.variant.tree.id))
+        yield from (("base_tree", _id(declared.control)), ("tip_tree", _id(declared.variant)))
         yield from (("files", tuple(name for name, *_ in diff.files)), ("patch", diff.patch))
+
+
+def _id(variant: Variant) -> str | None:
+    return variant.tree.id if variant.tree else None
 
 
 def _at(places: Mapping[str, str], comparison: Comparison) -> Iterator[tuple[str, object]]:
@@ -100,15 +104,14 @@ def _of_metric(effect: Effect, comparison: Comparison) -> Iterator[tuple[str, ob
         yield "not_comparable", effect.why_not
 
 
-def answer(comparison: Comparison, gate: str, *, passed: bool, reason: str) -> dict[str, Any]:
-    """Return a comparison as plain JSON values; `passed` and `reason` are its gate's."""
+def answer(comparison: Comparison) -> dict[str, Any]:
+    """Return a comparison as plain JSON values."""
     declared, judgement, effect = comparison.declaration, comparison.judgement, comparison.effect()
     return {
         "name": comparison.name,
         "verdict": str(comparison.verdict),
         "kind": judgement.kind,
         "reason": comparison.reason,
-        "gate": {"name": gate, "passed": passed, "reason": reason},
         "next": next_step(comparison),
         "metric": declared.metric,
         "lower_is_better": declared.lower_is_better,
@@ -127,18 +130,22 @@ def compared(declared: Experiment) -> dict[str, Any] | None:
     """Return which states of the code were compared, None where flags were."""
     if declared.diff is None:
         return None
-    diff, trees = declared.diff, (declared.control.tree, declared.variant.tree)
+    diff = declared.diff
     return {
-        "base": {"commit": diff.base, "tree": trees[0] and trees[0].id, "name": str(trees[0])},
+        "base": {"commit": diff.base, "tree": _id(declared.control), "name": _name(declared.control)},
         "tip": {
             "commit": diff.tip,
-            "tree": trees[1] and trees[1].id,
-            "name": str(trees[1]),
+            "tree": _id(declared.variant),
+            "name": _name(declared.variant),
             "uncommitted": diff.uncommitted,
         },
         "files": {name: [added, deleted] for name, added, deleted in diff.files},
         "patch": diff.patch,
     }
+
+
+def _name(variant: Variant) -> str | None:
+    return str(variant.tree) if variant.tree else None
 
 
 def is_open(comparison: Comparison) -> bool:

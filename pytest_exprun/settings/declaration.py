@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from string import Formatter
 from typing import Any
 
@@ -15,7 +16,9 @@ from pytest_exprun.terms.errors import DeclarationError, RefusedError, meant
 from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Diff, Experiment, Tree, Variant, sets, slugify
 from pytest_exprun.terms.secrets import conceal, concealed
 
-KEYWORDS = ("name", "baseline", "metric", "higher_is_better", "seeds", "rule", "min_effect", "gate")
+STATES = ("ref", "patch", "against")
+"""Keywords that put an arm on another state of the code."""
+KEYWORDS = ("name", "baseline", "metric", "higher_is_better", "seeds", "rule", "min_effect", "gate", *STATES)
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 MAX_TOKEN = 1_000
 
@@ -31,6 +34,22 @@ class Marked:
     param_id: str = ""
     nodeid: str = ""
     doc: str = ""
+
+    @cached_property
+    def states(self) -> dict[str, str]:
+        """What `ref`, `patch` and `against` name, with the test's parameters filled in.
+
+        Raises:
+            DeclarationError: none of them is a text, or two say where the experiment's files come from.
+        """
+        given = {name: self.kwargs[name] for name in STATES if self.kwargs.get(name) is not None}
+        if "ref" in given and "patch" in given:
+            raise self.error("ref and patch both say where the experiment's files come from: leave one out")
+        for name, value in given.items():
+            if not isinstance(value, str) or not value.strip():
+                what = "a file with a diff" if name == "patch" else "a branch, a tag or a commit"
+                raise self.error(f"{name}={value!r}: allowed is {what}")
+        return {name: _token(self, value, f"{name}={value!r}") for name, value in given.items()}
 
     def error(self, problem: str) -> DeclarationError:
         """Return a misuse as one line."""
@@ -68,7 +87,7 @@ def declare(marked: Marked, settings: Settings) -> Experiment:
         prediction=conceal(" ".join(marked.doc.split())),
         nodeids=(conceal(marked.nodeid),),
     )
-    if experiment.variant.identity == control.identity:
+    if experiment.variant.identity == control.identity and not marked.states:
         raise marked.error(f"the experiment equals its control ({control}): there is nothing to compare")
     return experiment
 
@@ -129,6 +148,8 @@ def _check_keywords(marked: Marked) -> None:
 
 
 def _flags(marked: Marked) -> Sequence[Any]:
+    if not marked.args and marked.states:
+        return ()
     if not marked.args:
         raise marked.error(
             'no flags; write the flags of the change, one token each, for instance @experiment("--rope")'

@@ -150,13 +150,19 @@ def _path(text: str) -> Path:
     return Path(os.path.expanduser(os.path.expandvars(text)))  # noqa: PTH111
 
 
+def _revision(text: str) -> str:
+    if (name := text.strip()).startswith("-") or not name.isprintable():
+        raise ValueError(text)
+    return name
+
+
 def _name(text: str) -> str:
     if not (name := text.strip()):
         raise ValueError(text)
     return name
 
 
-TEXT = Kind(str.strip, "a text")
+REVISION = Kind(_revision, "a name that git knows a commit by")
 NAME = Kind(_name, "a name the trainer returns")
 WORDS = Kind(_words, "words, split as a shell would")
 AMOUNTS = Kind(_amounts, "name=amount, as num_cpus=1 num_gpus=1")

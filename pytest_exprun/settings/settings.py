@@ -31,6 +31,7 @@ RULES: Mapping[str, float | None] = {"two_sigma": 2.0, "tested": None}
 """Each rule's fixed bar in baseline sigmas; None where `exprun_min_effect` sets it. All else about a rule stands in verdict.rules.TABLE."""
 GATES = ("not_loser", "non_inferior", "winner", "loser", "identical")
 PLOTS = ("auto", "off")
+SEALS = ("refuse", "overlay")
 STALE = ("verify", "retrain", "error", "keep")
 MODES = ("run", "plan", "frozen", "refresh")
 LOG_FORMATS = (
@@ -107,7 +108,7 @@ class Settings:
     against: str = option(
         COMPARED,
         "",
-        kinds.TEXT,
+        kinds.REVISION,
         "judge the working tree beside the tests: its files against those of this commit",
         "a branch, a tag or a commit; merge-base: where the work branched off",
     )
@@ -124,7 +125,20 @@ class Settings:
         (),
         kinds.WORDS,
         "what git ignores and every state of the code needs",
-        "paths below the root directory",
+        "paths or globs below the root directory",
+    )
+    sealed: tuple[str, ...] = option(
+        COMPARED,
+        (),
+        kinds.WORDS,
+        "files that a state on trial must not change: the evaluation, its data",
+        "paths or globs below the root directory",
+    )
+    seal: str = option(
+        COMPARED,
+        "refuse",
+        choice(*SEALS),
+        "what happens to a state that changes them: it is refused, or trained with the control's (overlay)",
     )
 
     tokens: int = option(LENGTH, STANDARD_TOKENS, number(1, int), "train tokens of every run")

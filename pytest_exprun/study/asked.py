@@ -13,7 +13,10 @@ from pytest_exprun.trust.trees.ground import Ground
 
 @dataclass(frozen=True)
 class Asked:
-    """One arm as a comparison asks for it. `role` (baseline, control, exp) names directories and lines, never a record."""
+    """One arm as a comparison asks for it. `role` (baseline, control, exp) names directories and lines, never a record.
+
+    Where its files are what is judged (`is_on_trial`) they are expected to differ, so stored runs of other files prove nothing about it.
+    """
 
     ground: Ground
     key: Key
@@ -22,15 +25,11 @@ class Asked:
     budget: Budget
     metric: str
     role: str
+    is_on_trial: bool = False
 
     def spec(self, seed: int) -> RunSpec:
         """Return the run of one seed."""
         return RunSpec(self.variant, seed, self.budget, self.common_args)
-
-    @property
-    def is_on_trial(self) -> bool:
-        """Whether its files are what is judged: they are expected to differ, so stored runs of other files prove nothing about it."""
-        return self.ground.is_tree and self.role == "exp"
 
     def __str__(self) -> str:
         return f"{self.role} ({self.variant})"

@@ -151,9 +151,13 @@ class Session:
         self.receive_arm(arm)
 
     def compared(self, comparison: Comparison) -> None:
-        """Write the experiment's report."""
+        """Write the experiment's report; say what a diff costs."""
+        from pytest_exprun.report.certainty import compute_note
+
         if self._outlook is not None:
             self._outlook.decided(comparison.declaration.variant)
+        if (declared := comparison.declaration).diff is not None and (note := compute_note(comparison)):
+            self.notice(f"{declared.name}: {note}")
         self.receive(comparison)
 
     def not_saved(self, text: str) -> None:

@@ -112,8 +112,10 @@ class Study:
         Raises:
             ExprunError: what one of them depends on cannot be told.
         """
+        if experiment.diff is None or experiment.diff.refused:
+            return ""
         keys = [self._asked(arm, experiment).key for arm in (experiment.control, experiment.variant)]
-        files = [name for name, *_ in experiment.diff.files] if experiment.diff else []
+        files = [name for name, *_ in experiment.diff.files]
         changed = (
             f"no run depends on what changed ({', '.join(files[:MOST_NAMED])}{', ...' if files[MOST_NAMED:] else ''})"
         )
@@ -136,7 +138,7 @@ class Study:
 
     def _train_ahead(self, experiments: Sequence[Experiment]) -> None:
         """Train the runs of all first looks, then those that the undecided experiments need besides."""
-        experiments = [each for each in experiments if each.variant.identity != each.control.identity]
+        experiments = [each for each in experiments if self._may_be_judged(each)]
         first = [(each.control, each.baseline_seeds, each) for each in experiments]
         first += [(each.variant, each.seeds[:FIRST_LOOK], each) for each in experiments]
         self._train_together(first)
@@ -147,6 +149,10 @@ class Study:
                 if needs := self._decide(each, baseline, each.seeds[:FIRST_LOOK]).needs:
                     second.append((each.variant, (*each.seeds[:FIRST_LOOK], *needs), each))
         self._train_together(second)
+
+    def _may_be_judged(self, experiment: Experiment) -> bool:
+        refused = experiment.diff is not None and experiment.diff.refused
+        return not refused and experiment.variant.identity != experiment.control.identity
 
     def _train_together(self, wanted: Sequence[tuple[Variant, Sequence[int], Experiment]]) -> None:
         """Train what is missing of these arms, in one go."""
@@ -172,6 +178,8 @@ class Study:
         return partial(self._flags.check, experiment, self.declared)
 
     def _compare(self, experiment: Experiment) -> Comparison:
+        if experiment.diff is not None and experiment.diff.refused:
+            raise TrainerError(experiment.diff.refused)
         if experiment.variant.identity == experiment.control.identity:
             raise TrainerError(
                 f"experiment {experiment.name} equals its control ({experiment.control}): there is nothing to compare"
@@ -233,7 +241,8 @@ class Study:
         ground = self.grounds.of(variant)
         key = self._keys.get(arm) or self._keys.setdefault(arm, ground.fingerprinter.key(*arm))
         role = self.role(variant, experiment.control)
-        return Asked(ground, key, variant, experiment.common_args, experiment.budget, experiment.metric, role)
+        on_trial = role == "exp" and variant.tree != experiment.control.tree
+        return Asked(ground, key, variant, experiment.common_args, experiment.budget, experiment.metric, role, on_trial)
 
     def role(self, variant: Variant, control: Variant) -> str:
         """What an arm is in a comparison with this control; in another it may be something else, so no record depends on it."""

@@ -238,6 +238,7 @@ class Diff:
         uncommitted: the tip has changes that are in no commit.
         files: those that differ, with lines added and deleted, -1 where lines cannot be counted.
         patch: SHA-256 of the diff's text, by which it is stored.
+        refused: why the tip may not be judged; empty if it may.
     """
 
     base: str
@@ -245,6 +246,7 @@ class Diff:
     uncommitted: bool
     files: tuple[tuple[str, int, int], ...]
     patch: str
+    refused: str = ""
 
     def __str__(self) -> str:
         """Its size, as git has it: `3 files, +12 -4`."""

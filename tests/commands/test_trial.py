@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +98,23 @@ def test_a_state_that_cannot_train_is_broken(lab):
     told = json.loads(out)
     assert (status, told["comparisons"]) == (2, [])
     assert "why" in told["errors"][0]
+
+
+def test_the_log_and_a_diff_put_to_use(lab, exprun):
+    """Best first, with where the diff is; it goes into a clean working tree and nowhere else."""
+    assert "no diff was tried yet" in exprun("log")
+    tried(lab, "worse", "better", "--tokens=2000")
+    exprun("log")
+    assert re.search(r"WINNER better: .* \(1 file, \+1 -1\) \S+\.patch LOSER worse: .*\.patch$", exprun.flat())
+    patch = Path(re.search(r"\S+\.patch", exprun.flat())[0])
+    assert patch.read_text(encoding="utf-8").startswith("diff --git a/toy.py b/toy.py")
+    told = json.loads(exprun("log", "--json"))
+    assert [(each["name"], each["next"]) for each in told["tried"]] == [("better", "confirm"), ("worse", "discard")]
+    assert "'nosuch' was not tried; there are: better, worse" in exprun.refused("apply", "nosuch")
+    lab.write(**{"toy.py": "dirty\n"})
+    assert "has changes that are in no commit" in exprun.refused("apply", "better")
+    lab.git("checkout", "--quiet", "--", "toy.py")
+    assert exprun("apply", "better") == "applied better (1 file, +1 -1): look at it with git diff, then commit it\n"
+    assert lab.git("diff", "--stat", "better", "--", "toy.py") == ""
+    lab.git("commit", "--quiet", "--all", "--message", "kept")
+    assert "does not apply" in exprun.refused("apply", "better")

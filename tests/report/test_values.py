@@ -55,11 +55,10 @@ def test_what_was_asked_stands_before_what_came_out():
 
 
 def test_it_is_plain_and_complete():
-    """Numbers are finite JSON; the gate and what it was decided by stand beside the verdict."""
-    found = answer(comparison(), "winner", passed=True, reason="why")
+    """Numbers are finite JSON, what to do next stands beside the verdict."""
+    found = answer(comparison())
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["verdict"] == "WINNER"
-    assert found["gate"] == {"name": "winner", "passed": True, "reason": "why"}
     assert found["experiment_mean"] < found["baseline_mean"]
     assert found["lower_is_better"] is True
     assert found["compared"] is None

@@ -26,14 +26,3 @@ def test_a_plan_promises_nothing_that_it_was_not_told():
     """Without stored runs no duration is known, no reason is given, and all that is missing is needed."""
     plan = ArmPlan(ROPE, "exp", (), (42, 137))
     assert (plan.why, plan.seconds, plan.optional) == ("", None, 0)
-
-
-def test_files_on_trial_are_expected_to_differ(tmp_path):
-    """An experiment's arm on a tree; not the control's, and none that differs in flags alone."""
-    tree, here = Ground(Settings(root=tmp_path).on_tree(tmp_path / "tree")), Ground(Settings(root=tmp_path))
-    found = {
-        (ground is tree, role): Asked(ground, KEY, ROPE, (), Budget(), "val_loss", role).is_on_trial
-        for ground in (tree, here)
-        for role in ("exp", "control", "baseline")
-    }
-    assert [asked for asked, on_trial in found.items() if on_trial] == [(True, "exp")]

@@ -304,3 +304,142 @@ def test_a_base_that_cannot_train_is_named(lab):
     result = run(lab, "--exprun-tried=mended")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*seed 42 of main: *broken*"])
+
+
+class TestMarked:
+    """States on a marker, for results that are kept."""
+
+    def test_a_branch(self, lab):
+        """Against where it branched off; flags and parameters go with it."""
+        lab.project.write('@experiment("--noise=1", ref="idea")\ndef test_idea(): ...')
+        lab.project.run().assert_outcomes(passed=1)
+        told = report(lab, "idea")["declaration"]
+        assert told["variant"]["flags"] == ["--noise=1"]
+        assert told["diff"]["tip"] == lab.git("rev-parse", "idea")
+        assert trained(lab) == 8
+
+    def test_a_parameter_names_it(self, lab):
+        """As it does flags."""
+        lab.branch("worse", **{"toy.py": edited(lab, "loss = 2.0 +", "loss = 2.2 +")})
+        lab.project.write(
+            '@pytest.mark.parametrize("name", ["idea", "worse"])\n@experiment(ref="{name}", gate="winner")\ndef test_try(name): ...'
+        )
+        lab.project.run().assert_outcomes(passed=1, failed=1)
+
+    def test_a_patch_on_the_files_as_they_are(self, lab):
+        """The control is the session's own root: main goes on, and the idea with it."""
+        patch = lab.git("diff", "main", "idea", "--", "toy.py") + "\n"
+        lab.write(**{"ideas__better.patch": patch, "toy.py": "\n" + lab.toy})
+        lab.project.write('@experiment(patch="ideas/better.patch", gate="winner")\ndef test_better(): ...')
+        lab.project.run().assert_outcomes(passed=1)
+        assert len(lab.project.runs) == 5
+        assert trained(lab) == 3
+
+    def test_against_a_tag(self, lab):
+        """What is here is on trial, a release the control."""
+        lab.git("tag", "v1")
+        lab.write(**{"toy.py": edited(lab, *BETTER)})
+        lab.project.write('@experiment(against="v1", gate="winner")\ndef test_release(): ...')
+        lab.project.run().assert_outcomes(passed=1)
+        assert len(lab.project.runs) == 3
+        assert trained(lab) == 5
+
+    def test_nothing_to_compare(self, lab):
+        """It is skipped with the reason."""
+        lab.git("tag", "v1")
+        lab.project.write('@experiment(against="v1")\ndef test_release(): ...')
+        result = lab.project.run("-rs")
+        result.assert_outcomes(skipped=1)
+        result.stdout.fnmatch_lines(
+            ["release: nothing to compare: no run depends on what changed (experiments/test_rope.py)"]
+        )
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            ('ref="nosuch"', "'nosuch' is no commit of"),
+            ('ref="idea", patch="x"', "ref and patch both say where the experiment's files come from"),
+            ("ref=3", "ref=3: allowed is a branch, a tag or a commit"),
+            ('patch=" "', "allowed is a file with a diff"),
+            ('patch="nosuch.patch"', "patch='nosuch.patch': No such file or directory"),
+            ('patch="toy.py"', "patch='toy.py' does not apply to the files as they are"),
+        ],
+    )
+    def test_misuse_is_one_line(self, lab, words, said):
+        """It names the test."""
+        lab.project.write(f"@experiment({words})\ndef test_it(): ...")
+        result = lab.project.run()
+        result.assert_outcomes(errors=1)
+        assert any("@experiment(" in line and said in line for line in result.outlines), result.stdout.str()
+
+
+class TestSealed:
+    """What a state on trial must not change."""
+
+    @pytest.fixture
+    def judge(self, lab):
+        """Return the lab with an evaluation of its own, and a branch that scales it."""
+        toy = lab.toy.replace(
+            "    for step in (1, 2, 3):",
+            "    from evaluate import scaled\n    loss = scaled(loss)\n    for step in (1, 2, 3):",
+        )
+        evaluate = "def scaled(loss):\n    return loss * {}\n"
+        lab.commit("evaluation", **{"toy.py": toy, "evaluate.py": evaluate.format("1.0"), "data__val__a.txt": "1"})
+        lab.branch("cheat", **{"evaluate.py": evaluate.format("0.9"), "other.py": "x = 1\n"})
+        return lab
+
+    def test_it_is_refused_before_training(self, judge):
+        """The files are named, and the way out."""
+        result = run(judge, "--exprun-tried=cheat idea", "--exprun-sealed=evaluate.py data/val*")
+        result.assert_outcomes(errors=1, passed=1)
+        result.stdout.fnmatch_lines(
+            ["cheat: cheat changes evaluate.py, which exprun_sealed keeps as in main: *exprun_seal = overlay"]
+        )
+
+    def test_or_judged_by_the_rules_of_the_control(self, judge):
+        """Its own change of them is not there: nothing is left of this one."""
+        result = run(judge, "--exprun-tried=cheat", "--exprun-sealed=evaluate.py", "--exprun-seal=overlay")
+        result.assert_outcomes(skipped=1)
+        result.stdout.fnmatch_lines(["cheat: nothing to compare: no run depends on what changed (other.py)"])
+
+    def test_files_that_it_adds_or_takes_away(self, judge):
+        """Below a sealed folder too."""
+        judge.branch("more", **{"data__val__b.txt": "1"})
+        judge.git("checkout", "--quiet", "-b", "less", "main")
+        judge.git("rm", "--quiet", "data/val/a.txt")
+        judge.commit("less")
+        judge.git("checkout", "--quiet", "main")
+        result = run(judge, "--exprun-tried=more less", "--exprun-sealed=data/val")
+        result.assert_outcomes(errors=2)
+        result.stdout.fnmatch_lines(["more: more changes data/val/b.txt,*", "less: less changes data/val/a.txt,*"])
+
+    def test_a_patch_on_a_marker(self, judge):
+        """The same."""
+        judge.write(**{"cheat.patch": judge.git("diff", "main", "cheat") + "\n"})
+        judge.project.write('@experiment(patch="cheat.patch")\ndef test_cheat(): ...')
+        result = judge.project.run("--exprun-sealed=evaluate.py")
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines(["*cheat changes evaluate.py, which exprun_sealed keeps as in main*"])
+
+    def test_what_is_not_there_is_an_error(self, judge):
+        """A misspelt seal would seal nothing."""
+        result = run(judge, "--exprun-tried=cheat", "--exprun-sealed=evalute.py")
+        assert result.ret != 0
+        assert "exprun_sealed = 'evalute.py': nothing of that name in main" in result.stdout.str() + result.stderr.str()
+
+
+def test_a_longer_run_is_said(lab):
+    """A better value may be bought with time."""
+    lab.branch(
+        "longer",
+        **{
+            "toy.py": edited(lab, '"wall_time": 1.0, "cpu_time": 1.0', '"wall_time": 2.0, "cpu_time": 2.0').replace(
+                *BETTER
+            )
+        },
+    )
+    result = run(lab, "--exprun-tried=longer")
+    result.stdout.fnmatch_lines(
+        ["note: longer: a run took 2.0 times the CPU seconds of its control: a better value may be bought with time"]
+    )
+    result.assert_outcomes(passed=1)

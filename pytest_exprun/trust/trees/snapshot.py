@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +41,8 @@ _OF_HOOKS = frozenset(
     | {"GIT_QUARANTINE_PATH"}
 )
 """Variables that git sets for a hook, and that would lead ours to another repository or index."""
+_EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+"""The tree without files, which every git knows."""
 _DEFAULT_BRANCHES = ("main", "master", "trunk")
 
 
@@ -164,6 +166,55 @@ class Repository:
         counted = (line.split("\t", 2) for line in lines if line)
         return {name: (_number(added), _number(deleted)) for added, deleted, name in counted}
 
+    def matching(self, words: Sequence[str], one: Tree, other: Tree | None = None) -> list[str]:
+        """Return the files, from the top, that paths or globs below the root name: those of a state, or those in which two differ."""
+        specs = [f":(top,glob){self.prefix}{word.rstrip('/')}{below}" for word in words for below in ("", "/**")]
+        pair = (_EMPTY, one.id) if other is None else (one.id, other.id)
+        listed = self._git("diff", "--name-only", "--no-renames", "-z", *pair, "--", *specs) if words else ""
+        return [name for name in listed.split("\0") if name]
+
+    def overlaid(self, tree: Tree, base: Tree, words: Sequence[str]) -> Tree:
+        """Return a state with the files of another one where these paths or globs name them."""
+        with self._index() as git:
+            git("read-tree", tree.id)
+            for name in self.matching(words, tree):
+                git("rm", "--cached", "--force", "--quiet", "--", f":(top,literal){name}")
+            kept = [f":(top,literal){name}" for name in self.matching(words, base)]
+            entries = git(
+                "ls-tree",
+                "-r",
+                "-z",
+                "--full-tree",
+                base.id,
+                "--",
+                *(name.removeprefix(":(top,literal)") for name in kept),
+            )
+            git("update-index", "-z", "--index-info", told=entries.encode("utf-8", "surrogateescape"))
+            return Tree(git("write-tree").strip(), tree.name)
+
+    def patched(self, tree: Tree, patch: bytes, name: str) -> Tree:
+        """Return a state with a patch applied.
+
+        Raises:
+            RefusedError: it does not apply.
+        """
+        with self._index() as git:
+            git("read-tree", tree.id)
+            git("apply", "--cached", "--whitespace=nowarn", f"--directory={self.prefix}", "-", told=patch)
+            return Tree(git("write-tree").strip(), name)
+
+    def apply(self, patch: bytes) -> None:
+        """Put a patch into the working tree, the one thing that changes the user's files.
+
+        Raises:
+            RefusedError: there are changes that are in no commit, or it does not apply.
+        """
+        if self._git("status", "--porcelain", "--untracked-files=no").strip():
+            raise RefusedError(
+                f"{self.top} has changes that are in no commit: commit or stash them first, so that nothing is mixed up"
+            )
+        self._git("apply", "--whitespace=nowarn", "-", told=patch)
+
     def write(self, tree: Tree, folder: Path, index: Path) -> None:
         """Write the files of a state into an empty folder, as a checkout would: line endings, links and filters included.
 
@@ -201,6 +252,7 @@ class Repository:
                 "rm",
                 "-r",
                 "--cached",
+                "--force",
                 "--quiet",
                 "--ignore-unmatch",
                 "--",
@@ -210,7 +262,7 @@ class Repository:
             mode, commit, _, path = line.replace("\t", " ", 1).split(" ", 3)
             if mode == _GITLINK:
                 tree = self._part(path, commit if checkout is None else None)
-                git("rm", "--cached", "--quiet", "--", f":(top,literal){path}")
+                git("rm", "--cached", "--force", "--quiet", "--", f":(top,literal){path}")
                 git("read-tree", f"--prefix={path}/", tree.id)
         return git("write-tree").strip()
 
@@ -264,11 +316,11 @@ class _Git:
         """The index that it has for itself."""
         return Path(self.variables["GIT_INDEX_FILE"])
 
-    def __call__(self, *words: str) -> str:
+    def __call__(self, *words: str, told: bytes = b"") -> str:
         """Return what a git command prints, as text."""
-        return self.bytes(*words).decode("utf-8", "surrogateescape")
+        return self.bytes(*words, told=told).decode("utf-8", "surrogateescape")
 
-    def bytes(self, *words: str) -> bytes:
+    def bytes(self, *words: str, told: bytes = b"") -> bytes:
         """Return what a git command prints.
 
         Raises:
@@ -281,7 +333,7 @@ class _Git:
                 ["git", *options, *words],  # noqa: S607  # the user's
                 cwd=self.folder,
                 env={**inherited, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **self.variables},
-                stdin=subprocess.DEVNULL,
+                input=told,
                 capture_output=True,
                 check=False,
             )

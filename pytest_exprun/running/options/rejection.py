@@ -126,5 +126,5 @@ def _spelled_as_known(argv: Sequence[str], known: Iterable[str]) -> list[str]:
     spelled = []
     for token in argv:
         name, equals, value = token.partition("=")
-        spelled.append(by_name.get(name.replace("_", "-"), name) + equals + value if token.startswith("--") else token)
+        spelled.append(by_name.get(name.replace("_", "-"), name) + equals + value)
     return spelled

@@ -98,6 +98,83 @@ def test_options_of_subcommands_are_written_in_full_too():
     assert "no option --ro" in (rejection(outer, spec("--ro", args=("fit",)), "train:main") or "")
 
 
+@pytest.mark.parametrize(("option", "flag"), [("--no_see", "--no_see"), ("--see", "--no-see"), ("--see", "--see 3")])
+def test_an_option_of_exactly_that_name_is_meant_however_it_is_negated(option, flag):
+    """`--no_see` may be an option of its own, or the other side of `--see`; a value may follow a blank."""
+    own = parser()
+    own.add_argument(option, action=argparse.BooleanOptionalAction if flag == "--no-see" else "store")
+    assert "which is reserved" not in (rejection(own, spec(flag), "train:main") or "")
+
+
+@pytest.mark.parametrize("flag", ["--see=s3cr3t", "--see s3cr3t"])
+def test_only_the_name_of_a_refused_option_is_said(flag):
+    """Its value is nobody's business."""
+    assert (rejection(parser(), spec(flag), "train:main") or "").startswith("--see may be read as --seed, which is")
+
+
+def test_what_the_parser_says_is_passed_on(capsys):
+    """A wrong value, and what ends the program; nothing of it is printed here."""
+    own = parser()
+    own.add_argument("--lr", type=float)
+    assert (
+        rejection(own, spec("--lr=big"), "train:main")
+        == "train:main refuses it: argument --lr: invalid float value: 'big'"
+    )
+    assert rejection(parser(), spec("--help"), "train:main") == "train:main stops at once when given it"
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("flag", ["--ro=1", "--roep", "--roep=1"])
+def test_an_unknown_option_brings_a_suggestion(flag):
+    """The one that it begins, or one that looks like it."""
+    assert (rejection(parser(), spec(flag), "train:main") or "").endswith("; did you mean --rope?")
+
+
+def test_the_beginning_of_a_long_name_brings_a_suggestion():
+    """However little the two look alike."""
+    own = parser()
+    own.add_argument("--optimizer_of_the_embedding")
+    assert (rejection(own, spec("--opt"), "train:main") or "").endswith("; did you mean --optimizer_of_the_embedding?")
+
+
+def test_another_name_in_the_arguments_of_every_run_is_refused():
+    """All five seeds would be one."""
+    assert (rejection(parser(), spec(args=("-s", "3")), "train:main") or "").endswith("which is reserved: take it out")
+
+
+def test_one_dash_and_a_long_name_are_no_long_option():
+    """A parser takes it for letters, or for nothing."""
+    assert "has no option -random_seed=3" in (rejection(parser(), spec("-random_seed=3"), "train:main") or "")
+
+
+def test_dashes_stand_for_underscores():
+    """Whichever the parser has."""
+    own = parser()
+    own.add_argument("--weight_decay")
+    assert rejection(own, spec("--weight-decay=1"), "train:main") is None
+
+
+def test_options_of_subcommands_of_subcommands_are_known():
+    """And suggested."""
+    outer = argparse.ArgumentParser()
+    for name in ("--seed", "--train_tokens"):
+        outer.add_argument(name)
+    middle = outer.add_subparsers().add_parser("fit")
+    inner = middle.add_subparsers().add_parser("gpt")
+    inner.add_argument("--output_dir")
+    inner.add_argument("--rope", action="store_true")
+    assert rejection(outer, spec("--rope", args=("fit", "gpt")), "train:main") is None
+    assert (rejection(outer, spec("--ro", args=("fit", "gpt")), "train:main") or "").endswith("did you mean --rope?")
+
+
+def test_what_is_no_source_has_no_options(tmp_path):
+    """Other files of the closure, and sources that nobody can read."""
+    texts = {"a.txt": "p.add_argument('--see')", "broken.py": "def (", "b.py": "p.add_argument('--lr')"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert options_in(None, [tmp_path / name for name in texts]) == {"lr"}
+
+
 @pytest.mark.parametrize("flag", ["--train_tok=9", "--see=3", "--output=x"])
 def test_a_trainer_without_a_parser_to_ask_is_read(tmp_path, monkeypatch, flag):
     """Its sources say whether there is an option of exactly that name; if they do not, it is refused."""

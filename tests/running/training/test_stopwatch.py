@@ -24,7 +24,7 @@ def test_a_run_is_measured_from_start_to_stop():
     busy = "import time\nuntil = time.process_time() + 0.1\nwhile time.process_time() < until: pass"
     subprocess.run([sys.executable, "-S", "-c", busy], check=True)
     found = watch.stop(threads=3)
-    assert found["cpu_time"] >= 0.14  # the kernel counts in hundredths
+    assert found["cpu_time"] > 0.105  # 0.15, of which the kernel cuts off up to a hundredth in each of four counters
     assert found["wall_time"] >= 0.1
     assert (found["threads"], found["concurrency"]) == (3, 1)
     assert found["started"].endswith("+00:00")

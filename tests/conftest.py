@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +116,9 @@ def _environment() -> Iterator[None]:
             patch.delenv(name)
         for name, value in FOR_ALL.items():
             patch.setenv(name, value)
+        # By its real name, as pytest has it: what is temporary is told by its path.
+        patch.setattr(tempfile, "tempdir", str(Path(tempfile.gettempdir()).resolve()))
+        patch.setenv("TMPDIR", tempfile.gettempdir())
         yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,7 @@ class Reporter:
         self._voice = Voice(config.pluginmanager)
         self._earlier: list[Comparison] = []
         self._ended: set[str] = set()
+        self._failed: set[str] = set()
         session.say, session.live = self._voice.say, self._voice.live
         session.markdown = self._markdown
         session.run_hook = self._run_finished
@@ -84,6 +86,9 @@ class Reporter:
         self._voice.erase()
         if report.when == "call" or not report.passed:
             self._ended.add(report.nodeid)
+        if report.failed:
+            properties = dict(report.user_properties)
+            self._failed.add(str(properties.get("exprun.name", "")))
         data: Mapping[str, Any] | None = getattr(report, "exprun", None)
         if data is not None:
             from pytest_exprun.verdict.comparison import Comparison
@@ -149,3 +154,8 @@ class Reporter:
         width = terminalreporter._tw.fullwidth  # noqa: SLF001  # no public width
         for markup, line in summary_lines(comparisons, self.session, width=width, earlier=self._earlier):
             terminalreporter.write_line(line, **markup)
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            from pytest_exprun.report.overview import workflow_lines
+
+            for line in workflow_lines(comparisons, self._failed):
+                terminalreporter.write_line(line)

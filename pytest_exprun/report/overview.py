@@ -7,7 +7,7 @@ summary page of a GitHub Actions job are written here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
@@ -215,9 +215,33 @@ def step_summary(comparisons: Iterable[Comparison]) -> str:
     return document([["## Experiments"], *sections]) if sections else ""
 
 
+def workflow_lines(comparisons: Iterable[Comparison], failed: Collection[str]) -> Iterator[str]:
+    """Yield a line for each diff that GitHub Actions shows at the file with most changed lines: an error where its gate failed."""
+    for each in comparisons:
+        if (diff := each.declaration.diff) is not None:
+            file = max(diff.files, key=lambda file: sum(file[1:]), default=("",))[0]
+            kind = "error" if each.name in failed else "notice"
+            yield f"::{kind} file={_property(file)},title={_property(str(each.verdict))}::{_data(plain(each.headline()))}"
+
+
+def _data(text: str) -> str:
+    """Write a text as a workflow command's message."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
 def _summarised(family: Family) -> list[list[str]]:
     declared = family.comparisons[0].declaration
+    headlines = [
+        f"**{each.verdict}** {markdown(each.name)}: {markdown(each.reason)}"
+        for each in family.comparisons
+        if each.declaration.diff
+    ]
     return [
+        *([line] for line in headlines),
         [f"{code(family.metric)} at {declared.budget}, baseline {code(declared.control)}.{_scale(declared.budget)}"],
         markdown_table(View.JOB, rows_of(family)),
         [sentence(family.outlook())],

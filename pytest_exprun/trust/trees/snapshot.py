@@ -41,6 +41,8 @@ _OF_HOOKS = frozenset(
     | {"GIT_QUARANTINE_PATH"}
 )
 """Variables that git sets for a hook, and that would lead ours to another repository or index."""
+_SHORT = 7
+"""Digits of a commit that is called by its id."""
 _EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """The tree without files, which every git knows."""
 _DEFAULT_BRANCHES = ("main", "master", "trunk")
@@ -103,7 +105,8 @@ class Repository:
             raise RefusedError(
                 f"{name!r} is no commit of {self.top}: give a branch, a tag or an id (git branch --all){self._shallow}"
             )
-        return Commit(found, name)
+        is_id = len(name) >= _SHORT and found.startswith(name)
+        return Commit(found, found[:_SHORT] if is_id else name)
 
     def tree_of(self, commit: Commit) -> Tree:
         """Return the state of a commit."""

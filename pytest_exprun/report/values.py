@@ -5,6 +5,7 @@ Properties are plain str and float only: anything else crashes xdist.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from pytest_exprun.report.markdown import summary
 from pytest_exprun.report.text import plain
 from pytest_exprun.terms.model import Experiment, Variant
-from pytest_exprun.terms.outcome import Effect, Verdict
+from pytest_exprun.terms.outcome import Arm, Effect, Verdict
 from pytest_exprun.verdict.comparison import Comparison
 
 Property = tuple[str, str | float]
@@ -105,7 +106,7 @@ def _of_metric(effect: Effect, comparison: Comparison) -> Iterator[tuple[str, ob
 
 
 def answer(comparison: Comparison) -> dict[str, Any]:
-    """Return a comparison as plain JSON values."""
+    """Return a comparison as plain JSON values; `answer.schema.json` beside this module says which."""
     declared, judgement, effect = comparison.declaration, comparison.judgement, comparison.effect()
     return {
         "name": comparison.name,
@@ -115,15 +116,24 @@ def answer(comparison: Comparison) -> dict[str, Any]:
         "next": next_step(comparison),
         "metric": declared.metric,
         "lower_is_better": declared.lower_is_better,
-        "baseline_mean": comparison.baseline[declared.metric].mean,
-        "experiment_mean": comparison.experiment[declared.metric].mean,
-        "sigmas_better": judgement.sigmas,
-        "p_value": effect.p_value,
+        "baseline_mean": _finite_mean(comparison.baseline, declared.metric),
+        "experiment_mean": _finite_mean(comparison.experiment, declared.metric),
+        "sigmas_better": _finite(judgement.sigmas),
+        "p_value": _finite(effect.p_value),
         "baseline_seeds": list(comparison.baseline.seeds),
         "experiment_seeds": list(comparison.experiment.seeds),
         "budget": str(declared.budget),
         "compared": compared(declared),
     }
+
+
+def _finite_mean(arm: Arm, metric: str) -> float | None:
+    found = summary(arm, metric)
+    return None if found is None else found.mean
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def compared(declared: Experiment) -> dict[str, Any] | None:

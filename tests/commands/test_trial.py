@@ -6,11 +6,14 @@ import json
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from pytest_exprun.report import values
 from tests.shell import shell
 from tests.states import Checkout
 
+SCHEMA = json.loads(Path(values.__file__).with_name("answer.schema.json").read_text(encoding="utf-8"))
 INI = "[pytest]\nexprun_trainer = toy:main\nexprun_plots = off\n"
 
 
@@ -27,9 +30,12 @@ def lab(project):
 
 
 def tried(lab, *argv):
-    """Run the command; return its exit status and what it printed."""
+    """Run the command; return its exit status and what it printed, which for a program is as the schema says."""
     process = shell("try", *argv, cwd=lab.root)
     out, err = process.communicate(timeout=120)
+    if "--json" in argv:
+        jsonschema.validate(json.loads(out), SCHEMA)
+        assert json.loads(out)["exit_status"] == process.returncode
     return process.returncode, out, err
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
+import jsonschema
 import pytest
 
+from pytest_exprun.report import values
 from pytest_exprun.report.values import answer, compared, is_open, next_step, properties
 from pytest_exprun.terms.model import Budget, Diff, Experiment, Tree, Variant
 from tests.report_toys import HOSTILE, LOSER, NEUTRAL, WINNER, comparison
 
+SCHEMA = json.loads(Path(values.__file__).with_name("answer.schema.json").read_text(encoding="utf-8"))
 DIFF = Diff("a" * 40, "b" * 40, uncommitted=True, files=(("model.py", 3, 1), ("data.bin", -1, -1)), patch="c" * 64)
 
 
@@ -62,6 +66,33 @@ def test_it_is_plain_and_complete():
     assert found["experiment_mean"] < found["baseline_mean"]
     assert found["lower_is_better"] is True
     assert found["compared"] is None
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        comparison(),
+        comparison(LOSER),
+        comparison(NEUTRAL),
+        comparison((None, None, None)),
+        comparison((1.9, None, 1.92)),
+    ],
+)
+def test_it_is_as_the_schema_says(found):
+    """Also where seeds diverged and there is no mean."""
+    jsonschema.validate({"exit_status": 0, "tried": [answer(found)]}, SCHEMA)
+
+
+def test_the_schema_can_refuse():
+    """What it does not know, and what is missing."""
+    found = answer(comparison())
+    for wrong in (
+        {**found, "more": 1},
+        {name: value for name, value in found.items() if name != "verdict"},
+        {**found, "next": "buy"},
+    ):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"exit_status": 0, "comparisons": [wrong]}, SCHEMA)
 
 
 @pytest.mark.parametrize(("values", "step"), [(WINNER, "confirm"), (LOSER, "discard")])

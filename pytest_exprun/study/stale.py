@@ -21,6 +21,8 @@ from pytest_exprun.terms.sameness import clocks_of, difference, point_difference
 from pytest_exprun.trust.identity.answers import unproven
 from pytest_exprun.trust.store.past import Past
 
+MOST_COMPARED = 50
+"""Of how many earlier states one run is compared with."""
 Again = Callable[[int, OnPoint], RunResult]
 """Trains one seed of the arm in question and returns its run."""
 
@@ -64,6 +66,46 @@ class Verification:
         return difference(self.stored, result, self._metric)
 
 
+class Comparing:
+    """Compares one run with its twins of several states while it trains: where ideas come and go, any of them may be the one before.
+
+    Attributes:
+        left: those that it does not differ from yet, newest first.
+        differs: where it departs from the newest.
+    """
+
+    def __init__(self, twins: Sequence[tuple[Past, Verification]]) -> None:
+        self.left = list(twins)
+        self.differs = ""
+        self._newest = twins[0][0]
+
+    def hear(self, point: CurvePoint) -> None:
+        """Compare the next progress line.
+
+        Raises:
+            Differs: it departs from all of them.
+        """
+        for past, each in list(self.left):
+            try:
+                each.hear(point)
+            except Differs as difference:
+                self._departs(past, each, str(difference))
+        if not self.left:
+            raise Differs(self.differs)
+
+    def equal(self, result: RunResult) -> Past | None:
+        """Return the newest state whose run the finished one equals bit for bit."""
+        for past, each in list(self.left):
+            if differs := each.outcome(result):
+                self._departs(past, each, differs)
+        return self.left[0][0] if self.left else None
+
+    def _departs(self, past: Past, each: Verification, where: str) -> None:
+        self.left.remove((past, each))
+        if past is self._newest:
+            self.differs = where
+
+
 @dataclass(frozen=True)
 class StaleRuns:
     """Decides as `exprun_stale` has it."""
@@ -88,10 +130,9 @@ class StaleRuns:
             )
         if self.settings.stale == "keep":
             return self._kept(asked, seeds, stale[0])
-        if self.settings.stale == "verify" and self.settings.mode == "run":
-            candidate = next((past for past in stale if past.may_equal(asked.key)), None)
-            if candidate is not None:
-                self._verify(asked, candidate, again)
+        candidates = [past for past in stale if past.may_equal(asked.key)][:MOST_COMPARED]
+        if candidates and self.settings.stale == "verify" and self.settings.mode == "run":
+            self._verify(asked, candidates, again)
         return {}
 
     def _kept(self, asked: Asked, seeds: Sequence[int], stale: Past) -> dict[int, RunResult]:
@@ -107,27 +148,35 @@ class StaleRuns:
             self.observer.notice(f"{asked}: judged from stale runs: {origin}")
         return kept
 
-    def _verify(self, asked: Asked, stale: Past, again: Again) -> None:
-        """Train one stored seed again; equality to the last bit lets the arm's other seeds stand."""
-        stored = asked.ground.store.to_verify(asked.variant.slug, stale)
+    def _verify(self, asked: Asked, candidates: Sequence[Past], again: Again) -> None:
+        """Train one stored seed again; equality to the last bit with one of these states lets the other seeds of that one stand."""
+        store, slug = asked.ground.store, asked.variant.slug
+        stored = store.to_verify(slug, candidates[0])
         if stored is None:
             return
         seed = stored.spec.seed
         self.observer.say(
-            f"{asked}: {stale.why(asked.key)}; training seed {seed} again to see whether its result is still the same"
+            f"{asked}: {candidates[0].why(asked.key)}; training seed {seed} again to see whether its result is still the same"
         )
-        verification = Verification(with_clocks(stored, self.clocks), asked.metric, self.settings.metric)
+        twins = [(candidates[0], stored), *((past, store.load(slug, past, seed)) for past in candidates[1:])]
+        comparing = Comparing(
+            [
+                (past, Verification(with_clocks(twin, self.clocks), asked.metric, self.settings.metric))
+                for past, twin in twins
+                if twin is not None
+            ]
+        )
 
         def hear(spec: RunSpec, point: CurvePoint) -> None:
             self.observer.run_progressed(spec, point)
-            verification.hear(point)
+            comparing.hear(point)
 
         try:
-            differs = verification.outcome(again(seed, hear))
-        except Differs as difference:
-            differs = str(difference)
-        if differs:
-            self.observer.notice(f"{asked}: the change matters ({differs}): all its seeds are trained anew")
+            stale = comparing.equal(again(seed, hear))
+        except Differs:
+            stale = None
+        if stale is None:
+            self.observer.notice(f"{asked}: the change matters ({comparing.differs}): all its seeds are trained anew")
             return
         opened = asked.ground.fingerprinter.opened()
         if data := unproven(stale.answers, opened, asked.key):

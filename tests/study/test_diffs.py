@@ -127,6 +127,19 @@ def test_what_was_trained_at_home_stands_in_a_tree(lab):
     assert trained(lab) == 3
 
 
+def test_ideas_that_came_and_went_do_not_hide_the_baseline(lab):
+    """After a harmless edit one run is compared with the stored runs of all states: the baseline's others stand."""
+    lab.branch("worse", **{"toy.py": edited(lab, "loss = 2.0 +", "loss = 2.2 +")})
+    run(lab, "--exprun-tried=idea worse").assert_outcomes(passed=1, failed=1)
+    lab.commit("harmless", **{"toy.py": edited(lab, "time.sleep(args.slow)", "time.sleep(args.slow or 0)")})
+    before = trained(lab)
+    lab.branch("idea2", **{"toy.py": edited(lab, "loss = 2.0 +", "loss = 1.8 +")})
+    result = run(lab, "--exprun-tried=idea2")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*is the same to the last bit, so the other stored seeds stand"])
+    assert trained(lab) == before + 1 + 3
+
+
 @pytest.mark.parametrize(
     ("files", "why"),
     [({"README.md": "x\n"}, "no run depends on what changed (README.md)"), ({}, "no file differs")],

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_exprun.study.stale import Differs, Verification
+from pytest_exprun.study.stale import Comparing, Differs, Verification
 from pytest_exprun.terms.curves import MAX_OTHER_POINTS, MAX_POINTS
 from pytest_exprun.terms.outcome import CurvePoint
+from pytest_exprun.trust.identity.key import Key
+from pytest_exprun.trust.store.past import Past
 from tests.stored import make_run
 
 
@@ -94,3 +96,38 @@ def test_the_metric_of_the_settings_says_what_is_kept():
         verification.hear(point)
     with pytest.raises(Differs):
         verification.hear(CurvePoint(line[-1].step, {"val_loss": 3.0}))
+
+
+OLD, NEW = (Past(Key({"source a.py": name})) for name in ("old", "new"))
+OTHER = make_run(
+    curve=(CurvePoint(1, {"val_loss": 3.0}), *make_run().curve[1:]), metrics={"val_loss": 2.5, "wall_time": 1.0}
+)
+
+
+def comparing(newest, older):
+    """Return the comparison of a run with its twins of two states."""
+    return Comparing([(NEW, Verification(newest, "val_loss")), (OLD, Verification(older, "val_loss"))])
+
+
+def test_it_may_be_the_run_of_an_older_state():
+    """An idea that came and went is the newest; the run goes on while one of them may be the same."""
+    found = comparing(OTHER, make_run())
+    for point in make_run().curve:
+        found.hear(point)
+    assert found.equal(make_run()) is OLD
+    assert found.differs == "val_loss at step 1 3.0 and 2.0"
+
+
+def test_of_several_that_are_the_same_the_newest():
+    """There is nothing to choose between them."""
+    assert comparing(make_run(), make_run()).equal(make_run()) is NEW
+
+
+def test_it_stops_where_it_departs_from_all():
+    """And says where it departs from the newest, at once or at its end."""
+    found = comparing(OTHER, OTHER)
+    with pytest.raises(Differs, match=r"val_loss at step 1 3\.0 and 2\.0"):
+        found.hear(make_run().curve[0])
+    found = comparing(make_run(), OTHER)
+    assert found.equal(make_run(metrics={"val_loss": 9.0, "wall_time": 1.0})) is None
+    assert "9.0" in found.differs

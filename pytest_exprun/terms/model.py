@@ -24,8 +24,12 @@ STANDARD_TOKENS = 1_000_000
 _SHORT = 7
 
 
-LOWER_IS_BETTER = frozenset({"loss", "perplexity", "ppl", "bpb", "error", "time"})
-HIGHER_IS_BETTER = frozenset({"acc", "accuracy", "f1", "bleu", "auc", "reward"})
+LOWER_IS_BETTER = frozenset(
+    {"loss", "perplexity", "ppl", "bpb", "nll", "error", "mse", "rmse", "mae", "wer", "cer", "fid", "time"}
+)
+HIGHER_IS_BETTER = frozenset(
+    {"acc", "accuracy", "f1", "bleu", "rouge", "auc", "auroc", "reward", "return", "r2", "recall", "miou", "psnr"}
+)
 
 
 def lower_is_better(metric: str, declared: Mapping[str, bool]) -> bool | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,16 +22,18 @@ parser.add_argument("--seq_len", type=int, default=64)
 parser.add_argument("--output_dir")
 parser.add_argument("--lr", type=float, default=3e-4)
 args = parser.parse_args()
+torch.manual_seed(args.seed)
 print(f"Step 1 | val_loss: {1.0}")
 """
-CONFIGURATOR = """
+CONFIGURATOR = """import os
+rank = 0
 out_dir = "out"
 max_iters = 5 * 100
 compile = True
 exec(open("configurator.py").read())
-torch.manual_seed(1337 + 0)
-torch.manual_seed(1337)
-print("val loss")
+torch.manual_seed(1337 + rank)
+torch.cuda.manual_seed(7)
+print(f"step {1}: train loss {1.0:.4f}, val loss {2.0:.4f}")
 """
 
 
@@ -77,14 +80,18 @@ def test_a_given_budget_is_told_by_its_own_option(folder, budget, told):
 
 
 def test_a_script_with_a_configurator_and_a_hard_coded_seed(folder, capsys):
-    """Module variables are the options; the line that fixes the seed is shown with what to write instead."""
+    """Module variables are the options; every line that fixes the seed is changed by the patch, which is shown and written."""
     (folder / "train_gpt.py").write_text(CONFIGURATOR)
     assert main(["init"]) == 0
     settings = settings_of(folder)
     assert settings.env == ("SEED={seed}",)
     assert str(settings.budget) == "500 steps"
-    out = " ".join(capsys.readouterr().out.split())
-    assert 'line 7: every run has the same seed. Write torch.manual_seed(int(os.environ["SEED"]))' in out
+    out = capsys.readouterr().out
+    patch = (folder / "exprun-init.patch").read_text()
+    assert patch in out
+    assert "next:\n  git apply exprun-init.patch" in out
+    assert '+torch.manual_seed(int(os.environ.get("SEED", "1337")) + rank)' in patch
+    assert '+torch.cuda.manual_seed(int(os.environ.get("SEED", "7")))' in patch
 
 
 def test_a_function_that_keeps_the_contract_is_called(folder):
@@ -110,30 +117,100 @@ def test_a_function_with_a_seed_is_called_by_keywords(folder, parameters, budget
 
 
 def test_a_file_that_trains_nothing_gets_no_command(folder, capsys):
-    """A function without a budget is refused with what it lacks; nothing is written."""
-    (folder / "mylab.py").write_text("import math\n\ndef train_model(seed, lr=0.25):\n    return 1.0\n")
+    """A function that wants what nobody can give is refused with what it lacks; nothing is written."""
+    (folder / "mylab.py").write_text("import math\n\ndef train_model(data, lr=0.25):\n    return 1.0\n")
     assert main(["init", "mylab.py", "--budget", "9 steps"]) == 2
     assert "it trains nothing. Give one the parameters seed and train_tokens" in capsys.readouterr().err
     assert [path.name for path in folder.iterdir()] == ["mylab.py"]
 
 
+SKLEARN = """import random
+
+def train(depth=3, rate=0.25, random_state=0):
+    accuracy = random.Random(random_state).random() * rate
+    return accuracy
+"""
+NO_OPTIONS = """import random
+RATE = 0.25
+for step in range(30):
+    loss = random.random() * RATE  # .backward()
+    print(f"test loss = {loss:.4f}", loss.train if step < 0 else "")
+"""
+
+
 @pytest.mark.parametrize(
-    ("source", "advice"),
-    [
-        (
-            "SEED = 1337\nnp.random.seed(SEED)\n",
-            'line 1: every run has the same seed. Write SEED = int(os.environ["SEED"])',
-        ),
-        ("fit()\n", 'Add a line before anything random: random.seed(int(os.environ["SEED"]))'),
-    ],
+    ("source", "metric", "budget"), [(SKLEARN, "accuracy", "1 steps"), (NO_OPTIONS, "test_loss", "30 steps")]
 )
-def test_the_advice_on_seeds_is_about_this_script(folder, capsys, source, advice):
-    """The line that holds the number is named; torch is advised only to who imports it."""
-    (folder / "train.py").write_text(source)
-    assert main(["init", "--budget", "9 steps"]) == 0
+def test_without_any_option_the_patch_is_all_that_lacks(pytester, monkeypatch, source, metric, budget):
+    """No flag, no seed, no argparse: after init and its patch, the printed commands plan, train and judge."""
+    monkeypatch.chdir(pytester.path)
+    (pytester.path / "mylab.py").write_text(source)
+    assert main(["init"]) == 0
+    settings = settings_of(pytester.path)
+    assert (settings.metric, f"{settings.budget.amount} {settings.budget.unit}") == (metric, budget)
+    subprocess.run(["git", "apply", "exprun-init.patch"], check=True)
+    for mode, outcome in (("plan", {}), ("run", {"passed": 1})):
+        options = ("experiments/", f"--exprun-mode={mode}", "-p", "no:cacheprovider", "--import-mode=importlib")
+        result = pytester.runpytest_subprocess(*options)
+        assert result.ret in (0, 1)
+        counts = result.parseoutcomes()
+        assert not counts.get("errors", 0)
+        assert bool(counts.get("passed", 0) + counts.get("failed", 0)) is bool(outcome)
+
+
+def test_imported_files_are_read_for_the_metric_and_the_seed(folder):
+    """What another file prints and seeds is known; the metric's direction by its name."""
+    (folder / "train.py").write_text(
+        ARGPARSE.replace("torch.manual_seed", "from lab import go\ngo").replace("print", "str")
+    )
+    (folder / "lab.py").write_text(
+        'def go(seed):\n    random.seed(seed)\n    print(f"Step {1}: Val Loss: {2}, Val Acc: {3}")\n'
+    )
+    assert main(["init"]) == 0
+    assert not (folder / "exprun-init.patch").exists()
+    assert settings_of(folder).metric == "val_loss"
+
+
+def test_a_default_is_taken_from_where_it_is(folder):
+    """An option that only overrides a field of an imported class is doubled from that field's number."""
+    option = '"--muon_lr", type=float'
+    (folder / "train.py").write_text(ARGPARSE.replace('"--lr", type=float, default=3e-4', option) + "import config\n")
+    (folder / "config.py").write_text("@dataclass\nclass C:\n    muon_lr: float = 0.25\n")
+    assert main(["init"]) == 0
+    assert (folder / "experiments" / "test_muon_lr.py").read_text().count("--muon_lr=0.5") == 2
+
+
+def test_a_script_that_only_fits_is_one_step(folder, capsys):
+    """There is no loop and no option: what it does by itself is the budget, and that is said."""
+    (folder / "fit.py").write_text("model = Forest(random_state=0).fit(x)\nprint('accuracy:', model.score(x))\n")
+    assert main(["init"]) == 0
+    assert str(settings_of(folder).budget) == "1 steps"
     out = " ".join(capsys.readouterr().out.split())
-    assert advice in out
-    assert "torch" not in out
+    assert "is called 1 step" in out
+    assert "reads no command line: give it an option" in out
+
+
+def test_a_metric_with_another_name_gets_a_pattern(folder):
+    """With its direction; what makes data is named and left."""
+    text = ARGPARSE.replace("val_loss: {1.0}", "episodic_return={2}") + "split(x, random_state=0)\n"
+    (folder / "train.py").write_text(text)
+    assert main(["init"]) == 0
+    settings = settings_of(folder)
+    assert settings.metric == "episodic_return"
+    assert settings.directions("episodic_return", None, "") == ()
+    assert re.search(settings.pattern, "Step 3 | episodic_return=[ 22.]")["episodic_return"] == "22."
+
+
+def test_an_option_that_the_script_overwrites_is_not_handed_out(folder):
+    """`num_iterations` is computed from `total_timesteps`, which is the budget."""
+    fields = "seed: int = 1\n    num_steps: int = 128\n    num_iterations: int = 0\n    total_timesteps: int = 900"
+    (folder / "ppo.py").write_text(
+        f"import tyro\n@dataclass\nclass Args:\n    {fields}\n\nargs = tyro.cli(Args)\n"
+        "args.num_iterations = args.total_timesteps // 2\nrandom.seed(args.seed)\nprint(f'val_loss: {1}')\n"
+    )
+    assert main(["init"]) == 0
+    assert "--total_timesteps={steps}" in settings_of(folder).command
+    assert str(settings_of(folder).budget) == "900 steps"
 
 
 @pytest.mark.parametrize(("default", "changed"), [("0.0", "0.1"), ("0.25", "0.5")])
@@ -147,14 +224,14 @@ def test_the_first_experiment_changes_an_ordinary_option(folder, default, change
 
 def test_a_script_without_any_option(folder, capsys):
     """Seed and folder go through the environment; how long it trains must be said."""
-    (folder / "train.py").write_text("import torch\nloss.backward()\n")
+    (folder / "train.py").write_text("import torch\nloss.backward()\ntorch.save(model, 'm.pt')\n")
     assert main(["init"]) == 2
     assert "exprun init --budget '2000 steps'" in capsys.readouterr().err
     assert main(["init", "--budget", "2000 steps"]) == 0
     settings = settings_of(folder)
     assert settings.env == ("SEED={seed}", "OUTPUT_DIR={output_dir}")
     out = " ".join(capsys.readouterr().out.split())
-    assert out.count("to do:") == 3
+    assert out.count("to do:") == 4  # the folder, the first option, the metric, the patch
     assert "print lines such as 'Step 100 | val_loss: 2.3456'" in out
 
 
@@ -225,6 +302,17 @@ def test_no_script_or_several(folder, capsys, files, argument, message):
         (folder / name).write_text(text)
     assert main(["init", *argument]) == 2
     assert re.search(message, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("given", ["{}/train.py", "./train.py", "../lab/train.py"])
+def test_a_script_is_found_by_any_path(tmp_path, monkeypatch, given):
+    """Its name in the command and in the patch is that from here."""
+    (tmp_path / "lab").mkdir()
+    monkeypatch.chdir(tmp_path / "lab")
+    Path("train.py").write_text("random.seed(1)\n")
+    assert main(["init", "--budget", "9 steps", given.format(tmp_path / "lab")]) == 0
+    assert settings_of(tmp_path / "lab").command[1] == "train.py"
+    assert "--- a/train.py" in Path("exprun-init.patch").read_text()
 
 
 def test_one_script_among_many_is_named(folder):

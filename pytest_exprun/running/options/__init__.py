@@ -1,4 +1,4 @@
-"""Which options a trainer takes: as keyword arguments, as its script declares them; and which flags cannot work, before anything runs.
+"""Which options a trainer takes, which flags cannot work, before anything runs; and what its source lacks to be told seed and budget.
 
 Nothing here trains.
 """

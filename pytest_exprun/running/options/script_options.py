@@ -4,21 +4,56 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from pytest_exprun.trust.identity.sources import parse
 
+SPELLINGS: Mapping[str, list[str]] = {
+    what: names.split()
+    for what, names in {
+        "seed": "seed random_seed manual_seed rng_seed global_seed random_state",
+        "output_dir": "output_dir out_dir save_dir checkpoint_dir ckpt_dir default_root_dir log_dir logdir workdir work_dir "
+        "run_dir exp_dir output out save_path checkpoint_path",
+        "tokens": "train_tokens max_tokens num_tokens total_tokens max_train_tokens",
+        "steps": "max_iters max_steps total_timesteps num_iterations num_steps train_steps total_steps num_train_steps steps "
+        "iterations iters n_iters num_iters max_iterations n_steps epochs num_epochs n_epochs max_epochs num_train_epochs",
+        "seconds": "time_budget max_seconds seconds max_time train_seconds",
+        "batch": "batch_size device_batch_size train_batch_size",
+        "context": "block_size context_length seq_len sequence_length max_seq_len context ctx_len",
+        "accumulation": "gradient_accumulation_steps grad_accum_steps grad_accum accumulation_steps",
+        "rate": "learning_rate lr max_lr peak_lr",
+    }.items()
+}
+"""What scripts call the options that matter here, the likeliest first."""
 _PARSER_METHODS = frozenset(
     {"add_argument", "parse_args", "set_defaults", "add_argument_group", "add_mutually_exclusive_group", "print_help"}
 )
 BUDGETS = ("train_tokens", "train_steps", "train_seconds")
 """The parameters by which a function is told how long to train."""
-_SEEDING = frozenset(
-    {"manual_seed", "manual_seed_all", "seed", "set_seed", "seed_everything", "default_rng", "PRNGKey"}
+_READS_FIELDS = frozenset(
+    {
+        *("tyro", "HfArgumentParser", "simple_parsing", "draccus", "pyrallis", "jsonargparse", "LightningCLI", "chz"),
+        *(
+            "OmegaConf",
+            "hydra",
+            "fire",
+            "Fire",
+            "cyclopts",
+            "argv",
+            "fields",
+            "__dataclass_fields__",
+            "__annotations__",
+        ),
+    }
 )
+"""Names of which one must be in a source that makes options of the fields of a class."""
+_READS_OPTIONS = frozenset({"argparse", "ArgumentParser", "click", "typer", "absl", "docopt", *_READS_FIELDS})
+_CONFIGURATOR = re.compile(r"exec\(open\(|globals\(\)\[")
+_PARSES = frozenset({"parse_args", "parse_known_args", "cli", "parse", "parse_args_into_dataclasses"})
 
 
 @dataclass(frozen=True)
@@ -30,6 +65,10 @@ class Option:
     is_switch: bool = False
 
 
+_OF_TRANSFORMERS = (Option("seed", 42), Option("output_dir"), Option("max_steps"), Option("learning_rate", 5e-5))
+"""What transformers' TrainingArguments has of the options that matter here."""
+
+
 @dataclass
 class Script:
     """What a script's source says about its command line.
@@ -37,7 +76,10 @@ class Script:
     Attributes:
         options: by name, dashes as underscores.
         complete: no other option can exist, as far as the source tells.
-        seedings: line and text of calls that set a random seed to a number written there.
+        fields: options that are fields of a class and nothing else.
+        variables: module variables that the command line sets.
+        words: every name that the source uses.
+        overwritten: options that are computed again after the command line was read.
         has_main: it has `main(argv)` that returns something.
         is_idle: run as a script, it does nothing but define.
         functions: the parameters of top-level functions that take a seed and a budget by name, in a file without argparse.
@@ -45,15 +87,33 @@ class Script:
 
     options: dict[str, Option] = field(default_factory=dict)
     complete: bool = False
-    seedings: list[tuple[int, str]] = field(default_factory=list)
+    fields: set[str] = field(default_factory=set)
+    variables: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
+    overwritten: set[str] = field(default_factory=set)
     has_main: bool = False
     is_idle: bool = False
     functions: dict[str, dict[str, Option]] = field(default_factory=dict)
     text: str = ""
 
     def takes(self, *names: str) -> Option | None:
-        """Return the first of these options that the script has."""
-        return next((self.options[name] for name in names if name in self.options), None)
+        """Return the first of these options that a command line sets."""
+        return next((self.settable[name] for name in names if name in self.settable), None)
+
+    def called(self, what: str) -> Option | None:
+        """Return the option for one of SPELLINGS, by the likeliest of its names."""
+        return self.takes(*SPELLINGS[what])
+
+    @property
+    def settable(self) -> dict[str, Option]:
+        """The options that a command line sets: fields of classes are none where nothing reads them, nor is what is computed again."""
+        lost = self.overwritten | (set() if self.words & _READS_FIELDS else self.fields)
+        return {name: option for name, option in self.options.items() if name not in lost}
+
+    @property
+    def has_options(self) -> bool:
+        """Whether it reads a command line at all."""
+        return bool(self.words & _READS_OPTIONS or self.variables)
 
 
 def read_script(path: Path) -> Script | None:
@@ -69,16 +129,25 @@ def read_script(path: Path) -> Script | None:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             _read_call(node, script)
-        elif isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(each) for each in node.decorator_list):
+    declared = set(script.options)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(each) for each in node.decorator_list):
             _add(script, _assignments(node.body))
-    if re.search(r"exec\(open\(|globals\(\)\[", script.text):  # a configurator: every module variable is an option
-        _add(script, _assignments(tree.body))
+    script.fields = set(script.options) - declared
+    if _CONFIGURATOR.search(script.text):  # every module variable is an option
+        before = list(takewhile(lambda node: not _CONFIGURATOR.search(ast.unparse(node)), tree.body))
+        script.variables = {option.name for option in _assignments(before)}
+        script.fields -= script.variables
+        _add(script, _assignments(before))
+    script.overwritten = set(_overwritten(tree))
+    script.words = set(_words(tree))
+    if {"HfArgumentParser", "TrainingArguments"} <= script.words:
+        _add(script, iter(_OF_TRANSFORMERS))
     script.has_main = any(isinstance(node, ast.FunctionDef) and _is_main(node) for node in tree.body)
-    script.seedings += _named_seeds(tree)
     script.is_idle = all(map(_only_defines, tree.body))
     if "argparse" not in script.text:
         script.functions = {
-            node.name: _parameters(node) for node in tree.body if isinstance(node, ast.FunctionDef) and _trains(node)
+            node.name: parameters_of(node) for node in tree.body if isinstance(node, ast.FunctionDef) and _trains(node)
         }
     script.complete = bool(script.options) and _is_complete(tree)
     return script
@@ -90,15 +159,12 @@ def _add(script: Script, options: Iterator[Option]) -> None:
 
 
 def _read_call(call: ast.Call, script: Script) -> None:
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    if name in {"add_argument", "option"}:
+    if _called(call) in {"add_argument", "option"}:
         spelled = [each.value for each in call.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
         long = [each.removeprefix("--") for each in spelled if each.startswith("--")]
         keywords = {each.arg: _constant(each.value) for each in call.keywords}
         is_switch = str(keywords.get("action", "")).startswith("store_") or keywords.get("is_flag") is True
         _add(script, (Option(each, keywords.get("default"), is_switch) for each in long))
-    elif name in _SEEDING and call.args and isinstance(call.args[0], ast.Constant):
-        script.seedings.append((call.lineno, ast.unparse(call)))
 
 
 def _assignments(body: list[ast.stmt]) -> Iterator[Option]:
@@ -113,6 +179,12 @@ def _assignments(body: list[ast.stmt]) -> Iterator[Option]:
             and (value is None or _constant(value) is not None)
         ):
             yield Option(target.id, None if value is None else _constant(value))
+
+
+def number_of(node: ast.expr) -> int | float | None:
+    """Return a number that is written out, `5 * 60` too."""
+    value = _constant(node)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _constant(node: ast.expr) -> Any:
@@ -138,14 +210,46 @@ def _is_main(function: ast.FunctionDef) -> bool:
     return function.name == "main" and arguments[:1] == ["argv"] and returns
 
 
-def _named_seeds(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Return the lines `SEED = 1337` whose name is given to a call that seeds."""
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
-    given = {ast.unparse(each.args[0]) for each in calls if ast.unparse(each.func).rpartition(".")[2] in _SEEDING}
-    plain = [node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)]
-    for statement in plain:
-        if ast.unparse(statement.targets[0]) in given:
-            yield statement.lineno, ast.unparse(statement)
+def _words(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (getattr(node, "module", None) or "").split(".")
+            yield from (part for alias in node.names for part in alias.name.split("."))
+
+
+def _overwritten(tree: ast.Module) -> Iterator[str]:
+    """Return the options that are assigned again, whatever the command line said: `args.steps = args.total // args.batch`."""
+    parsed = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and _called(node.value) in _PARSES:
+            parsed |= {each.id for each in ast.walk(node.targets[0]) if isinstance(each, ast.Name)}
+    for statement in _always_reached(tree.body):
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+        if isinstance(target, ast.Attribute) and getattr(target.value, "id", "") in parsed:
+            assert isinstance(statement, ast.Assign)
+            itself = ast.unparse(target)
+            if not any(
+                ast.unparse(each) == itself for each in ast.walk(statement.value) if isinstance(each, ast.Attribute)
+            ):
+                yield target.attr
+
+
+def _always_reached(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Return statements that stand under no condition but `if __name__ == "__main__"`."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, ast.FunctionDef | ast.With) or (
+            isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test)
+        ):
+            yield from _always_reached(statement.body)
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
 def _only_defines(statement: ast.stmt) -> bool:
@@ -172,7 +276,7 @@ def _trains(function: ast.FunctionDef) -> bool:
     )
 
 
-def _parameters(function: ast.FunctionDef) -> dict[str, Option]:
+def parameters_of(function: ast.FunctionDef) -> dict[str, Option]:
     """Return the parameters with their defaults."""
     spec = function.args
     defaults = [*[None] * (len(spec.args) - len(spec.defaults)), *spec.defaults, *spec.kw_defaults]

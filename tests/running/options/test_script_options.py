@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pytest_exprun.running.options.script_options import Option, read_script
 
 
@@ -46,18 +44,34 @@ def test_a_parser_in_one_piece_has_no_other_option(tmp_path):
         assert not read_script(path).complete
 
 
-@pytest.mark.parametrize(
-    ("source", "seedings"),
-    [
-        ("import torch\ntorch.manual_seed(1337)", [(2, "torch.manual_seed(1337)")]),
-        ("SEED = 42\nseed_everything(SEED)", [(1, "SEED = 42")]),
-        ("torch.manual_seed(args.seed)", []),
-    ],
-)
-def test_a_seed_that_is_written_down_is_found(tmp_path, source, seedings):
-    """Runs of such a script would all be one run."""
-    (tmp_path / "train.py").write_text(source)
-    assert read_script(tmp_path / "train.py").seedings == seedings
+def test_what_a_command_line_sets(tmp_path):
+    """Fields of a class are no options where nothing reads them, nor is what the script computes again."""
+    path = tmp_path / "train.py"
+    fields = "@dataclass\nclass Args:\n    lr: float = 0.1\n    steps: int = 0\n    width: int = 8\n"
+    path.write_text(fields)  # CLI only in a comment
+    assert not read_script(path).settable
+    assert not read_script(path).has_options
+    computed = "args.steps = args.total // 2\nif args.width is None:\n    args.width = 4\nargs.lr = args.lr or 1\n"
+    path.write_text(
+        f"import tyro\n{fields}if __name__ == '__main__':\n    args = tyro.cli(Args)\n    "
+        + computed.replace("\n", "\n    ")
+    )
+    script = read_script(path)
+    assert set(script.settable) == {"lr", "width"}
+    assert script.has_options
+    assert script.called("steps") is None
+
+
+def test_arguments_of_transformers_are_known(tmp_path):
+    """They are declared in the library, where nobody looks."""
+    path = tmp_path / "train.py"
+    path.write_text(
+        "from transformers import HfArgumentParser, TrainingArguments\nHfArgumentParser(TrainingArguments)\n"
+    )
+    script = read_script(path)
+    assert [script.called(what).name for what in ("seed", "output_dir", "steps", "rate")] == [
+        *("seed", "output_dir", "max_steps", "learning_rate"),
+    ]
 
 
 def test_functions_that_train_are_found(tmp_path):

@@ -163,14 +163,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         raise session.Interrupted(
             f"{session.testsfailed} error{'s' if session.testsfailed != 1 else ''} during collection"
         )
-    from pytest_exprun.study.outlook import plan_lines
-
     try:
-        lines = plan_lines(ours.study.plans(), ours.settings)
+        session.testsfailed += ours.plan()
     except ExprunError as error:
         raise pytest.UsageError(str(error)) from None
-    for line in lines or ["no experiments selected: nothing to train"]:
-        ours.say(line)
     return True
 
 

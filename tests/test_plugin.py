@@ -314,11 +314,32 @@ def test_diverged_control_is_an_error(toy_project):
 
 
 def test_trainer_that_ignores_the_seed_is_an_error(toy_project):
-    """Equal losses at all seeds mean that noise is unknown."""
+    """Two seeds that give one run mean that noise is unknown; the others are not trained, and the line that seeds is named."""
     toy_project.write('@experiment("--rope", baseline="--constant")\ndef test_it(): ...')
+    toy = toy_project.pytester.path / "toy.py"
+    toy.write_text(toy.read_text() + "\n\ndef prepare():\n    random.seed(1337 + len(__name__))\n")
     result = toy_project.run()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*seems to ignore --seed*"])
+    result.stdout.fnmatch_lines(
+        [
+            "*seeds 42, 137 of the control (--constant) gave one and the same run*ignores its seed (toy.py, line *: random.seed(1337 + *"
+        ]
+    )
+    assert len(toy_project.runs) == 2
+
+
+def test_equal_values_of_a_coarse_metric_need_all_seeds(toy_project):
+    """Two seeds may have the same accuracy by chance: then the next ones are trained."""
+    toy = toy_project.pytester.path / "toy.py"
+    text = (
+        toy.read_text()
+        .replace('"val_loss": loss,', '"val_accuracy": [0.5, 0.75][args.seed == 512],')
+        .replace("print(", "str(")
+    )
+    toy.write_text(text)
+    toy_project.write('@experiment("--rope")\ndef test_it(comparison):\n    assert comparison.not_loser\n')
+    toy_project.run("--exprun-metric=val_accuracy")
+    assert len([run for run in toy_project.runs if "--rope" not in run]) == 5
 
 
 def test_baseline_fixture_alone(toy_project):
@@ -452,6 +473,30 @@ def test_plan_mode_lists_and_trains_nothing(toy_project):
         ["baseline (no flags)*missing 42, 137, 256, 512, 1024*time unknown*", "exp (--rope)*to train 3 to 5*"]
     )
     assert toy_project.runs == []
+
+
+def test_plan_mode_refuses_what_a_session_would(toy_project):
+    """A misspelt flag, by the source alone; the other arms are listed, and the exit status says so."""
+    toy_project.write('@experiment("--ropee")\ndef test_typo(): ...\n\n' + ROPE)
+    toy = toy_project.pytester.path / "toy.py"
+    toy.write_text(toy.read_text() + "\nraise RuntimeError('imported')\n")
+    result = toy_project.run("--exprun-mode=plan")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["error ahead: experiment typo (--ropee): toy:main has no option --ropee; did you mean --rope?"]
+    )
+    result.stdout.fnmatch_lines(["exp (--rope)*to train 3 to 5*"])
+    result.stdout.no_fnmatch_line("exp (--ropee)*")
+
+
+def test_plan_mode_warns_of_a_seed_that_nobody_reads(toy_project):
+    """All runs would be one run."""
+    toy_project.write(ROPE)
+    toy = toy_project.pytester.path / "toy.py"
+    toy.write_text(toy.read_text().replace("args.seed", "int(argv[3])"))
+    result = toy_project.run("--exprun-mode=plan")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["note: runs of all seeds may be one run: no source reads the seed"])
 
 
 def test_plan_mode_counts_stored_runs(toy_project):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pytest_exprun.running.executors.contract import Executor, Surroundings
 from pytest_exprun.running.executors.processes import Processes
+from pytest_exprun.running.executors.reading import Reading
 from pytest_exprun.study.asked import RunObserver
 from pytest_exprun.terms.errors import ExprunError, TrainerError, visible
 from pytest_exprun.terms.model import Experiment, RunSpec, Tree, Variant
@@ -63,7 +64,8 @@ class Flags:
         if not ground.is_tree:
             return zip(specs, self.executor.rejects(specs), strict=True)
         asked = [spec for spec in specs if spec.variant.flags or spec.common_args]
-        apart = Processes(ground.settings, Surroundings(self.observer.notice))
+        plans = ground.settings.mode == "plan"
+        apart = Reading(ground.settings) if plans else Processes(ground.settings, Surroundings(self.observer.notice))
         told = dict(zip(asked, apart.rejects(asked), strict=True)) if asked else {}
         return ((spec, told.get(spec)) for spec in specs)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_exprun.running.executors.contract import Executor, OnPoint, Task, failure
+from pytest_exprun.running.options.seed_use import doubts
 from pytest_exprun.running.training.lines import declared_clocks
 from pytest_exprun.running.training.trainers import require_metric
 from pytest_exprun.settings.settings import Settings
@@ -19,7 +20,7 @@ from pytest_exprun.study.stale import StaleRuns
 from pytest_exprun.terms.errors import ExprunError, MissingRunError, StoreError, TrainerError
 from pytest_exprun.terms.model import RunSpec, Variant
 from pytest_exprun.terms.outcome import RunResult
-from pytest_exprun.terms.sameness import with_clocks
+from pytest_exprun.terms.sameness import is_one_run, with_clocks
 from pytest_exprun.terms.secrets import conceal_all
 from pytest_exprun.trust.files.stray_writes import OUTPUTS, changed_while_read
 from pytest_exprun.trust.files.unheard import Unheard
@@ -43,6 +44,7 @@ class Runs:
     _superseded: dict[str, dict[int, RunResult]] = field(default_factory=dict)
     _looked_back: set[str] = field(default_factory=set)
     _unfit: set[tuple[str, str]] = field(default_factory=set)
+    _one_run: dict[tuple[str, str], TrainerError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._clocks = declared_clocks(self.settings)
@@ -74,6 +76,7 @@ class Runs:
             )
         if self._missing(asked, seeds):
             self._load(asked, seeds)
+        self._check_seeds(asked)
         self._refuse_failed(asked, seeds)
         if self._missing(asked, seeds):
             self._look_back(asked, seeds, check_flags)
@@ -93,6 +96,8 @@ class Runs:
                 self._known(asked, seed)
 
     def _known(self, asked: Asked, seed: int) -> RunResult:
+        if self._is_one_run(asked):
+            raise self._one_run[asked.key.digest, asked.metric]
         result = self._results[asked.key.digest, seed]
         if isinstance(result, ExprunError):
             raise result
@@ -198,6 +203,7 @@ class Runs:
                 raise TrainerError(why)
             self._record(asked, with_clocks(result, self._clocks))
             self._check_fit(asked, result)
+            self._check_seeds(asked)
         except ExprunError as error:
             self._results[asked.key.digest, result.spec.seed] = error
             self._attempts.failed(_name(asked, result.spec.seed), str(error))
@@ -209,8 +215,26 @@ class Runs:
         except TrainerError:
             self._unfit.add((asked.key.digest, asked.metric))
 
+    def _check_seeds(self, asked: Asked) -> None:
+        """Refuse a control whose seeds give one and the same run: two of them tell, and the others would only take time."""
+        arm = asked.key.digest, asked.metric
+        if asked.role == "exp" or arm in self._one_run or self.settings.mode == "plan":
+            return
+        found = [result for (digest, _), result in self._results.items() if digest == asked.key.digest]
+        runs = [run for run in found if isinstance(run, RunResult) and asked.metric in run.metrics]
+        if len(runs) > 1 and is_one_run(runs, asked.metric):
+            seeds, value = ", ".join(str(run.spec.seed) for run in runs), runs[0].metrics[asked.metric]
+            why = "; ".join(doubts(self.settings, asked.ground.fingerprinter.sources, asked.ground.fingerprinter.main))
+            self._one_run[arm] = TrainerError(
+                f"seeds {seeds} of the {asked} gave one and the same run, {asked.metric} = {value!r}: {self.settings.trained_by} "
+                f"ignores its seed{f' ({why})' if why else ''}, so its noise is unknown and no verdict is possible"
+            )
+
+    def _is_one_run(self, asked: Asked) -> bool:
+        return asked.role != "exp" and (asked.key.digest, asked.metric) in self._one_run
+
     def _is_unfit(self, asked: Asked) -> bool:
-        return (asked.key.digest, asked.metric) in self._unfit
+        return (asked.key.digest, asked.metric) in self._unfit or self._is_one_run(asked)
 
     def _record(self, asked: Asked, result: RunResult) -> None:
         """Store a finished run. A full disk costs the record, never the result."""

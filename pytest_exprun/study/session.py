@@ -77,6 +77,7 @@ class Session:
     def study(self) -> Study:
         """The study, with the executor and store that the settings name. Built at the first use of a fixture."""
         from pytest_exprun.running.executors.contract import Deferred, Surroundings
+        from pytest_exprun.running.executors.reading import Reading
         from pytest_exprun.study.study import Study
         from pytest_exprun.trust.trees.ground import Ground, Grounds
 
@@ -84,11 +85,25 @@ class Session:
         return Study(
             settings=settings,
             grounds=Grounds(Ground(settings), self.diffs.place),
-            executor=Deferred(settings, Surroundings(self.notice, self.beside, self.stderr)),
+            executor=Reading(settings)
+            if settings.mode == "plan"
+            else Deferred(settings, Surroundings(self.notice, self.beside, self.stderr)),
             observer=self,
             beside=self.beside,
             identity=self.identity,
         )
+
+    def plan(self) -> int:
+        """Print what a session would train, and what it would refuse; return how much that is."""
+        from pytest_exprun.study.outlook import plan_lines
+
+        refused = self.study.refusals()
+        lines = plan_lines(self.study.plans(), self.settings)
+        for line in lines or ([] if refused else ["no experiments selected: nothing to train"]):
+            self.say(line)
+        for doubt in self.study.seed_doubts() if lines else []:
+            self.say(f"note: runs of all seeds may be one run: {doubt}")
+        return len(refused)
 
     # What the study tells.
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Protocol
 
 from pytest_exprun.running.executors.contract import Executor
+from pytest_exprun.running.options.seed_use import doubts
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.asked import ArmPlan, Asked, RunObserver
 from pytest_exprun.study.flags import Flags
@@ -263,7 +264,7 @@ class Study:
             cause = (
                 "seems to ignore its seed, or prints too few digits"
                 if self.settings.command
-                else "seems to ignore --seed"
+                else "seems to ignore its seed, or the metric is too coarse to show it"
             )
             raise TrainerError(
                 f"all {len(values)} seeds of the {asked} gave {asked.metric} = {next(iter(values.values()))!r}: "
@@ -273,6 +274,21 @@ class Study:
     def plan(self, variant: Variant, seeds: Sequence[int], experiment: Experiment, *, optional: int = 0) -> ArmPlan:
         """Say what an arm needs, without training or importing anything."""
         return self.runs.plan(self._asked(variant, experiment), seeds, optional=optional)
+
+    def refusals(self) -> list[str]:
+        """Take out the experiments that a session would refuse, as far as their sources tell, and return why."""
+        found: dict[str, None] = {}
+        for experiment in list(self.declared):
+            try:
+                self._flag_check(experiment)()
+            except ExprunError as error:
+                found[str(error)] = None
+                self.declared.remove(experiment)
+        return list(found)
+
+    def seed_doubts(self) -> list[str]:
+        """Return what the sources say against the seeds: that of a run may not matter."""
+        return doubts(self.settings, self.fingerprinter.sources, self.fingerprinter.main)
 
     def plans(self) -> list[ArmPlan]:
         """Return one plan an arm of everything selected, controls first."""

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pytest_exprun.terms.curves import kept
+from pytest_exprun.terms.model import lower_is_better
 from pytest_exprun.terms.outcome import CurvePoint, RunResult
 
 CLOCKS = frozenset({"wall_time", "cpu_time", "time", "tok/s"})
@@ -44,6 +45,34 @@ def difference(first: RunResult, second: RunResult, metric: str) -> str | None:
     clocks = clocks_of(metric, first, second)
     found = _metrics_difference(first, second, clocks) or _curve_difference(first.curve, second.curve, clocks, metric)
     return found and _explained(*found, metric)
+
+
+_NO_CHANCE = 3
+_MANY_DIGITS = 10
+
+
+def is_one_run(runs: Sequence[RunResult], metric: str) -> bool:
+    """Whether runs of different seeds are one and the same: equal in all but clocks, and in so many numbers that it is no chance.
+
+    Two accuracies of 360 images are often equal, two losses to the sixteenth digit are not, nor are three losses of four digits.
+    """
+    first, *others = runs
+    if not others or any(
+        difference(one, two, metric) for each in others for one, two in ((first, each), (each, first))
+    ):
+        return False
+    clocks = clocks_of(metric, *runs)
+    named = [*first.metrics.items(), *(pair for point in first.curve for pair in point.values.items())]
+    learnt = {
+        (name, value) for name, value in named if value is not None and name not in clocks and _is_learnt(name, metric)
+    }
+    numbers = sum(_NO_CHANCE if "loss" in name and len(repr(value)) > _MANY_DIGITS else 1 for name, value in learnt)
+    return len(others) * numbers >= _NO_CHANCE
+
+
+def _is_learnt(name: str, metric: str) -> bool:
+    """Whether a number tells what was learnt, which a count of tokens or parameters does not."""
+    return name == metric or lower_is_better(name, {}) is not None
 
 
 Curve = Sequence[CurvePoint]

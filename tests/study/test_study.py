@@ -29,7 +29,7 @@ def test_an_experiment_without_noise_is_judged_though_it_is_a_control_elsewhere(
     result = toy_project.run()
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(
-        ["*all 5 seeds of the control (--constant) gave val_loss = 2.0: *seems to ignore --seed*"]
+        ["*seeds 42, 137*of the control (--constant) gave one and the same run, val_loss = 2.0: *ignores its seed*"]
     )
 
 

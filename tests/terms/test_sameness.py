@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_exprun.terms.outcome import CurvePoint
-from pytest_exprun.terms.sameness import difference, point_difference, with_clocks
+from pytest_exprun.terms.model import RunSpec, Variant
+from pytest_exprun.terms.outcome import CurvePoint, RunResult
+from pytest_exprun.terms.sameness import difference, is_one_run, point_difference, with_clocks
 from tests.stored import make_run
 
 LOOK_LIKE_CLOCKS = [
@@ -69,3 +70,27 @@ def test_progress_lines():
 def test_what_was_measured_on_must_agree(note):
     """Data and device are part of a result."""
     assert difference(make_run(notes={note: "a"}), make_run(notes={note: "b"}), "val_loss") == f"{note} 'a' and 'b'"
+
+
+def run_of(seed, metrics, curve=()):
+    """Return a run."""
+    points = tuple(CurvePoint(step, dict(values)) for step, values in curve)
+    return RunResult(RunSpec(Variant(), seed), "finished", metrics, curve=points)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "curve", "needed"),
+    [
+        ({"val_loss": 2.123456789012}, (), 2),
+        ({"val_loss": 2.1234}, (), 4),
+        ({"val_loss": 2.1234, "val_acc": 0.5}, (), 3),
+        ({"val_loss": 2.1234, "params": 100.0, "wall_time": 3.0}, (), 4),
+        ({"val_loss": 2.1234}, [(1, {"val_loss": 4.1}), (2, {"val_loss": 3.2}), (3, {"val_loss": 2.1234})], 2),
+        ({"val_loss": None}, (), None),
+    ],
+)
+def test_how_many_equal_seeds_are_no_chance(metrics, curve, needed):
+    """Two losses of sixteen digits, or three numbers that tell what was learnt; counts and clocks tell nothing."""
+    runs = [run_of(seed, metrics, curve) for seed in range(5)]
+    assert next((count for count in range(1, 6) if is_one_run(runs[:count], "val_loss")), None) == needed
+    assert not is_one_run([*runs[:1], run_of(9, {**metrics, "train_loss": 1.0}, curve)], "val_loss")

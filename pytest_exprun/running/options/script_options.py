@@ -289,36 +289,40 @@ def parameters_of(function: ast.FunctionDef) -> dict[str, Option]:
 
 def _is_complete(tree: ast.Module) -> bool:
     """Whether one argparse parser is made, filled and used in this file alone, with options written out."""
-    makers = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"argparse.ArgumentParser", "ArgumentParser"}
-    ]
+    nodes = list(ast.walk(tree))
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    makers = [each for each in calls if ast.unparse(each.func) in {"argparse.ArgumentParser", "ArgumentParser"}]
     if len(makers) != 1 or any(
         each.arg in {"parents", "prefix_chars", "fromfile_prefix_chars"} for each in makers[0].keywords
     ):
         return False
-    names = {
-        target.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and node.value is makers[0]
-        for target in node.targets
-        if isinstance(target, ast.Name)
+    names = _names_of(makers, nodes)
+    returned = [node for node in nodes if isinstance(node, ast.Return) and getattr(node.value, "id", "") in names]
+    builders = {
+        each.name
+        for each in nodes
+        if isinstance(each, ast.FunctionDef) and any(node in returned for node in ast.walk(each))
     }
-    owned = {
-        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in _PARSER_METHODS
-    }
-    loose = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and node.id in names and isinstance(node.ctx, ast.Load) and id(node) not in owned
+    built = [each for each in calls if getattr(each.func, "id", "") in builders]
+    names |= _names_of(built, nodes)
+    owned = {id(node.value) for node in nodes if isinstance(node, ast.Attribute) and node.attr in _PARSER_METHODS}
+    owned |= {id(node.value) for node in returned} | {id(node.value) for node in nodes if isinstance(node, ast.Assign)}
+    loads = [
+        node for node in nodes if isinstance(node, ast.Name) and node.id in names and isinstance(node.ctx, ast.Load)
     ]
+    renamed = {id(node.value) for node in nodes if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name)}
+    loose = [node for node in (*loads, *built) if id(node) not in owned or id(node) in renamed]
     computed = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "add_argument"
-        and not all(isinstance(each, ast.Constant) for each in node.args)
+        each
+        for each in calls
+        if _called(each) == "add_argument" and not all(isinstance(word, ast.Constant) for word in each.args)
     ]
     return bool(names) and not loose and not computed
+
+
+def _names_of(values: list[ast.Call], nodes: list[ast.AST]) -> set[str]:
+    """Return the names that are given to one of these."""
+    assignments = [
+        node for node in nodes if isinstance(node, ast.Assign) and any(node.value is each for each in values)
+    ]
+    return {target.id for node in assignments for target in node.targets if isinstance(target, ast.Name)}

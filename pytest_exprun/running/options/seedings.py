@@ -97,12 +97,17 @@ class Sources:
         return sorted(found, key=lambda each: (str(each.path), each.line))
 
     def reads(self, option: str) -> bool:
-        """Whether any file uses a value of this name: as an attribute, a variable, an entry, a keyword, or as a part of a text."""
+        """Whether any file uses a value of this name: as an attribute, a variable, an entry, or as a part of a word."""
         nodes = (node for tree in self.trees.values() for node in _uses(tree))
         return any(
             (isinstance(node, ast.Attribute) and node.attr == option and isinstance(node.ctx, ast.Load))
             or (isinstance(node, ast.Name) and node.id == option and isinstance(node.ctx, ast.Load))
-            or (isinstance(node, ast.Constant) and isinstance(node.value, str) and option in node.value)
+            or (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and option in node.value
+                and " " not in node.value
+            )
             for node in nodes
         )
 

@@ -66,6 +66,18 @@ class Fingerprinter:
             components |= self._paths_named_by(token)
         return Key(components)
 
+    @property
+    def sources(self) -> list[Path]:
+        """The first-party files that run, as far as reading tells; `main` is among them."""
+        return list(self._closure.files)
+
+    @property
+    def main(self) -> Path | None:
+        """The script or module that is run, None where it is not one Python file."""
+        if self._program is not None:
+            return next((path for path in self._program.scripts if path.suffix == ".py"), None)
+        return locate(self.settings.trainer.partition(":")[0], self._search)[-1].path
+
     @cached_property
     def session_components(self) -> dict[str, str]:
         """Components that all arms of a session share: sources, declared inputs, python, packages, environment variables, machine."""

@@ -44,6 +44,22 @@ def test_a_parser_in_one_piece_has_no_other_option(tmp_path):
         assert not read_script(path).complete
 
 
+def test_a_parser_that_a_function_returns_may_be_in_one_piece(tmp_path):
+    """Where whoever calls that function only parses with it."""
+    path = tmp_path / "train.py"
+    made = "def build():\n" + "".join(f"    {line}\n" for line in PARSER.strip().splitlines()) + "    return parser\n"
+    for use, complete in (
+        ("args = build().parse_args()", True),
+        ("p = build()\np.parse_args()", True),
+        ("", True),
+        ("extend(build())", False),
+        ("p = build()\nextend(p)", False),
+        ("p = build()\nq = p", False),
+    ):
+        path.write_text(made + use)
+        assert read_script(path).complete is complete, use
+
+
 def test_what_a_command_line_sets(tmp_path):
     """Fields of a class are no options where nothing reads them, nor is what the script computes again."""
     path = tmp_path / "train.py"

@@ -215,6 +215,7 @@ def _comparison(item: pytest.Item) -> Comparison:
             pytrace=False,
         )
     if COMPARISON not in item.stash:
+        from pytest_exprun.report.certainty import no_effect
         from pytest_exprun.verdict.comparison import has_no_effect
 
         study = item.config.stash[SESSION].study
@@ -224,12 +225,7 @@ def _comparison(item: pytest.Item) -> Comparison:
                 pytest.skip(f"{declared.name}: {nothing}")
             found = study.compare(declared)
         if declared.diff is None and has_no_effect(found) and declared.gate != "identical":
-            pytest.fail(
-                f"{found.name}: {shown(' '.join(declared.change))} had no effect, "
-                f"every seed gave the control's {found.metric} to the last bit: "
-                'is the flag wired? A change that must not matter is declared with gate="identical"',
-                pytrace=False,
-            )
+            pytest.fail(shown(no_effect(found)), pytrace=False)
         item.stash[COMPARISON] = found
         from pytest_exprun.report.values import properties
 

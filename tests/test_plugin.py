@@ -277,7 +277,19 @@ def test_flag_without_effect_is_an_error(toy_project):
     toy_project.write('@experiment("--noop")\ndef test_noop(): ...')
     result = toy_project.run()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*had no effect*is the flag wired?*"])
+    result.stdout.fnmatch_lines(["*had no effect*is the flag wired?*Or is it already the default?*"])
+    result.stdout.no_fnmatch_line("*finer metric*")
+
+
+def test_a_flag_without_effect_on_one_coarse_metric_may_have_one(toy_project):
+    """Where runs tell nothing but an accuracy, the error says that a second metric would tell more."""
+    toy = toy_project.pytester.path / "toy.py"
+    text = toy.read_text().replace('{"val_loss": loss,', '{"val_accuracy": args.seed % 7 / 8,')
+    toy.write_text(text.replace("print(", "str("))
+    toy_project.write('@experiment("--rope")\ndef test_it(): ...')
+    result = toy_project.run("--exprun-metric=val_accuracy")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*Nothing but val_accuracy is known of the runs: a second, finer metric*"])
 
 
 def test_a_bar_that_the_rule_would_ignore_is_refused(toy_project):

@@ -18,6 +18,7 @@ from pytest_exprun.report.text import (
 )
 from pytest_exprun.terms.judged_at import early_note
 from pytest_exprun.terms.outcome import Verdict
+from pytest_exprun.terms.sameness import says_one_coarse_number
 from pytest_exprun.verdict.comparison import Comparison
 
 _MUCH_COMPUTE, _LEAST_SECONDS = 1.3, 0.5
@@ -36,6 +37,21 @@ _KINDS = {
 def certainty(comparison: Comparison) -> list[str]:
     """Return the section's list, one item a line."""
     return [f"- **{label}.** {sentence}" for label, sentence in _items(comparison)]
+
+
+def no_effect(comparison: Comparison) -> str:
+    """Return the error of a change that changed nothing, with what it may be."""
+    metric, change = comparison.metric, " ".join(comparison.declaration.change)
+    coarse = all(says_one_coarse_number(run, metric) for run in comparison.experiment)
+    finer = (
+        f"Nothing but {metric} is known of the runs: a second, finer metric, such as a loss, would tell. "
+        if coarse
+        else ""
+    )
+    return (
+        f"{comparison.name}: {change} had no effect, every seed gave the control's {metric} to the last bit: is the flag wired? "
+        f'Or is it already the default? {finer}A change that must not matter is declared with gate="identical"'
+    )
 
 
 def confirmation(comparison: Comparison) -> str:

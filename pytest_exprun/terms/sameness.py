@@ -61,13 +61,29 @@ def is_one_run(runs: Sequence[RunResult], metric: str) -> bool:
         difference(one, two, metric) for each in others for one, two in ((first, each), (each, first))
     ):
         return False
-    clocks = clocks_of(metric, *runs)
-    named = [*first.metrics.items(), *(pair for point in first.curve for pair in point.values.items())]
-    learnt = {
+    learnt = _learnt(first, metric)
+    numbers = sum(1 if _is_coarse(*each) else _NO_CHANCE for each in learnt)
+    return len(others) * numbers >= _NO_CHANCE
+
+
+def says_one_coarse_number(run: RunResult, metric: str) -> bool:
+    """Whether a run tells nothing of what was learnt but one metric in few steps: two runs that differ may agree in it."""
+    learnt = _learnt(run, metric)
+    return {name for name, _ in learnt} == {metric} and all(_is_coarse(*each) for each in learnt)
+
+
+def _learnt(run: RunResult, metric: str) -> set[tuple[str, float]]:
+    """Return the numbers that tell what was learnt, of the result and of the progress lines."""
+    clocks = clocks_of(metric, run)
+    named = [*run.metrics.items(), *(pair for point in run.curve for pair in point.values.items())]
+    return {
         (name, value) for name, value in named if value is not None and name not in clocks and _is_learnt(name, metric)
     }
-    numbers = sum(_NO_CHANCE if "loss" in name and len(repr(value)) > _MANY_DIGITS else 1 for name, value in learnt)
-    return len(others) * numbers >= _NO_CHANCE
+
+
+def _is_coarse(name: str, value: float) -> bool:
+    """Whether a number may be equal by chance: any but a loss with all its digits."""
+    return "loss" not in name or len(repr(value)) <= _MANY_DIGITS
 
 
 def _is_learnt(name: str, metric: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from pytest_exprun.settings import options as kinds
 from pytest_exprun.settings.executors import EXECUTORS, executor_kind
 from pytest_exprun.settings.options import Option, choice, entry_point, number, option
-from pytest_exprun.settings.templates import check_command, options_set
+from pytest_exprun.settings.templates import check_command, options_last, options_set
 from pytest_exprun.terms.errors import RefusedError, SettingsError
 from pytest_exprun.terms.model import (
     RESERVED,
@@ -327,7 +327,11 @@ class Settings:
     @property
     def reserved(self) -> dict[str, str]:
         """The options that flags may not set, dashes as underscores, and what to say of each."""
-        own = {name: f"exprun_command sets it by {words}" for name, words in options_set(self.command).items()}
+        last = {
+            name: f"exprun_command has {word} behind {{flags}}, where the last one wins: put it before {{flags}}"
+            for name, word in options_last(self.command).items()
+        }
+        own = last | {name: f"exprun_command sets it by {words}" for name, words in options_set(self.command).items()}
         return {**dict.fromkeys(RESERVED, "the plugin sets it"), **own}
 
     @property

@@ -50,6 +50,12 @@ def options_set(command: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def options_last(command: Sequence[str]) -> dict[str, str]:
+    """Return the options that a command sets behind the flags, and how: the last of two settings wins, so a flag would lose to them."""
+    behind = command[command.index(FLAGS) + 1 :] if FLAGS in command else ()
+    return {option_name(word): word for word in behind if word.startswith("--")}
+
+
 def values_of(budget: Budget, tokens_per_step: int) -> dict[str, str]:
     """Return the placeholders that carry a budget. Tokens that are no whole number of steps are rounded up to one.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_exprun.settings.templates import check_command, fill, placeholders, values_of
+from pytest_exprun.settings.templates import check_command, fill, options_last, placeholders, values_of
 from pytest_exprun.terms.errors import SettingsError
 from pytest_exprun.terms.model import Budget
 
@@ -61,3 +61,9 @@ def test_a_complete_command_passes():
     """The environment may carry what the command line does not."""
     check_command(COMMAND, (), Budget(9, "steps"), 0)
     check_command(("train", "{flags}"), ("SEED={seed}", "OUT={output_dir}"), Budget(9, "seconds"), 0)
+
+
+def test_what_stands_behind_the_flags_wins():
+    """An option in front of them may be set again."""
+    assert options_last(("python", "t.py", "--a=1", "{flags}", "--b-c=2", "x", "--d")) == {"b_c": "--b-c=2", "d": "--d"}
+    assert options_last(()) == {}

@@ -32,7 +32,7 @@ def doubts(settings: Settings, files: Iterable[Path], main: Path | None) -> list
     sure = (
         not settings.command
         or (script is not None and script.complete)
-        or not options_set(settings.command).get("seed")
+        or not any("{seed}" in words for words in options_set(settings.command).values())
     )
     return found + (
         [f"no source reads {' or '.join(unread)}"] if unread and sure and len(unread) == len(_told_by(settings)) else []

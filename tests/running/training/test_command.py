@@ -112,6 +112,24 @@ def test_options_of_the_command_are_reserved(lab):
     assert trainer.rejects(spec("--rope")) is None
 
 
+def test_a_flag_wins_over_a_number_of_the_command_but_not_over_one_behind_it(lab):
+    """The last one wins, so a flag may change what the command sets; behind {flags} it would change nothing, and is refused."""
+    words, body = (
+        "--dropout=0.0 --my_seed={seed} {output_dir}",
+        "print('val_loss:', len(sys.argv)); print(sys.argv[-1])",
+    )
+    before, out = lab(body, command=f"python train.py 1 {words} {{flags}}")
+    assert before.rejects(spec("--dropout=0.2")) is None
+    assert before.run(spec("--dropout=0.2"), out, ignore).provenance["command"].endswith(" --dropout=0.2")
+    behind, _ = lab("", command=f"python train.py 1 {{flags}} {words}")
+    assert "--dropout is reserved: exprun_command has --dropout=0.0 behind {flags}, where the last one wins" in (
+        behind.rejects(spec("--dropout=0.2")) or ""
+    )
+    assert "--my_seed is reserved: exprun_command sets it by --my_seed={seed}" in (
+        behind.rejects(spec("--my_seed=2")) or ""
+    )
+
+
 def test_options_in_two_words_of_the_command_are_reserved(lab):
     """`--max_iters {steps}` sets an option as `--max_iters={steps}` does."""
     trainer, _ = lab("", command="python train.py --seed {seed} --max_iters {steps} -o {output_dir} --lr 3 {flags}")

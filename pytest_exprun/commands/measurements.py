@@ -13,17 +13,20 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pytest_exprun.running.training.lines import FORMATS, NUMBER, plain_text
 from pytest_exprun.terms.errors import RefusedError
-from pytest_exprun.terms.judged_at import Heard, Place, untrained
+from pytest_exprun.terms.judged_at import REPORTED_AT, Heard, Place, untrained
+from pytest_exprun.terms.outcome import RunResult
+from pytest_exprun.trust.store.records import DamagedRecord, decode
 
 _NUMBER = re.compile(NUMBER, re.ASCII | re.IGNORECASE)
 _SEED = re.compile(r"\d{1,18}", re.ASCII)
 _SEED_IN_NAME = re.compile(r"seed[-_=.]?(\d{1,18})", re.IGNORECASE | re.ASCII)
+_STORED = re.compile(r"seed-\d{1,18}\.json", re.ASCII)
 _SHOWN = 60
 SEED_COLUMN = "seed"
 
@@ -50,7 +53,8 @@ def read_measurements(source: str, metric: str = "val_loss", column: str | None 
     """Read one arm.
 
     Args:
-        source: numbers separated by commas; or a file of one number a line, CSV, TSV or JSON; or a folder or glob of logs.
+        source: numbers separated by commas; a file of one number a line, CSV, TSV or JSON, for its inside with `:` and a path behind it;
+            or a folder or glob of logs or stored runs.
         metric: the name before the number in logs, and the column unless `column` is given.
         column: the column of a CSV file, or the key of JSON objects.
 
@@ -67,7 +71,14 @@ def read_measurements(source: str, metric: str = "val_loss", column: str | None 
             raise RefusedError(
                 f"{source!r}: no file there; for logs in folders of their own give a quoted glob such as 'runs/*/log.txt'"
             )
-        return _from_logs(files, metric, source) if there or len(files) > 1 else _from_file(files[0], metric, column)
+        return (
+            _from_files(files, column or metric, source)
+            if there or len(files) > 1
+            else _from_file(files[0], metric, column)
+        )
+    name, colon, inside = source.rpartition(":")
+    if colon and name.endswith(".json") and Path(name).is_file():
+        return _from_json(Path(name), _read_text(Path(name)), column or metric, inside)
     words = [word for word in re.split(r"[,\s]+", source) if word]
     if not words or not all(map(_NUMBER.fullmatch, words)):
         raise RefusedError(
@@ -118,24 +129,76 @@ def _rows(path: Path, reader: Iterable[list[str]], name: str) -> list[dict[str, 
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
-def _from_json(path: Path, text: str, name: str) -> Measurements:
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RefusedError(f"{path} is no JSON: {error}") from None
+def _from_json(path: Path, text: str, name: str, inside: str = "") -> Measurements:
+    """Read a list of numbers or objects, an object from seed to number, or stored runs, at a place inside the file if one is given."""
+    data, place = _at(path, _loaded(path, text), inside), f"{path}:{inside}" if inside else str(path)
+    if isinstance(data, dict) and isinstance(data.get("record"), dict):
+        data = [data["record"].get("run")]
+    if isinstance(data, dict) and {"declaration", "baseline", "experiment"} <= set(data):
+        raise RefusedError(f"{place} is the report of two arms: choose one, as in {path}:baseline or {path}:experiment")
+    if isinstance(data, list) and data and all(map(_is_run, data)):
+        return _from_runs(place, data, name)
     if isinstance(data, dict):
         data = data.get(name, data)
     if isinstance(data, dict) and all(map(_SEED.fullmatch, data)):
         data = [{SEED_COLUMN: seed, name: value} for seed, value in data.items()]
     if not isinstance(data, list):
         raise RefusedError(
-            f"{path}: allowed is a list of numbers, a list of objects with the key {name!r}, or an object from seed to number; "
-            "choose a key with --column"
+            f"{place}: allowed is a list of numbers, a list of objects with the key {name!r}, or an object from seed to number; "
+            f"choose a key with --column, or a place inside with {path}:key.0.key{_keys_of(data)}"
         )
-    return _from_objects(path, [each if isinstance(each, dict) else {name: each} for each in data], name)
+    return _from_objects(place, [each if isinstance(each, dict) else {name: each} for each in data], name)
 
 
-def _from_objects(path: Path, entries: Sequence[Mapping[str, Any]], name: str) -> Measurements:
+def _loaded(path: Path, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(f"{path} is no JSON: {error}") from None
+
+
+def _at(path: Path, data: Any, inside: str) -> Any:
+    """Return what is at a place inside, `records.0.losses`: keys of objects and numbers of entries, from 0."""
+    gone: list[str] = []
+    for key in filter(None, inside.split(".")):
+        if isinstance(data, list) and key.isdecimal() and int(key) < len(data):
+            data = data[int(key)]
+        elif isinstance(data, dict) and key in data:
+            data = data[key]
+        else:
+            where = f" in {'.'.join(gone)}" if gone else ""
+            raise RefusedError(f"{path}:{inside}: there is no {key!r}{where}{_keys_of(data)}")
+        gone.append(key)
+    return data
+
+
+def _keys_of(data: Any) -> str:
+    """Say what there is to choose from."""
+    if isinstance(data, dict):
+        return f"; there are: {', '.join(map(str, data))[: 3 * _SHOWN] or 'none'}"
+    return f"; there are the entries 0 to {len(data) - 1}" if isinstance(data, list) and data else ""
+
+
+def _is_run(data: Any) -> bool:
+    """Whether it is a run as records and reports have it."""
+    return isinstance(data, dict) and isinstance(data.get("spec"), dict) and isinstance(data.get("metrics"), dict)
+
+
+def _from_runs(place: str, data: Sequence[Mapping[str, Any]], name: str) -> Measurements:
+    """Read runs of one arm, their seeds and where in the run the metric is from."""
+    try:
+        runs = [RunResult.from_json(each) for each in data]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RefusedError(f"{place}: a run in it is damaged ({type(error).__name__}: {error})") from None
+    arms = {(run.spec.variant.identity, run.spec.budget, run.spec.common_args): str(run.spec.variant) for run in runs}
+    if len(arms) > 1:
+        raise RefusedError(f"{place} has runs of {len(arms)} arms ({'; '.join(arms.values())}): name the files of one")
+    found = _from_objects(place, [{SEED_COLUMN: run.spec.seed, **run.metrics} for run in runs], name)
+    places = [run.provenance.get(REPORTED_AT, {}).get(name) for run in runs]
+    return replace(found, places=tuple(None if each is None else Place(*each) for each in places))
+
+
+def _from_objects(path: Path | str, entries: Sequence[Mapping[str, Any]], name: str) -> Measurements:
     """Read the value called `name` of each row or object, and its seed if all have one."""
     seeds = None
     if entries and all(SEED_COLUMN in entry for entry in entries):
@@ -143,7 +206,9 @@ def _from_objects(path: Path, entries: Sequence[Mapping[str, Any]], name: str) -
     return Measurements(tuple(map(float, _numbers(path, entries, name, _NUMBER))), seeds, f"{name} of {path}")
 
 
-def _numbers(path: Path, entries: Sequence[Mapping[str, Any]], name: str, allowed: re.Pattern[str]) -> Iterator[str]:
+def _numbers(
+    path: Path | str, entries: Sequence[Mapping[str, Any]], name: str, allowed: re.Pattern[str]
+) -> Iterator[str]:
     """Yield what each entry has under a name, as a text; null is what a diverged metric is written as."""
     for at, entry in enumerate(entries, 1):
         if name not in entry:
@@ -155,6 +220,20 @@ def _numbers(path: Path, entries: Sequence[Mapping[str, Any]], name: str, allowe
             what = "whole number" if allowed is _SEED else "number"
             raise RefusedError(f"{path}, entry {at}: {name} {text[:_SHOWN]!r} is no {what}")
         yield text
+
+
+def _from_files(paths: Sequence[Path], metric: str, origin: str) -> Measurements:
+    """Read stored runs, one a file, beside which there may be attestations; else logs."""
+    stored = [path for path in paths if _STORED.fullmatch(path.name)]
+    if not stored or any(path.suffix != ".json" for path in paths):
+        return _from_logs(paths, metric, origin)
+    try:
+        runs = [decode(path.read_bytes()).result.to_json() for path in stored]
+    except OSError as error:
+        raise RefusedError(f"{error.filename} cannot be read: {error.strerror or error}") from None
+    except DamagedRecord as error:
+        raise RefusedError(f"{origin}: one of its stored runs is damaged: {error}") from None
+    return _from_runs(origin, runs, metric)
 
 
 def _from_logs(paths: Sequence[Path], metric: str, origin: str) -> Measurements:

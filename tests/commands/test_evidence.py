@@ -40,6 +40,14 @@ def test_what_stands_beside_a_verdict(experiment, label):
     assert [line.split()[0] for line in lines[3:6]] == ["val_loss", "baseline", "experiment"]
 
 
+@pytest.mark.parametrize(
+    ("experiment", "said"), [((1.90, 1.95, 2.06), True), (SAME, False), ((1.90, 1.91, 1.92), False)]
+)
+def test_two_effect_sizes_that_seem_to_contradict_are_explained(experiment, said):
+    """Where one arm is much noisier, g may be the larger one; else it only corrects d for few seeds."""
+    assert ("d divides by both arms'" in " ".join(lines_of(experiment))) is said
+
+
 def test_pairs_are_listed_until_they_are_too_many_to_read():
     """A line for each common seed; without seeds none."""
     pairs = lines_of(SAME, (1, 2, 3, 4, 5))

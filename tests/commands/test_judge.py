@@ -198,3 +198,15 @@ def test_examples_of_judge_in_the_documentation_are_real(exprun, line, shown):
 def test_the_page_has_an_example_of_judge():
     """The test above has something to compare."""
     assert EXAMPLES
+
+
+def test_judge_reads_the_reports_of_this_project(exprun):
+    """A report's own arms give its own verdict."""
+    report = Path(__file__).parents[2] / "docs" / "research" / "experiment_rope_1M.json"
+    out = exprun("judge", f"{report}:baseline", f"{report}:experiment", "--json")
+    told, found = json.loads(report.read_text(encoding="utf-8")), json.loads(out)
+    assert (found["verdict"], found["effects"]["val_loss"]["delta"]) == (
+        told["verdict"],
+        told["effects"]["val_loss"]["delta"],
+    )
+    assert found["paired_seeds"] == [42, 137, 256]

@@ -9,6 +9,10 @@ import pytest
 
 from pytest_exprun.commands.measurements import read_measurements
 from pytest_exprun.terms.errors import RefusedError
+from pytest_exprun.terms.model import RunSpec, Variant
+from pytest_exprun.terms.outcome import RunResult
+from pytest_exprun.trust.identity.key import Key
+from pytest_exprun.trust.store.records import Record, encode
 
 VALUES = (1.5, -2.0, 3e-4)
 
@@ -209,3 +213,70 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.read_text", refuse)
     with pytest.raises(RefusedError, match="cannot be read: Permission denied"):
         read_measurements(path)
+
+
+def stored(folder, seeds, flags=(), **metrics):
+    """Write stored runs of one arm; return their folder."""
+    folder.mkdir(parents=True)
+    for seed in seeds:
+        run = RunResult(RunSpec(Variant(flags), seed), "finished", {"val_loss": seed / 100, **metrics})
+        (folder / f"seed-{seed}.json").write_bytes(encode(Record(Key({"schema": "1"}), run)))
+    (folder / "attests-1234.json").write_text("{}")
+    return folder
+
+
+def test_stored_runs_are_read_as_they_are_stored(tmp_path):
+    """A folder or a glob of the store; attestations beside them are passed over, another metric is chosen by name."""
+    folder = stored(tmp_path / "baseline" / "abc", (137, 42), acc=0.5)
+    for source in (str(folder), f"{tmp_path}/**/seed-*.json"):
+        found = read_measurements(source)
+        assert dict(zip(found.seeds, found.values, strict=True)) == {42: 0.42, 137: 1.37}
+    assert read_measurements(str(folder), column="acc").values == (0.5, 0.5)
+    assert read_measurements(str(folder / "seed-42.json")).values == (0.42,)
+    with pytest.raises(RefusedError, match="has no 'f1'; it has: seed, val_loss, acc"):
+        read_measurements(str(folder), metric="f1")
+
+
+def test_stored_runs_of_two_arms_are_no_arm(tmp_path):
+    """Nor are damaged ones any."""
+    stored(tmp_path / "a" / "1", (1, 2))
+    folder = stored(tmp_path / "b" / "2", (3,), ("--rope",))
+    with pytest.raises(RefusedError, match=r"has runs of 2 arms \(no flags; --rope\): name the files of one"):
+        read_measurements(f"{tmp_path}/**/seed-*.json")
+    (folder / "seed-3.json").write_text("{}")
+    with pytest.raises(RefusedError, match="one of its stored runs is damaged"):
+        read_measurements(str(folder))
+
+
+def test_the_arms_of_a_report_are_read(tmp_path):
+    """By name; without one it is not clear which is meant."""
+    runs = [RunResult(RunSpec(Variant(), seed), "finished", {"val_loss": 1.5}).to_json() for seed in (42, 137)]
+    runs[1]["provenance"] = {"reported_at": {"val_loss": ["step", 80, 100]}}
+    report = write(tmp_path / "r.json", json.dumps({"declaration": {}, "baseline": runs, "experiment": runs[:1]}))
+    found = read_measurements(f"{report}:baseline")
+    assert (found.values, found.seeds) == ((1.5, 1.5), (42, 137))
+    assert [place and place.at for place in found.places] == [None, 80]
+    assert read_measurements(f"{report}:experiment").seeds == (42,)
+    with pytest.raises(
+        RefusedError, match=r"report of two arms: choose one, as in .*r.json:baseline or .*r.json:experiment"
+    ):
+        read_measurements(report)
+
+
+NESTED = json.dumps({"records": [{"losses": [1.5, -2.0, 3e-4]}, {"losses": {"42": 1.5}}], "note": "x"})
+
+
+def test_a_place_inside_json_is_named_by_a_path(tmp_path):
+    """Keys and numbers of entries, with dots between; what is not there is said with what is."""
+    path = write(tmp_path / "runs.json", NESTED)
+    found = read_measurements(f"{path}:records.0.losses")
+    assert (found.values, found.origin) == (VALUES, f"val_loss of {path}:records.0.losses")
+    assert read_measurements(f"{path}:records.1.losses").seeds == (42,)
+    for inside, message in (
+        ("records.7", "there is no '7' in records; there are the entries 0 to 1"),
+        ("record", "there is no 'record'; there are: records, note"),
+        ("note", "allowed is a list of numbers"),
+        ("records.0", "or a place inside with .*; there are: losses"),
+    ):
+        with pytest.raises(RefusedError, match=message):
+            read_measurements(f"{path}:{inside}")

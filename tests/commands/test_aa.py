@@ -74,7 +74,7 @@ def test_aa_refuses_a_trainer_that_ignores_the_seed(exprun, project):
     """All losses equal is no noise but a broken trainer."""
     edit(project, "args.constant else", "True else")
     exprun("aa", status=2)
-    assert "seems to ignore --seed" in exprun.err
+    assert "ignores its seed" in exprun.err
 
 
 def test_a_failing_trainer_shows_its_last_lines(exprun, project):

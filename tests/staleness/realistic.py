@@ -210,6 +210,8 @@ class Laboratory:
 
     def _session(self, site: Site, *, trains: bool) -> Decision:
         said: list[str] = []
+        if self.way == "processes":  # a worker runs the code that is tested, which need not be what is installed
+            os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
         with at_root(site.root):
             for name in self.project.imported:
                 importlib.import_module(name)

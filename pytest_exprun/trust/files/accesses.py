@@ -24,8 +24,9 @@ from pytest_exprun.trust.files.started_python import Notes
 
 _LAG_SECONDS = 0.02
 _OWN_VARIABLES = ("PYTHONPATH", "EXPRUN_ROOT")
-KINDS = "rslawbptke"
-"""What is heard, by the letters of `audit_hook`."""
+KINDS = "rslawbptkme"
+_NAMES = "me"
+"""What is heard, by the letters of `audit_hook`; of some of it no path."""
 
 
 @dataclass
@@ -91,7 +92,10 @@ class OpenedFiles:
             self._recordings = (*self._recordings, heard)
             if len(self._recordings) == 1:
                 self._given = dict(os.environ)
+                self._ears.root = ""
                 self._ears.open()
+            if root is not None:
+                self._ears.root = str(root.resolve()) + os.sep
         try:
             with self._in_started_pythons(root) if root else contextlib.nullcontext():
                 yield heard
@@ -208,6 +212,10 @@ class OpenedFiles:
             lambda name: name not in written and not any(is_below(way, os.path.realpath(name)) for way in ways),
         )
 
+    def modules(self) -> list[str]:
+        """Modules that the project's own code imports and that are installed, or not there, by their first names."""
+        return sorted(self._heard["m"])
+
     def variables(self) -> list[str]:
         """Environment variables that were asked for, as they were given."""
         return sorted(self._heard["e"])
@@ -246,8 +254,8 @@ class OpenedFiles:
         `named` says by which path it is told of.
         """
         base = str(root.resolve())
-        found: dict[str, dict[str, float]] = {"e": dict(self._heard["e"])}
-        for kind in set(KINDS) - {"e"}:
+        found: dict[str, dict[str, float]] = {kind: dict(self._heard[kind]) for kind in _NAMES}
+        for kind in set(KINDS) - set(_NAMES):
             moments = {named(str(source_of(Path(name)))): moment for name, moment in self._heard[kind].items()}
             chosen = {name: moment for name, moment in moments.items() if counts(name, base)}
             found[kind] = {
@@ -261,7 +269,7 @@ class OpenedFiles:
         for kind, moments in told.items():
             known = self._heard.setdefault(kind, {})
             for name, moment in moments.items():
-                full = name if kind == "e" else str(base / name)
+                full = name if kind in _NAMES else str(base / name)
                 known[full] = min(moment, known.get(full, moment))
                 if kind in "rs" and full not in self._heard["w"]:
                     self._inherited[full] = None

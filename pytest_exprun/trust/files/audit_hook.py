@@ -4,8 +4,9 @@ Used by `accesses` in this process, and by `started_python` in those that a run 
 without this package. Whatever goes wrong here must not touch the program.
 
 What is heard has a letter: r read as data, s executed as a source, l listed, a asked for and absent, w written, b loaded as a library,
-p named to a started program; t asked for and there; k a link whose target was read; e an environment variable, its name followed by the
-checksum of its value; n a connection to another machine: host, port, address; u a script whose Python will tell nothing.
+p named to a started program; t asked for and there; k a link whose target was read; m a module that is installed, or nowhere, by its
+first name; e an environment variable, its name followed by the checksum of its value; n a connection to another machine: host, port,
+address; u a script whose Python will tell nothing.
 """
 
 # ruff: noqa: PTH100, PTH109, PTH118, PTH119, PTH120  # called for every open in a process: it must be quick
@@ -15,6 +16,9 @@ from __future__ import annotations
 
 import binascii
 import contextlib
+import functools
+import importlib
+import importlib.machinery
 import os
 import sys
 from _imp import extension_suffixes
@@ -41,7 +45,9 @@ _PATHS = (
     *(_STDLIB + each for each in ("genericpath.py", "os.py", "pathlib", "posixpath.py")),
 )
 _SUPPORTS = (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids)
-_stat, _REGULAR = os.stat, 0o100000
+_stat, _readlink, _REGULAR = os.stat, os.readlink, 0o100000  # without being heard
+_PASSING = ("/dev/", "/run/", "/tmp/", "/var/")  # noqa: S108  # not used, only named
+_TOKEN_FILE = ".exprun-owner"  # noqa: S105  # in a run's folder: see `run_directory`
 _DEAF = frozenset("IES")  # flags of Python
 _STREAM, _LOCAL = 1, ("127.", "::1", "::ffff:127.", "0.0.0.0", "::ffff:0.0.0.0", "localhost")  # noqa: S104  # compared only
 _hosts: dict[str, str] = {}  # which one was last looked up, by port
@@ -99,8 +105,18 @@ def _opened(arguments: tuple[Any, ...], frame: Any) -> Found:
 
 
 def _listed(arguments: tuple[Any, ...], frame: Any) -> Found:
+    folder = arguments[0]
+    if isinstance(folder, int):
+        # What is opened or asked for by its name in an open folder (`os.fwalk`) is told by its bare name only: all of it counts.
+        folder = _readlink(f"/proc/self/fd/{folder}")
+        return [("l", folder), *_inside(folder)]
     # The import system lists every folder.
-    return [] if frame.f_code.co_filename.startswith(_IMPORTS) else [("l", arguments[0] or ".")]
+    return [] if frame.f_code.co_filename.startswith(_IMPORTS) else [("l", folder or ".")]
+
+
+def _inside(folder: Any) -> Found:
+    with os.scandir(folder) as entries:
+        return [("t", entry.path) for entry in entries if entry.is_file()]
 
 
 def _connected(arguments: tuple[Any, ...], _: Any) -> Found:
@@ -121,7 +137,7 @@ def _started(position: int, env: int | None = None, cwd: int | None = None) -> F
 
     def find(arguments: tuple[Any, ...], _: Any) -> Found:
         folder = os.fsdecode(arguments[cwd]) if cwd is not None and arguments[cwd] else os.getcwd()
-        alone = env is not None and _is_without_us(arguments[env])
+        alone = _is_without_us(None if env is None else arguments[env])
         found, python, deaf = [], False, False
         for word in _words(arguments[position]):
             path = os.path.join(folder, word)
@@ -141,11 +157,19 @@ def _started(position: int, env: int | None = None, cwd: int | None = None) -> F
 
 def _is_without_us(environment: Any) -> bool:
     """Whether a program is given an environment without what makes its Pythons tell."""
-    ours = os.environ._data.get(b"PYTHONPATH", b"").split(os.pathsep.encode())[0]  # type: ignore[attr-defined]  # unheard
-    given = (
-        {} if environment is None else {os.fsencode(name): os.fsencode(value) for name, value in environment.items()}
-    )
-    return environment is not None and ours not in given.get(b"PYTHONPATH", b"").split(os.pathsep.encode())
+    ours = {ears.folder for ears in _listening} - {b""}
+    return bool(ours) and ours.isdisjoint(_path_of(_variables(environment)))
+
+
+def _variables(environment: Any) -> dict[bytes, bytes]:
+    """What a program is given, without a question that is heard; where it is nothing of its own, what this process has."""
+    if environment is None or environment is os.environ:
+        return dict(os.environ._data)  # type: ignore[attr-defined]  # asks without being heard
+    return {os.fsencode(name): os.fsencode(value) for name, value in environment.items()}
+
+
+def _path_of(variables: dict[bytes, bytes]) -> list[bytes]:
+    return variables.get(b"PYTHONPATH", b"").split(os.fsencode(os.pathsep))
 
 
 def _looked_up(arguments: tuple[Any, ...], _: Any) -> Found:
@@ -182,7 +206,7 @@ def _is_file(name: str) -> bool:
         return False
 
 
-_HEARD = {
+_HEARD: dict[str, Finder] = {
     "open": _opened,
     "os.listdir": _listed,
     "os.scandir": _listed,
@@ -197,39 +221,69 @@ _HEARD = {
     "socket.getaddrinfo": _looked_up,
     "socket.connect": _asked,
     **{f"os.{name}": _told("w", 0) for name in ("mkdir", "remove", "rmdir")},
-    **{f"os.{name}": _told("w", 1) for name in ("rename", "link", "symlink")},
+    **{f"os.{name}": _told("w", 1) for name in ("rename", "symlink")},
+    "os.link": lambda arguments, _: [("t", arguments[0]), ("w", arguments[1])],
 }
 
 
 def passed_over(name: str, places: Iterable[str]) -> Found:
-    """Files that would be taken in the place of a module, were they there; of an installed module none."""
+    """Files that would be taken in the place of a module, were they there; of one that is installed its name alone."""
     absent: Found = []
     for place in places:
         start = os.path.join(place or os.getcwd(), name)
         machine = any(_is_file(start + suffix) for suffix in extension_suffixes())
         if "site-packages" in start or start.startswith(_STDLIB):
             if machine or _is_file(start + ".py") or os.path.isdir(start):  # noqa: PTH112  # see above
-                return []
+                return [("m", name)]
             continue
         for file in (os.path.join(start, "__init__.py"), start + ".py"):
             if _is_file(file) or (machine and file == start + ".py"):
                 return absent
             absent.append(("a", file))
-    return absent
+    return [*absent, ("m", name)]
+
+
+def _handing_on(real: Callable[..., Any], ears: Ears) -> Any:
+    """A Python that is started with variables of its own tells what it hears if it is given ours."""
+
+    def execute(this: Any, *arguments: Any) -> Any:
+        *before, env = arguments[:7]  # the last of the first seven, in all versions of Python
+        with contextlib.suppress(Exception):  # what is wrong with them is said by what takes them
+            env = ears.with_ours(env)
+        return real(this, *before, env, *arguments[7:])
+
+    return execute
 
 
 class Seeker:
     """Stands first among the finders of modules, finds none, and tells where each was looked for in vain."""
 
-    def __init__(self, tell: Callable[[str, Any, Any], None]) -> None:
-        self._tell = tell
+    def __init__(self, ears: Ears) -> None:
+        self._ears = ears
 
-    def find_spec(self, fullname: str, path: Any = None, _target: Any = None) -> None:
-        """Take in that a module is looked for."""
+    def find_spec(self, fullname: str, path: Any = None, _target: Any = None) -> Any:
+        """Take in that a module is looked for; the one that starts programs is found, and then changed."""
         with contextlib.suppress(Exception):
+            if fullname == "subprocess" and path is None:
+                return self._changed(fullname)
             if fullname.partition(".")[0] not in sys.stdlib_module_names:
-                for kind, file in passed_over(fullname.rpartition(".")[2], sys.path if path is None else path):
-                    self._tell(kind, file, None)  # whoever asks: modules are everybody's
+                for kind, name in passed_over(fullname.rpartition(".")[2], sys.path if path is None else path):
+                    if kind == "a":
+                        self._ears.file(kind, name, None)  # whoever asks: modules are everybody's
+                    elif path is None:
+                        self._ears.module(name, sys._getframe(1))
+        return None
+
+    def _changed(self, name: str) -> Any:
+        spec: Any = importlib.machinery.PathFinder.find_spec(name)
+        load = spec.loader.exec_module
+
+        def exec_module(module: Any) -> None:
+            load(module)
+            self._ears.hand_on(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
 
 
 def checksum(value: str | bytes | None) -> str:
@@ -261,19 +315,30 @@ class Ears:
         self._tell, self._own = tell, own
         self._seen: set[Any] = set()
         self._replaced: list[Any] = []
-        self._seeker: Any = Seeker(self._file)
+        self._places: dict[str, bool] = {}
+        self._asks = _local()
+        self._seeker: Any = Seeker(self)
+        self.root = ""  # of the project, with a separator at its end
+        # Where a run puts what it needs only while it runs: links to its data too.
+        self._passing = (*_PASSING, *(os.path.dirname(each.rstrip(os.sep)) + os.sep for each in own[:1]))
 
     def hear(self, event: str, arguments: tuple[Any, ...], frame: Any) -> None:
         """Take in an audit event of `_HEARD`, and who made it."""
+        if frame.f_code is _inside.__code__:
+            return  # of itself
         with contextlib.suppress(Exception):
             for kinds, name in _HEARD[event](arguments, frame):
                 if kinds == "n":
                     self._tell(kinds, name)
                 else:
-                    self._file(kinds, name, frame)
+                    self.file(kinds, name, frame)
+            if event == "os.scandir" and self._is_own_file(frame.f_code.co_filename):
+                for kinds, name in _inside(arguments[0] or "."):  # its entries tell their sizes without an event
+                    self.file(kinds, name, frame)
 
-    def _file(self, kinds: str, path: Any, frame: Any) -> None:
-        if not kinds or isinstance(path, int):
+    def file(self, kinds: str, path: Any, frame: Any) -> None:
+        """Take in what somebody did to a path."""
+        if not kinds or isinstance(path, int) or getattr(self._asks, "now", False):
             return
         name = os.path.abspath(os.fsdecode(path))
         if (
@@ -284,6 +349,50 @@ class Ears:
             return
         for kind in kinds:
             self._tell(kind, name)
+        if kinds[0] not in "wk" and self._passes(name):
+            self._asks.now = True  # of itself
+            try:
+                real = os.path.realpath(name)
+            finally:
+                self._asks.now = False
+            if real != name:
+                self._tell(kinds[0], real)
+
+    def _passes(self, name: str) -> bool:
+        """Whether a path lies where nothing stays: what a link leads to from there does."""
+        if name.startswith(self._passing) and not (self.root and name.startswith(self.root)):
+            return True
+        return self._is_of_run(os.path.dirname(name))
+
+    def _is_of_run(self, folder: str) -> bool:
+        known = self._places.get(folder)
+        if known is None:
+            parent = os.path.dirname(folder)
+            known = parent != folder and (_is_file(os.path.join(folder, _TOKEN_FILE)) or self._is_of_run(parent))
+            self._places[folder] = known
+        return known
+
+    @property
+    def folder(self) -> bytes:
+        """Where the Pythons that this process starts find what makes them tell; empty if they are to tell nothing."""
+        return os.fsencode(self._own[0].rstrip(os.sep)) if self.root and self._own and not self.deaf else b""
+
+    def with_ours(self, environment: Any) -> Any:
+        """Return variables for a program, with those that make Pythons tell what they hear; those of its own, if they do."""
+        given = _variables(environment)
+        path = _path_of(given)
+        if not self.folder or (self.folder in path and b"EXPRUN_ROOT" in given):
+            return environment
+        path = path if self.folder in path else [self.folder, *filter(None, path)]
+        ours = {b"PYTHONPATH": os.fsencode(os.pathsep).join(path), b"EXPRUN_ROOT": os.fsencode(self.root)}
+        return {**given, **ours}
+
+    def module(self, name: str, frame: Any) -> None:
+        """Take in that the project's own code imports what is installed, or what is not there."""
+        while frame.f_code.co_filename.startswith((_STDLIB, "<frozen", *self._own)):
+            frame = frame.f_back
+        if not self.deaf and "site-packages" not in frame.f_code.co_filename:
+            self._tell("m", name)
 
     def variable(self, environ: Any, key: Any) -> None:
         """Take in a question for a variable."""
@@ -305,7 +414,9 @@ class Ears:
         """Whether the project itself asks: no library, and nobody on behalf of one."""
         while frame.f_code.co_filename in _MAPPINGS:
             frame = frame.f_back
-        file = frame.f_code.co_filename
+        return self._is_own_file(frame.f_code.co_filename)
+
+    def _is_own_file(self, file: str) -> bool:
         return not file.startswith((*self._own, _STDLIB, "<frozen")) and "site-packages" not in file
 
     def _is_ours(self, frame: Any) -> bool:
@@ -326,6 +437,9 @@ class Ears:
             self._replace(os, name, self._asking(getattr(os, name)))
         self._replace(os, "readlink", self._following(os.readlink))
         sys.meta_path.insert(0, self._seeker)
+        self._replace(importlib, "import_module", self._importing(importlib.import_module))
+        if "subprocess" in sys.modules:
+            self.hand_on(sys.modules["subprocess"])
         environ = type(os.environ)
         asking, passing = environ.__getitem__, _local()
 
@@ -344,6 +458,22 @@ class Ears:
         iterating = environ.__iter__
         self._replace(environ, "__getitem__", get)
         self._replace(environ, "__iter__", each)
+
+    def hand_on(self, subprocess: Any) -> None:
+        """Have what is started with variables of its own told ours."""
+        self._replace(subprocess.Popen, "_execute_child", _handing_on(subprocess.Popen._execute_child, self))
+
+    def _importing(self, real: Any) -> Any:
+        @functools.wraps(real)
+        def import_module(name: str, package: Any = None) -> Any:
+            first = name.partition(".")[0]
+            if first and first in sys.modules and first not in sys.stdlib_module_names:  # or else it is looked for
+                with contextlib.suppress(Exception):
+                    if "site-packages" in (getattr(sys.modules[first], "__file__", None) or ""):
+                        self.module(first, sys._getframe(1))
+            return real(name, package)
+
+        return import_module
 
     def _asking(self, real: Any) -> Any:
         def ask(path: Any, *arguments: Any, **named: Any) -> Any:
@@ -368,7 +498,7 @@ class Ears:
         if self.deaf or named.get("dir_fd") is not None or frame.f_code.co_filename.endswith("linecache.py"):
             return
         with contextlib.suppress(Exception):
-            self._file("a", path, frame)
+            self.file("a", path, frame)
 
     def _there(self, path: Any, answer: Any, frame: Any) -> None:
         """Take in that the project's own code asked for a file that is there; a library may ask for anybody's."""
@@ -380,14 +510,14 @@ class Ears:
             if self._is_own_code(frame) and (
                 _is_file(path) if answer is True else answer.st_mode & 0o170000 == _REGULAR
             ):
-                self._file("t", path, frame)
+                self.file("t", path, frame)
 
     def _following(self, real: Any) -> Any:
         def readlink(path: Any, *, dir_fd: Any = None) -> Any:
             target = real(path, dir_fd=dir_fd)
             if not self.deaf and dir_fd is None:
                 with contextlib.suppress(Exception):
-                    self._file("k", path, sys._getframe(1))
+                    self.file("k", path, sys._getframe(1))
             return target
 
         return readlink

@@ -89,6 +89,7 @@ def listen(notes: Notes, root: str) -> None:
             notes.note(kind, name)
 
     ears = Ears(tell, (notes.folder + os.sep,))
+    ears.root = root
     ears.open()
 
 

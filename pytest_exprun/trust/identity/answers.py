@@ -9,16 +9,18 @@ import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from pytest_exprun.terms.secrets import digest, looks_secret
 from pytest_exprun.trust.files.accesses import OpenedFiles
 from pytest_exprun.trust.files.places import Own, is_below
 from pytest_exprun.trust.identity.contents import BYTES, MOST_BYTES, MOST_FILES, NAMES, TARGET, TIMES, TREE, Watched
+from pytest_exprun.trust.identity.imports import installed
 from pytest_exprun.trust.identity.key import Key
-from pytest_exprun.trust.identity.packages import ABSENT
+from pytest_exprun.trust.identity.packages import ABSENT, package_versions
 
-FILE, LISTED, SOURCE, VARIABLE, LIBRARY, PROGRAM, FOLDER, LINK = (
+FILE, LISTED, SOURCE, VARIABLE, LIBRARY, PROGRAM, FOLDER, LINK, PACKAGE = (
     "file ",
     "names in ",
     "source ",
@@ -27,6 +29,7 @@ FILE, LISTED, SOURCE, VARIABLE, LIBRARY, PROGRAM, FOLDER, LINK = (
     "program ",
     "times in ",
     "link ",
+    "package ",
 )
 _HOW = {FILE: BYTES, LISTED: NAMES, SOURCE: TREE, LIBRARY: BYTES, PROGRAM: BYTES, FOLDER: TIMES, LINK: TARGET}
 _HOME = "~/"
@@ -40,6 +43,13 @@ def hidden(name: str, root: Path) -> str:
     if value is not None and looks_secret(name, value, root):
         return digest(name, value)
     return ABSENT if value is None else hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@cache
+def versions(name: str) -> str:
+    """Return the versions of the package of a module and of all that it requires; `absent` if there is none."""
+    found = package_versions([name])
+    return ABSENT if set(found.values()) == {ABSENT} else ", ".join(f"{each} {found[each]}" for each in sorted(found))
 
 
 def may_be_harmless(label: str) -> bool:
@@ -96,6 +106,9 @@ class Answers:
             yield from (
                 f"{word}{self.name(path)}" for path in paths if path not in named | given and path not in self.own
             )
+        # The key knows those that the sources import which it names; others may be in memory already, where nobody hears an import.
+        heard = {*files.modules(), *(name for path in files.sources(self.root) for name in installed(path))}
+        yield from (f"{PACKAGE}{name}" for name in sorted(heard))
         yield from (f"{VARIABLE}{name}" for name in files.variables())
 
     def _by_times(self, data: Iterable[Path]) -> list[Path]:
@@ -124,6 +137,8 @@ class Answers:
         """Return the digest of what a label asks for, as it is now; `absent` if there is nothing."""
         if label.startswith(VARIABLE):
             return hidden(label.removeprefix(VARIABLE), self.root)
+        if label.startswith(PACKAGE):
+            return versions(label.removeprefix(PACKAGE))
         word = next((word for word in _HOW if label.startswith(word)), None)
         if word is None:
             return ABSENT  # of a newer version

@@ -227,3 +227,19 @@ def script_closure(scripts: Sequence[Path], modules: Sequence[str], search: Sequ
         spec.has_location = True
         walk._add(path, Found("__main__", spec))  # noqa: SLF001  # of this module
     return walk.run(*modules)
+
+
+def installed(source: Path) -> set[str]:
+    """Return the first names of what a source imports and that is installed."""
+    try:
+        content = source.read_bytes()
+    except OSError:
+        return set()
+    tree = parse(content) if source.suffix == ".py" else None
+    names = {name.partition(".")[0] for level, name, _ in (read_facts(tree).imports if tree else ()) if level == 0}
+    return {name for name in names - {*sys.stdlib_module_names, ""} if _is_installed(name)}
+
+
+def _is_installed(name: str) -> bool:
+    found = locate(name, sys.path)
+    return bool(found) and found[0].path is not None and not is_first_party(found[0].path)

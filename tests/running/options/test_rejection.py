@@ -102,7 +102,7 @@ def test_options_of_subcommands_are_written_in_full_too():
 def test_an_option_of_exactly_that_name_is_meant_however_it_is_negated(option, flag):
     """`--no_see` may be an option of its own, or the other side of `--see`; a value may follow a blank."""
     own = parser()
-    own.add_argument(option, action=argparse.BooleanOptionalAction if flag == "--no-see" else "store")
+    own.add_argument(option)
     assert "which is reserved" not in (rejection(own, spec(flag), "train:main") or "")
 
 

@@ -75,13 +75,21 @@ def test_a_relative_path(heard, monkeypatch):
     "listing",
     [
         lambda r: os.listdir(r / "folder"),  # noqa: PTH208  # what trainers write
-        lambda r: list(os.scandir(r / "folder")),
         lambda r: list((r / "folder").glob("*")),
     ],
 )
 def test_listed_folders_are_heard(heard, listing):
     """A run that looks what is there depends on what is there."""
     assert heard(listing) == ["folder"]
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [lambda r: [each.stat().st_size for each in os.scandir(r / "folder")], lambda r: list(os.fwalk(r / "folder"))],
+)
+def test_entries_of_a_listed_folder_tell_their_sizes_without_an_event(heard, listing):
+    """So the files count too where the project's own code has the entries, or the descriptor of the folder."""
+    assert heard(listing) == ["folder/b.txt", "folder"]
 
 
 def test_compiled_files_are_no_entries_of_runs(heard):

@@ -24,9 +24,9 @@ from pytest_exprun.trust.files.audit_hook import Ears, checksum
 class Listener:
     """Ears that are open, and what they have told."""
 
-    def __init__(self):
+    def __init__(self, *own):
         self.told = []
-        self.ears = Ears(lambda kind, name: self.told.append((kind, name)))
+        self.ears = Ears(lambda kind, name: self.told.append((kind, name)), own)
 
     def names(self, kinds, folder):
         """Return what was told of a folder, by the letters of kinds."""
@@ -184,6 +184,44 @@ class TestThere:
         assert listener.names("k", tmp_path)[0] == ("k", "link")
 
 
+class TestInstalled:
+    """What the project's own code imports of what is installed, for its version."""
+
+    def test_a_computed_import_tells_the_first_name(self, listener):
+        """Also of what is in memory already; of the standard library nothing."""
+        importlib.import_module("_pytest.config")
+        importlib.import_module("json.tool")
+        assert [name for kind, name in listener.told if kind == "m"] == ["_pytest"]
+
+    def test_a_module_that_is_not_there_is_told(self, listener):
+        """It may be installed later."""
+        with pytest.raises(ImportError):
+            importlib.import_module("no_such_module.of_mine")
+        assert ("m", "no_such_module") in listener.told
+
+
+class TestPassing:
+    """Folders in which nothing stays: a run's own, and temporary ones."""
+
+    @pytest.mark.parametrize("linked", ["file", "folder"])
+    def test_what_a_link_leads_to_is_told_too(self, listener, tmp_path, linked):
+        """What is named there is gone in the next session."""
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "a.txt").write_text("1", encoding="utf-8")
+        listener.ears.root = f"{tmp_path}{os.sep}"
+        run = tmp_path / "run" / "stage"
+        run.mkdir(parents=True)
+        way = ("all", "a.txt") if linked == "folder" else ("a.txt",)
+        (run / way[0]).symlink_to(tmp_path / "data" / ("" if linked == "folder" else "a.txt"))
+        run.joinpath(*way).read_bytes()
+        assert listener.names("r", tmp_path) == [("r", "/".join(["run", "stage", *way]))]
+        (tmp_path / "run" / ".exprun-owner").touch()
+        listener.ears._places.clear()
+        listener.told.clear()
+        run.joinpath(*way).read_bytes()
+        assert ("r", "data/a.txt") in listener.names("r", tmp_path)
+
+
 class TestModules:
     """Where a module is looked for in vain."""
 
@@ -296,6 +334,36 @@ class TestReading:
         assert io.StringIO("x").read() == "x"
 
 
+WRITE = "import os\nopen(__file__[:-4] + 'path', 'w').write(os.environ.get('PYTHONPATH', ''))\n"
+
+
+@pytest.fixture
+def told(tmp_path, monkeypatch):
+    """Return open ears of a process whose Pythons are made to tell, with a script and something to run beside."""
+    monkeypatch.setenv("PYTHONPATH", "/ours:theirs")
+    (tmp_path / "a.sh").touch()
+    (tmp_path / "b.py").write_text(WRITE, encoding="utf-8")
+    found = Listener("/ours/")
+    found.ears.root = f"{tmp_path}{os.sep}"
+    found.ears.open()
+    yield found
+    found.ears.close()
+
+
+def start(how, words, environment):
+    """Start a Python, with variables of its own or with those of this process."""
+    argv = [sys.executable, *words]
+    if how == "subprocess":
+        subprocess.run(argv, env=environment, check=True)
+    else:
+        os.waitpid(os.posix_spawn(argv[0], argv, os.environ if environment is None else environment), 0)
+
+
+def silent_ones(listener, folder):
+    """Name the scripts below a folder whose Python tells nothing."""
+    return sorted({name for _, name in listener.names("u", folder)})
+
+
 class TestPrograms:
     """Files among the words of a started program."""
 
@@ -334,24 +402,50 @@ class TestPrograms:
             (["-I", "{}/b.py"], None, ["b.py"]),
             (["-uE", "{}/b.py"], None, ["b.py"]),
             (["-S", "-c", "pass", "{}/a.sh"], None, ["a.sh"]),
-            (["{}/b.py"], {}, ["b.py"]),
-            (["{}/b.py"], {"PYTHONPATH": "elsewhere"}, ["b.py"]),
-            (["{}/b.py"], {"PYTHONPATH": "more:ours"}, []),
+            (["-I", "{}/b.py"], {}, ["b.py"]),
         ],
     )
     @pytest.mark.parametrize("how", ["subprocess", "posix_spawn"])
-    def test_a_python_that_will_tell_nothing(self, listener, tmp_path, monkeypatch, how, case):
-        """By its flags, or because it is not given what makes it tell."""
+    def test_a_python_that_will_tell_nothing_by_its_flags(self, told, tmp_path, how, case):
+        """Whatever it is given."""
         words, environment, silent = case
-        monkeypatch.setenv("PYTHONPATH", "ours:theirs")
-        for name in ("a.sh", "b.py"):
-            (tmp_path / name).touch()
-        argv = [sys.executable, *(word.format(tmp_path) for word in words)]
-        if how == "subprocess":
-            subprocess.run(argv, env=environment, check=True)
-        else:
-            os.waitpid(os.posix_spawn(argv[0], argv, dict(os.environ) if environment is None else environment), 0)
-        assert dict.fromkeys(listener.names("u", tmp_path)) == dict.fromkeys(("u", name) for name in silent)
+        start(how, [word.format(tmp_path) for word in words], environment)
+        assert silent_ones(told, tmp_path) == silent
+
+    @pytest.mark.parametrize(
+        "case",
+        [
+            ({}, ["b.py"]),
+            ({"PYTHONPATH": "elsewhere"}, ["b.py"]),
+            ({b"PYTHONPATH": b"elsewhere"}, ["b.py"]),
+            ({"PYTHONPATH": "more:/ours"}, []),
+        ],
+    )
+    @pytest.mark.parametrize("how", ["subprocess", "posix_spawn"])
+    def test_a_python_that_is_not_given_what_makes_it_tell(self, told, tmp_path, how, case):
+        """By subprocess it is given that, and so it is none that tells nothing; who asks the system himself is not."""
+        environment, silent = case
+        start(how, [f"{tmp_path}/b.py"], environment)
+        assert silent_ones(told, tmp_path) == (silent if how == "posix_spawn" else [])
+        given = (tmp_path / "path").read_text(encoding="utf-8").split(os.pathsep)
+        assert ("/ours" in given) == (how == "subprocess" or not silent)
+
+    @pytest.mark.parametrize("how", ["subprocess", "posix_spawn"])
+    def test_a_path_that_the_process_replaces(self, told, tmp_path, monkeypatch, how):
+        """Its own variables are no others: the same holds for what it starts with them."""
+        monkeypatch.setenv("PYTHONPATH", "elsewhere")
+        start(how, [f"{tmp_path}/b.py"], None)
+        assert silent_ones(told, tmp_path) == (["b.py"] if how == "posix_spawn" else [])
+        assert (tmp_path / "path").read_text(encoding="utf-8") == (
+            "" if how == "posix_spawn" else "/ours:"
+        ) + "elsewhere"
+
+    def test_nobody_is_silent_where_nobody_is_to_tell(self, listener, tmp_path):
+        """As outside runs."""
+        (tmp_path / "b.py").touch()
+        start("subprocess", [f"{tmp_path}/b.py"], {})
+        assert silent_ones(listener, tmp_path) == []
+        assert listener.ears.with_ours({"A": "1"}) == {"A": "1"}
 
 
 class TestNetwork:

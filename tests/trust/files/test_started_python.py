@@ -32,12 +32,33 @@ def spawned(method):
     return start
 
 
+REPLACE = """
+import os, subprocess, sys
+os.environ["PYTHONPATH"] = "src"
+del os.environ["EXPRUN_ROOT"]
+subprocess.run([sys.executable, "-c", "open('a.txt').read()"])
+"""
 WAYS = {
     "subprocess": lambda root: subprocess.run([sys.executable, "-c", "open('a.txt').read()"], cwd=root, check=True),
     "a shell": lambda root: subprocess.run(  # noqa: S602  # what trainers write
         f"cd {root} && {sys.executable} -c \"open('a.txt').read()\"", shell=True, check=True
     ),
     "os.system": lambda root: os.system(f"cd {root} && {sys.executable} -c \"open('a.txt').read()\""),  # noqa: S605
+    "a path of its own": lambda root: subprocess.run(
+        [sys.executable, "-c", "open('a.txt').read()"], cwd=root, env={**os.environ, "PYTHONPATH": "src"}, check=True
+    ),
+    "variables from nothing": lambda root: subprocess.run(
+        [sys.executable, "-c", "import os; open('a.txt').read(); assert 'HOME' not in os.environ"],
+        cwd=root,
+        env={"A": "1"},
+        check=True,
+    ),
+    "no variables": lambda root: subprocess.run(
+        [sys.executable, "-c", "open('a.txt').read()"], cwd=root, env={}, check=True
+    ),
+    "a path that the process replaces": lambda root: subprocess.run(
+        [sys.executable, "-c", REPLACE], cwd=root, check=True
+    ),
     "a grandchild": lambda root: subprocess.run(
         [
             sys.executable,
@@ -145,7 +166,8 @@ def test_the_import_path_is_all_that_it_takes(tmp_path):
     files = OpenedFiles()
     with files.recording(tmp_path):
         given = {"PYTHONPATH": os.environ["PYTHONPATH"]}
-        subprocess.run([sys.executable, "-c", READ], cwd=tmp_path, env=given, check=True)
+        words = [sys.executable, "-c", f"import os; os.chdir({str(tmp_path)!r}); {READ}"]
+        os.waitpid(os.posix_spawn(words[0], words, given), 0)  # subprocess would add to them
     assert tmp_path / "a.txt" in files.files(tmp_path)
 
 

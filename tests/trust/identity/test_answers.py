@@ -8,7 +8,7 @@ from pytest_exprun.settings.settings import Settings
 from pytest_exprun.trust.files.accesses import OpenedFiles
 from pytest_exprun.trust.files.places import Own
 from pytest_exprun.trust.identity import answers as module
-from pytest_exprun.trust.identity.answers import Answers, may_be_harmless, unproven
+from pytest_exprun.trust.identity.answers import Answers, may_be_harmless, unproven, versions
 from pytest_exprun.trust.identity.key import Key
 
 
@@ -98,3 +98,11 @@ def test_what_one_seed_may_prove():
     ]
     changed = ["file a.py", "file b.py", "file c.py", "source d.py"]
     assert unproven(changed, ["source a.py"], Key({"source b.py": "1"})) == ["file c.py"]
+
+
+def test_a_package_counts_by_its_version_and_those_of_what_it_requires():
+    """One that is not installed is absent."""
+    said = versions("pytest").split(", ")
+    assert f"pytest {pytest.__version__}" in said
+    assert any(each.startswith("pluggy ") for each in said)
+    assert versions("no_such_module") == "absent"

@@ -9,7 +9,6 @@ import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 from pytest_exprun.terms.secrets import digest, looks_secret
@@ -45,7 +44,6 @@ def hidden(name: str, root: Path) -> str:
     return ABSENT if value is None else hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-@cache
 def versions(name: str) -> str:
     """Return the versions of the package of a module and of all that it requires; `absent` if there is none."""
     found = package_versions([name])
@@ -81,6 +79,7 @@ class Answers:
     root: Path
     own: Own
     watched: dict[str, Watched] = field(default_factory=dict)
+    _versions: dict[str, str] = field(default_factory=dict)
 
     def labels(self, files: OpenedFiles, sources: Iterable[Path], known: Iterable[Path]) -> Iterator[str]:
         """Yield a label for everything that runs asked for.
@@ -138,7 +137,10 @@ class Answers:
         if label.startswith(VARIABLE):
             return hidden(label.removeprefix(VARIABLE), self.root)
         if label.startswith(PACKAGE):
-            return versions(label.removeprefix(PACKAGE))
+            # Once a session, as for files: a notebook may install another version between two.
+            if label not in self._versions:
+                self._versions[label] = versions(label.removeprefix(PACKAGE))
+            return self._versions[label]
         word = next((word for word in _HOW if label.startswith(word)), None)
         if word is None:
             return ABSENT  # of a newer version

@@ -134,7 +134,9 @@ def test_the_beginning_of_a_long_name_brings_a_suggestion():
     """However little the two look alike."""
     own = parser()
     own.add_argument("--optimizer_of_the_embedding")
-    assert (rejection(own, spec("--opt"), "train:main") or "").endswith("; did you mean --optimizer_of_the_embedding?")
+    assert (rejection(own, spec("--opt=adam"), "train:main") or "").endswith(
+        "; did you mean --optimizer_of_the_embedding?"
+    )
 
 
 def test_another_name_in_the_arguments_of_every_run_is_refused():

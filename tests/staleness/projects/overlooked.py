@@ -513,7 +513,7 @@ import lazy
 def train(seed):
     scope = {}
     exec(compile(Path("snippets", "a" + ".py.txt").read_text(), "a", "exec"), scope)
-    print("Step 1 | val_loss: 3.0")
+    print("half of it is done")
     last = float(Path("eval" + ".txt").read_text())
     return lazy.TABLE[0] + scope["f"](seed) + last
 """,

@@ -300,12 +300,13 @@ class DiffItem(pytest.Item):
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Say at once why it fails: there is no code of a test to show."""
+        """Say at once why it fails, and of which state: there is no code of a test to show."""
         try:
             yield
         except pytest.fail.Exception as error:
-            self.config.stash[SESSION].say(f"{self.stash[DECLARED].name}: {error.msg}")
-            raise
+            told = f"{self.stash[DECLARED].name}: {error.msg}"
+            self.config.stash[SESSION].say(told)
+            raise pytest.fail.Exception(told, pytrace=False) from None
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """Say where it is: nowhere in the code."""

@@ -354,6 +354,16 @@ def test_equal_values_of_a_coarse_metric_need_all_seeds(toy_project):
     assert len([run for run in toy_project.runs if "--rope" not in run]) == 5
 
 
+@pytest.mark.parametrize(("shift", "outcome"), [(-10, "errors"), (10, "errors"), (0, "passed")])
+def test_an_experiment_that_ignores_the_seed_is_no_finding(toy_project, shift, outcome):
+    """All its seeds are one draw, whose luck is no effect of the change."""
+    toy_project.write(f'@experiment("--constant", "--shift={shift}")\ndef test_it(): ...')
+    result = toy_project.run()
+    result.assert_outcomes(**{outcome: 1})
+    if shift:
+        result.stdout.fnmatch_lines(["*all 3 seeds of it gave one and the same run*seems to ignore its seed*"])
+
+
 def test_baseline_fixture_alone(toy_project):
     """Without a mark `baseline` is the default baseline arm, and its report is written."""
     toy_project.write(

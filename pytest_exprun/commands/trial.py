@@ -65,6 +65,7 @@ def _try(settings: Settings, arguments: argparse.Namespace, console: Console) ->
     words = [
         *("-q", "--tb=no", "-rN", "-p", "no:cacheprovider"),
         *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # we are imported already
+        *("--maxfail=0", "-k", "", "-m", ""),  # the ini file's are about tests
         f"--rootdir={settings.root}",
         *_given(arguments),
         str(settings.root),
@@ -103,9 +104,9 @@ def _answers(listener: _Listener) -> list[dict[str, Any]]:
 
 def _status(answers: list[dict[str, Any]], listener: _Listener, status: int) -> int:
     """Return the worst of all: a program that tries one state wants to know of that one."""
-    if listener.errors or status not in (0, 1):
-        return BROKEN
     failed = [each for each in answers if not each["gate"]["passed"]]
+    if listener.errors or status not in (0, 1) or bool(failed) != bool(status):
+        return BROKEN
     if not failed:
         return KEEP
     return OPEN if all(each["open"] for each in failed) else DROP

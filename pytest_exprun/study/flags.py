@@ -24,7 +24,7 @@ class Flags:
     observer: RunObserver
     default: Variant
     _answers: dict[str, str | None] = field(default_factory=dict, init=False)
-    _error: ExprunError | None = field(default=None, init=False)
+    _errors: dict[Tree | None, ExprunError] = field(default_factory=dict, init=False)
 
     def check(self, experiment: Experiment, declared: Sequence[Experiment]) -> None:
         """Refuse an experiment if its own flags are wrong; `declared` is everything selected, which is asked about together.
@@ -32,13 +32,11 @@ class Flags:
         Raises:
             TrainerError: the trainer does not take its flags, or cannot be asked.
         """
-        if self._error is None and experiment.comparison_id not in self._answers:
-            try:
-                self._ask_trainer([*declared, experiment])
-            except ExprunError as error:
-                self._error = error
-        if self._error is not None:
-            raise self._error
+        if experiment.comparison_id not in self._answers:
+            self._ask_trainer([*declared, experiment])
+        for arm in (experiment.control, experiment.variant):
+            if arm.tree in self._errors:
+                raise self._errors[arm.tree]
         if why := self._answers[experiment.comparison_id]:
             raise TrainerError(why)
 
@@ -46,7 +44,12 @@ class Flags:
         """Find out why experiments cannot run, by comparison; say so at once."""
         by_id = {each.comparison_id: each for each in declared}
         specs = list(dict.fromkeys(spec for each in by_id.values() for spec, _ in self._parts(each)))
-        answers = {spec: answer for specs in self._by_ground(specs) for spec, answer in self._answers_of(specs)}
+        answers: dict[RunSpec, str | None] = dict.fromkeys(specs)
+        for each in self._by_ground(specs):
+            try:
+                answers.update(self._answers_of(each))
+            except ExprunError as error:  # on one tree: the trainers of the others can be asked all the same
+                self._errors[each[0].variant.tree] = error
         told = {identity: self._cause(each, answers) for identity, each in by_id.items()}
         for text in dict.fromkeys(filter(None, told.values())):
             self.observer.say(f"error ahead: {text}")

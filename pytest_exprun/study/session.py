@@ -112,7 +112,7 @@ class Session:
         if self._outlook is None:
             from pytest_exprun.study.outlook import Outlook
 
-            self._outlook = Outlook.of(self.study.plans(), self.settings.jobs)
+            self._outlook = Outlook.of(self.study.plans(of_broken=False), self.settings.jobs)
         seeds = ", ".join(map(str, plan.missing))
         self.say(f"{plan}: training seed{'s' if len(plan.missing) > 1 else ''} {seeds} at {self.settings.budget}")
         if plan.why:

@@ -22,7 +22,8 @@ from pytest_exprun.study.gates import GateResult, judge_gate, needs_all_seeds
 from pytest_exprun.study.runs import Runs
 from pytest_exprun.terms.errors import ExprunError, TrainerError
 from pytest_exprun.terms.model import FIRST_LOOK, Budget, Experiment, Variant, shortens
-from pytest_exprun.terms.outcome import Arm
+from pytest_exprun.terms.outcome import Arm, Verdict
+from pytest_exprun.terms.sameness import difference
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.identity.key import Key
 from pytest_exprun.trust.store.store import Store
@@ -152,8 +153,11 @@ class Study:
         self._train_together(second)
 
     def _may_be_judged(self, experiment: Experiment) -> bool:
-        refused = experiment.diff is not None and experiment.diff.refused
-        return not refused and experiment.variant.identity != experiment.control.identity
+        if experiment.diff is None:
+            return experiment.variant.identity != experiment.control.identity
+        with contextlib.suppress(ExprunError):
+            return not experiment.diff.refused and not self.differs_in_nothing(experiment)
+        return False  # its error is raised by its own test
 
     def _train_together(self, wanted: Sequence[tuple[Variant, Sequence[int], Experiment]]) -> None:
         """Train what is missing of these arms, in one go."""
@@ -164,8 +168,8 @@ class Study:
             arm = known.setdefault((variant.identity, experiment.common_args, experiment.budget), set())
             if experiment.comparison_id in broken or arm.issuperset(seeds):
                 continue
-            asked = self._asked(variant, experiment)
             try:
+                asked = self._asked(variant, experiment)
                 missing = self.runs.missing(asked, seeds, self._flag_check(experiment))
             except ExprunError:
                 # Controls come first: without one nothing else of the comparison need be trained.
@@ -187,7 +191,20 @@ class Study:
             )
         baseline = self.arm(experiment.control, experiment.baseline_seeds, experiment)
         arm = self._until_decided(experiment, baseline)
-        return compare(experiment, baseline, arm)
+        found = compare(experiment, baseline, arm)
+        if found.verdict is not Verdict.NEUTRAL:
+            self._refuse_one_draw(found)
+        return found
+
+    def _refuse_one_draw(self, found: Comparison) -> None:
+        """Refuse a finding on seeds that all gave one and the same run: a single draw, whose luck is no effect of the change."""
+        first, *others = found.experiment
+        values = found.experiment.values(found.metric)
+        if math.isfinite(values[first.spec.seed]) and not any(difference(first, run, found.metric) for run in others):
+            raise TrainerError(
+                f"all {len(values)} seeds of {found.name} gave one and the same run, {found.metric} = {values[first.spec.seed]!r}: with "
+                f"this change {self.settings.trained_by} seems to ignore its seed, so its noise is unknown and no verdict is possible"
+            )
 
     def _until_decided(self, experiment: Experiment, baseline: Arm) -> Arm:
         """Train the experiment's seeds until its rule has its verdict."""
@@ -290,20 +307,30 @@ class Study:
         """Return what the sources say against the seeds: that of a run may not matter."""
         return doubts(self.settings, self.fingerprinter.sources, self.fingerprinter.main)
 
-    def plans(self) -> list[ArmPlan]:
-        """Return one plan an arm of everything selected, controls first."""
+    def plans(self, *, of_broken: bool = True) -> list[ArmPlan]:
+        """Return one plan an arm of everything selected, controls first.
+
+        Raises:
+            ExprunError: what an arm depends on cannot be told; without `of_broken` that arm is left out.
+        """
         arms: dict[str, ArmPlan] = {}
-        for experiment in self.declared:
-            key = self._asked(experiment.control, experiment).key
-            if key.digest not in arms:
-                arms[key.digest] = self.plan(experiment.control, experiment.baseline_seeds, experiment)
-        for experiment in self.declared:
-            key = self._asked(experiment.variant, experiment).key
-            if key.digest not in arms:
-                seeds = self._seeds_in_view(experiment)
-                optional = len(seeds[FIRST_LOOK:])
-                arms[key.digest] = self.plan(experiment.variant, seeds, experiment, optional=optional)
+        roles = [partial(self._plan_control, each) for each in self.declared]
+        roles += [partial(self._plan_variant, each) for each in self.declared]
+        for plan in roles:
+            with contextlib.suppress(*[ExprunError] * (not of_broken)):
+                plan(arms)
         return list(arms.values())
+
+    def _plan_control(self, experiment: Experiment, arms: dict[str, ArmPlan]) -> None:
+        key = self._asked(experiment.control, experiment).key
+        if key.digest not in arms:
+            arms[key.digest] = self.plan(experiment.control, experiment.baseline_seeds, experiment)
+
+    def _plan_variant(self, experiment: Experiment, arms: dict[str, ArmPlan]) -> None:
+        key = self._asked(experiment.variant, experiment).key
+        if key.digest not in arms:
+            seeds = self._seeds_in_view(experiment)
+            arms[key.digest] = self.plan(experiment.variant, seeds, experiment, optional=len(seeds[FIRST_LOOK:]))
 
     def _seeds_in_view(self, experiment: Experiment) -> tuple[int, ...]:
         """Return the seeds that an experiment may come to need: all of them, unless a plan finds that what is stored has decided it."""

@@ -97,6 +97,24 @@ def test_bad_input(lab, argv, said):
     assert said in told["errors"][0]
 
 
+def test_the_ini_files_options_for_tests(lab):
+    """What stops a session at its first failure or selects tests is not meant for states of the code."""
+    (lab.root / "pytest.ini").write_text(INI + "addopts = -x -k nothing -m 'not slow'\n", encoding="utf-8")
+    status, out, _ = tried(lab, "worse", "better", "--tokens=2000")
+    assert status == 1
+    assert "better  WINNER" in out
+
+
+def test_a_session_that_judged_nothing_is_no_success(lab):
+    """A worker died, or a hook of the project failed: nobody knows what the state is worth."""
+    hook = "import pytest\n\ndef pytest_runtest_teardown(item):\n    raise ValueError('of the project')\n"
+    lab.write(**{"conftest.py": hook})
+    assert tried(lab, "better", "--tokens=2000")[0] == 2
+    lab.write(**{"conftest.py": "import os\n\ndef pytest_runtest_setup(item):\n    os._exit(0)\n"})
+    (lab.root / "pytest.ini").write_text(INI + "addopts = -n 1\n", encoding="utf-8")
+    assert tried(lab, "better", "--tokens=2000")[0] == 2
+
+
 def test_a_state_that_cannot_train_is_broken(lab):
     """Its error is in the object, in place of a comparison."""
     lab.branch("broken", **{"toy.py": "def main(argv):\n    raise ValueError('why')\n"})

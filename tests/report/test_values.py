@@ -95,6 +95,13 @@ def test_the_schema_can_refuse():
             jsonschema.validate({"exit_status": 0, "comparisons": [wrong]}, SCHEMA)
 
 
+def test_an_arm_without_any_finite_seed_has_no_mean():
+    """All seeds diverged: a LOSER, and an answer all the same."""
+    found = answer(comparison((None, None, None)))
+    assert (found["verdict"], found["experiment_mean"], found["sigmas_better"]) == ("LOSER", None, None)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
 @pytest.mark.parametrize(("values", "step"), [(WINNER, "confirm"), (LOSER, "discard")])
 def test_what_to_do_next(values, step):
     """A winner is confirmed, a loser discarded."""

@@ -310,6 +310,53 @@ def test_bad_input_is_one_line(lab, args, said):
     assert trained(lab) == 0
 
 
+@pytest.mark.parametrize("options", [(), ("--exprun-args=--noop",), ("--exprun-executor=processes", "--exprun-jobs=2")])
+def test_a_state_that_breaks_breaks_no_other(lab, options):
+    """One without its trainer, and one that cannot be imported; each error names its state."""
+    lab.branch("gone", **{"other.py": "x = 1\n", "toy.py": "def ("})
+    lab.git("checkout", "--quiet", "-b", "moved", "main")
+    lab.git("mv", "toy.py", "renamed.py")
+    lab.commit("moved")
+    lab.git("checkout", "--quiet", "main")
+    result = run(lab, "--exprun-tried=moved gone idea", *options)
+    result.assert_outcomes(passed=1, errors=2)
+    result.stdout.fnmatch_lines(["moved: trainer module 'toy' not found in *"])
+    result.stdout.fnmatch_lines(["gone: trainer toy:main *SyntaxError*"])
+    result.stdout.fnmatch_lines(["idea * WINNER *"])
+
+
+def test_two_names(lab):
+    """Of one state are one question; two states whose reports would have one name are told apart."""
+    lab.git("branch", "again", "idea")
+    lab.branch("my/idea", **{"toy.py": edited(lab, "loss = 2.0 +", "loss = 2.2 +")})
+    lab.branch("my-idea", **{"toy.py": edited(lab, "loss = 2.0 +", "loss = 1.8 +")})
+    result = run(lab, "--exprun-tried=idea again my/idea my-idea")
+    result.assert_outcomes(passed=2, failed=1)
+    names = [path.name for path in (lab.root / "docs" / "research").glob("experiment_my-idea-*.json")]
+    assert len(names) == 2
+
+
+@pytest.mark.parametrize("executor", ["ray", "own:Plain"])
+def test_an_executor_that_cannot_train_another_state(lab, executor):
+    """It is refused before anything is trained: it would train the session's own files."""
+    lab.write(**{"own.py": "class Plain:\n    rejects = run = print\n"})
+    result = run(lab, "--exprun-tried=idea", f"--exprun-executor={executor}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "trains the files of the session, no other states of them" in result.stderr.str()
+    assert not list(lab.root.glob(".exprun/trees/*/.traces"))
+
+
+def test_an_executor_of_ones_own(lab):
+    """It performs tasks where they say."""
+    source = (
+        "from pytest_exprun.running.executors.processes import Processes\nclass Own(Processes):\n    trees = True\n"
+    )
+    lab.write(**{"own.py": source})
+    result = run(lab, "--exprun-tried=idea", "--exprun-executor=own:Own")
+    result.assert_outcomes(passed=1)
+    assert trained(lab) == 8
+
+
 def test_a_base_that_cannot_train_is_named(lab):
     """The error is of the base, not of the idea."""
     lab.commit("broken", **{"toy.py": "def main(argv):\n    raise ValueError('broken')\n"})

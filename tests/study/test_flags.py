@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from pytest_exprun.running.executors.processes import Processes
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.flags import Flags
 from pytest_exprun.terms.errors import TrainerError
-from pytest_exprun.terms.model import Budget, Experiment, Variant
+from pytest_exprun.terms.model import Budget, Experiment, Tree, Variant
 from pytest_exprun.trust.trees.ground import Ground, Grounds
 
 ROPE, TYPO, LATER = (
@@ -75,6 +78,27 @@ def test_a_trainer_that_cannot_be_asked_is_an_error_of_every_experiment():
         with pytest.raises(TrainerError, match="cannot be imported"):
             check.check(experiment, [ROPE, TYPO])
     assert len(trainer.asked) == 1
+
+
+def test_a_tree_whose_trainer_cannot_be_asked_is_an_error_of_its_experiments_only(monkeypatch):
+    """One branch with a wrong import must not stop the others."""
+    good, bad = (
+        Experiment(name, Variant((), Tree(name)), Variant((), Tree("base")), common_args=("--nano",))
+        for name in ("good", "bad")
+    )
+    trainer = Trainer()
+    check = Flags(trainer, Grounds(Ground(Settings()), lambda tree: Path(tree.id)), trainer, Variant())
+
+    def rejects(self, specs):
+        if self._settings.root == Path("bad"):
+            raise TrainerError("cannot be imported")
+        return [None] * len(specs)
+
+    trainer.notice = trainer.say
+    monkeypatch.setattr(Processes, "rejects", rejects)
+    check.check(good, [good, bad])
+    with pytest.raises(TrainerError, match="cannot be imported"):
+        check.check(bad, [good, bad])
 
 
 def test_an_experiment_that_nobody_declared_is_asked_about_alone():

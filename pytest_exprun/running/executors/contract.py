@@ -118,6 +118,26 @@ def from_settings(settings: Settings, surroundings: Surroundings) -> Executor:
     Raises:
         SettingsError: there is no such executor, or what it needs is not installed.
     """
+    executor: Executor = _class_of(settings)(settings, surroundings)
+    return executor
+
+
+def check_trees(settings: Settings) -> None:
+    """Refuse an executor that would train the session's own files in place of another state's.
+
+    Raises:
+        SettingsError: it cannot be found, or does not say that it performs runs on trees.
+    """
+    if not (executor_kind(settings.executor).trees or getattr(_class_of(settings), "trees", False)):
+        able = ", ".join(name for name, each in EXECUTORS.items() if each.trees)
+        raise SettingsError(
+            f"exprun_executor = {settings.executor!r} trains the files of the session, no other states of them: allowed are {able}, and "
+            "module:Class with an attribute trees = True, which performs each task in task.ground.settings.root"
+        )
+
+
+def _class_of(settings: Settings) -> Any:
+    """Return an executor's class, imported from the root directory."""
     module_name, _, class_name = executor_kind(settings.executor).place.partition(":")
     try:
         with at_root(settings.root):
@@ -132,8 +152,7 @@ def from_settings(settings: Settings, surroundings: Surroundings) -> Executor:
             f"exprun_executor = {settings.executor!r}: {module_name} has no executor {class_name}, a class with the methods run and "
             f"rejects; allowed are {', '.join(EXECUTORS)} and module:Class"
         )
-    executor: Executor = factory(settings, surroundings)
-    return executor
+    return factory
 
 
 def failed(spec: RunSpec, status: Literal["crashed", "timeout"], message: str, **provenance: Any) -> RunResult:

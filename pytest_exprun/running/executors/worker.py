@@ -50,7 +50,7 @@ from pytest_exprun.trust.files.accesses import OPENED
 from pytest_exprun.trust.files.places import counts, import_path, is_at_home, not_of_the_tree
 from pytest_exprun.trust.files.started_python import run_from_source
 from pytest_exprun.trust.files.stray_writes import LEFT, with_writes
-from pytest_exprun.trust.trees.shared import missing, told_by
+from pytest_exprun.trust.trees.shared import missing, refuse_trespass, told_by
 
 Emit = Callable[[Mapping[str, Any]], None]
 
@@ -115,8 +115,12 @@ def perform(job: Mapping[str, Any], emit: Emit) -> None:
             result = trainer.run(specs[0], output_dir, _telling(emit, settings.metric))
     except TrainerError as error:
         raise _with_what_is_missing(error, settings) from error.__cause__
-    if strangers := _of_another_state(settings):
-        raise TrainerError(not_of_the_tree(strangers, settings))
+    if settings.home:
+        if strangers := _of_another_state(settings):
+            raise TrainerError(not_of_the_tree(strangers, settings))
+        refuse_trespass(files, settings, output_dir)
+        # The commit that git names in a tree's folder is the session's.
+        result = replace(result, provenance={**result.provenance, "commit": None})
     result = with_writes(result, files, settings, output_dir)
     if left := len(list(children())):
         result = replace(result, provenance={**result.provenance, LEFT: left})
@@ -140,8 +144,7 @@ def _with_what_is_missing(error: TrainerError, settings: Settings) -> TrainerErr
 
 def _of_another_state(settings: Settings) -> list[Path]:
     """Name the sources that ran and lie in the session's root, where only a tree's own should have."""
-    if settings.home is None:
-        return []
+    assert settings.home is not None
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     loaded = {Path(file) for file in files if isinstance(file, str)} | set(OPENED.sources(settings.home))
     return sorted(path for path in loaded if counts(str(path), str(settings.home)) and is_at_home(str(path), settings))

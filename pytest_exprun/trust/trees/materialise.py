@@ -24,8 +24,11 @@ from pytest_exprun.trust.trees.shared import link, links
 from pytest_exprun.trust.trees.snapshot import Repository
 
 _UNUSED_SECONDS = 7 * 24 * 3600
+_UNFINISHED_SECONDS = 3600
+"""After so long nobody writes a tree or takes a state any more: he was killed."""
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _INDEX = ".index"
+_UNFINISHED = (".new-", ".index-")
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ class Trees:
             folder = path.with_suffix("") if path.name.endswith(_INDEX) else path
             with contextlib.suppress(OSError):
                 used = (folder if folder.exists() else path).stat().st_mtime
-                if path != self.repository.objects and time.time() - used > _UNUSED_SECONDS:
+                allowed = _UNFINISHED_SECONDS if path.name.startswith(_UNFINISHED) else _UNUSED_SECONDS
+                if path not in (self.repository.objects, self.folder / ".gitignore") and time.time() - used > allowed:
                     remove(path)
 
 

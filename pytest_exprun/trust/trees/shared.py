@@ -6,14 +6,15 @@ A run on a tree is told of as if it had read them there: the same data by anothe
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from pytest_exprun.settings.settings import Settings
-from pytest_exprun.terms.errors import SettingsError
-from pytest_exprun.trust.files.accesses import OpenedFiles
-from pytest_exprun.trust.files.places import in_tree, is_at_home
+from pytest_exprun.terms.errors import SettingsError, TrainerError
+from pytest_exprun.trust.files.accesses import Heard, OpenedFiles
+from pytest_exprun.trust.files.places import in_tree, is_at_home, is_below
 
 Told = Mapping[str, Mapping[str, float]]
 """What a run asked for (`OpenedFiles.told`): kind -> name, from the root where it lies below -> moment."""
@@ -71,6 +72,53 @@ def _by_our_links(name: str, settings: Settings) -> str:
 
 def _is_ours(path: Path, target: Path) -> bool:
     return path.is_symlink() and path.readlink() == target
+
+
+def refuse_trespass(heard: Heard, settings: Settings, output_dir: Path) -> None:
+    """Refuse a run on a tree that took a file of the session's root for its own, or wrote what is not its own.
+
+    Raises:
+        TrainerError: it did. Nobody can say then what this run, or any later one, depends on.
+    """
+    if taken := [name for name in heard.read if _is_another_states(name, settings)]:
+        raise TrainerError(
+            f"the run read {taken[0]}{_more(taken)} in the working tree, where the state that is judged has a file of its own: name data "
+            "by paths from the root, without the root itself; what git ignores goes into exprun_shared"
+        )
+    if touched := [name for name in heard.written if _is_trespass(os.path.realpath(name), settings, output_dir)]:
+        raise TrainerError(
+            f"the run wrote {touched[0]}{_more(touched)}, which belongs to the session and not to the state that is judged: it may write "
+            "below the output_dir that it is given, and in its own folder"
+        )
+
+
+def _more(names: Sequence[str]) -> str:
+    return f" and {len(names) - 1} more" if names[1:] else ""
+
+
+def _is_another_states(name: str, settings: Settings) -> bool:
+    there = in_tree(name, settings)
+    # Through one of our links it is the same file.
+    return there != name and is_at_home(name, settings) and os.path.isfile(there) and not os.path.samefile(there, name)  # noqa: PTH113, PTH121  # texts
+
+
+def _is_trespass(name: str, settings: Settings, output_dir: Path) -> bool:
+    """Whether a file that was written belongs to the session's root, the store, the reports or another tree."""
+    assert settings.home is not None
+    store = settings.path("store").resolve()
+    own = store / "trees" / settings.root.relative_to(store / "trees").parts[0]
+    free = (
+        own,
+        store / "logs",
+        output_dir.resolve(),
+        settings.path("checkpoint_dir").resolve(),
+        Path(tempfile.gettempdir()).resolve(),
+    )
+    data = ((settings.home / path).resolve() for path in shared(settings))
+    kept = (settings.home, store, settings.path("report_dir").resolve())
+    return any(is_below(name, str(place)) for place in kept) and not any(
+        is_below(name, str(place)) for place in (*(each for each in free if each not in settings.home.parents), *data)
+    )
 
 
 def missing(told: Told, settings: Settings) -> str:

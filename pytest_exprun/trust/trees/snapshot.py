@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from pytest_exprun.trust.identity.checkouts import Checkout
 _GITLINK = "160000"
 _QUIET = (
     *("core.hooksPath=/dev/null", "core.fsmonitor=false", "core.trustctime=false"),
-    *("advice.addEmbeddedRepo=false", "gc.auto=0"),
+    *("advice.addEmbeddedRepo=false", "gc.auto=0", "core.splitIndex=false", "core.safecrlf=false"),
 )
 """What git must not do on the side. The time at which we made a file read only is no change of it."""
 _OF_HOOKS = frozenset(
@@ -65,12 +65,14 @@ class Repository:
         prefix: the root directory from there, empty or with a slash at its end.
         objects: a folder of ours for the objects that a snapshot makes.
         left_out: paths from the top that belong to no state: what we write ourselves.
+        variables: environment variables that git needs there.
     """
 
     top: Path
     prefix: str
     objects: Path
     left_out: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def around(cls, settings: Settings) -> Repository:
@@ -87,7 +89,10 @@ class Repository:
         answer = _Git(root)("rev-parse", "--show-toplevel", "--show-prefix").split("\n")
         top = Path(answer[0])
         own = (settings.path(name) for name in ("store", "report_dir", "checkpoint_dir"))
-        left_out = tuple(os.path.relpath(each, top) for each in own if each.is_relative_to(top))
+        # One that holds the whole project, as with exprun_report_dir = ., leaves nothing out.
+        left_out = tuple(
+            os.path.relpath(each, top) for each in own if each.is_relative_to(top) and each not in (root, *root.parents)
+        )
         return cls(top, answer[1], store / "trees" / "objects", left_out)
 
     # States.
@@ -123,7 +128,7 @@ class Repository:
                 shutil.copy2(mine, git.index)
             # What git ignores is left out anyway, and git refuses to hear of it.
             ours = [path for path in self.left_out if self._try("check-ignore", "--quiet", path) is None]
-            git("add", "--all", "--", ":/", *(f":(exclude,top,literal){path}" for path in ours))
+            git("add", "--all", "--sparse", "--", ":/", *(f":(exclude,top,literal){path}" for path in ours))
             return Tree(self._written(git, self.top), name)
 
     def merge_base(self, one: Commit, other: Commit) -> Commit:
@@ -161,11 +166,14 @@ class Repository:
 
     def changes(self, one: Tree, other: Tree) -> bytes:
         """Return the diff between two states, as `git apply` takes it."""
-        return self._git.bytes("diff", "--no-color", "--no-ext-diff", "--no-renames", "--binary", one.id, other.id)
+        # Not `git diff`, whose output is as its user likes to read it.
+        return self._git.bytes(
+            "diff-tree", "-r", "--patch", "--no-renames", "--binary", "--full-index", one.id, other.id
+        )
 
     def changed_files(self, one: Tree, other: Tree) -> dict[str, tuple[int, int]]:
         """Return the files in which two states differ, from the top: lines added and deleted, -1 where they cannot be counted."""
-        lines = self._git("diff", "--numstat", "--no-renames", "-z", one.id, other.id).split("\0")
+        lines = self._git("diff-tree", "-r", "--numstat", "--no-renames", "-z", one.id, other.id).split("\0")
         counted = (line.split("\t", 2) for line in lines if line)
         return {name: (_number(added), _number(deleted)) for added, deleted, name in counted}
 
@@ -251,30 +259,32 @@ class Repository:
     def _written(self, git: _Git, checkout: Path | None) -> str:
         """Write an index of ours as a tree: without what is ours, and with the files of submodules in their places."""
         if self.left_out:
-            git(
-                "rm",
-                "-r",
-                "--cached",
-                "--force",
-                "--quiet",
-                "--ignore-unmatch",
-                "--",
-                *(f":(top,literal){path}" for path in self.left_out),
-            )
+            self._drop(git, self.left_out)
         for line in filter(None, git("ls-files", "--stage", "-z").split("\0")):
             mode, commit, _, path = line.replace("\t", " ", 1).split(" ", 3)
             if mode == _GITLINK:
                 tree = self._part(path, commit if checkout is None else None)
-                git("rm", "--cached", "--force", "--quiet", "--", f":(top,literal){path}")
+                self._drop(git, [path])
                 git("read-tree", f"--prefix={path}/", tree.id)
         return git("write-tree").strip()
+
+    @staticmethod
+    def _drop(git: _Git, paths: Iterable[str]) -> None:
+        """Take paths from the top out of an index of ours, whatever is staged, edited or sparse there."""
+        names = (f":(top,literal){path}" for path in paths)
+        git("rm", "-r", "--force", "--sparse", "--cached", "--quiet", "--ignore-unmatch", "--", *names)
 
     def _part(self, path: str, commit: str | None) -> Tree:
         """Return the state of a submodule, of a commit or of its working tree."""
         folder = self.top / path
-        if not (folder / ".git").exists():
+        # Of a state that adds one, git keeps the repository where no file of it is checked out.
+        kept = Path(self._git("rev-parse", "--path-format=absolute", "--git-path", f"modules/{path}").strip())
+        if (folder / ".git").exists():
+            part = Repository(folder, "", self.objects)
+        elif commit is not None and kept.is_dir():
+            part = Repository(kept, "", self.objects, variables={"GIT_WORK_TREE": "."})
+        else:
             raise RefusedError(f"the submodule {path} is not here: git submodule update --init --recursive")
-        part = Repository(folder, "", self.objects)
         try:
             return part.working_tree() if commit is None else part.tree_of(Commit(commit, path))
         except RefusedError as error:
@@ -290,7 +300,7 @@ class Repository:
     @cached_property
     def _git(self) -> _Git:
         """Git here, which reads the repository's objects and writes into a folder of ours."""
-        objects = _Git(self.top)("rev-parse", "--path-format=absolute", "--git-path", "objects").strip()
+        objects = _Git(self.top, self.variables)("rev-parse", "--path-format=absolute", "--git-path", "objects").strip()
         ignored = self.objects.parent / ".gitignore"
         if not ignored.exists():
             replace_file(ignored, "*\n")
@@ -298,8 +308,9 @@ class Repository:
         known.parent.mkdir(parents=True, exist_ok=True)
         listed = known.read_text(encoding="utf-8").splitlines() if known.exists() else []
         if objects not in listed:
-            replace_file(known, "\n".join([*listed, objects, ""]))
-        return _Git(self.top, {"GIT_OBJECT_DIRECTORY": str(self.objects)})
+            with known.open("a", encoding="utf-8") as lines:  # two at once lose nothing
+                lines.write(f"{objects}\n")
+        return _Git(self.top, {**self.variables, "GIT_OBJECT_DIRECTORY": str(self.objects)})
 
     def _try(self, *words: str) -> str | None:
         with contextlib.suppress(RefusedError):

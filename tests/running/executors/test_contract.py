@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_exprun.running.executors.contract import Surroundings, from_settings, out_of_memory
+from pytest_exprun.running.executors.contract import Surroundings, check_trees, from_settings, out_of_memory
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import SettingsError
 
@@ -30,6 +30,34 @@ def test_an_executor_is_found_by_module_and_class(tmp_path):
     """Anything with the two methods will do."""
     settings = Settings.read({"executor": "pytest_exprun.running.executors.inprocess:InProcess"}, tmp_path)
     assert type(from_settings(settings, Surroundings(print))).__name__ == "InProcess"
+
+
+class Elsewhere:
+    """An executor that knows nothing of trees."""
+
+    rejects = run = print
+
+
+class OnTrees(Elsewhere):
+    """One that says it performs a task where that says."""
+
+    trees = True
+
+
+@pytest.mark.parametrize("name", ["ray", f"{__name__}:Elsewhere"])
+def test_an_executor_that_would_train_other_files_is_refused(tmp_path, name):
+    """One line says which can train another state of them."""
+    with pytest.raises(
+        SettingsError,
+        match=r"^exprun_executor = .*trains the files of the session.*inprocess, processes, and module:Class",
+    ):
+        check_trees(Settings.read({"executor": name}, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["inprocess", "processes", f"{__name__}:OnTrees"])
+def test_one_that_can_is_not(tmp_path, name):
+    """Ours, and whose author says so."""
+    check_trees(Settings.read({"executor": name}, tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,20 @@ def test_what_nobody_used_for_a_week_is_removed(trees, tree, checkout):
     )
 
 
+def test_what_a_killed_session_left_goes_soon(trees, tree):
+    """After an hour nobody writes a tree any more; what makes git overlook them all stays."""
+    trees.place(tree)
+    left = [trees.folder / name for name in (".new-killed", ".index-killed")]
+    for path in left:
+        (path / "files").mkdir(parents=True)
+    hours_ago, ages_ago = time.time() - 2 * 3600, time.time() - 8 * 24 * 3600
+    os.utime(left[0], (hours_ago, hours_ago))
+    os.utime(trees.folder / ".gitignore", (ages_ago, ages_ago))
+    trees.place(tree)
+    assert [path.exists() for path in left] == [False, True]
+    assert (trees.folder / ".gitignore").exists()
+
+
 def test_no_room(trees, tree, monkeypatch):
     """One line says what cannot be done, where, and what to set."""
 

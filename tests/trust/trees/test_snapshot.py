@@ -73,6 +73,25 @@ class TestWorkingTree:
         assert checkout.repository().working_tree().id == less.id
         head = checkout.repository().commit("HEAD")
         assert checkout.repository().tree_of(head).id == less.id
+        for text in ("staged", "and edited again"):
+            checkout.write(**{"docs__research__report.md": text})
+            assert checkout.repository().working_tree().id == less.id
+            checkout.git("add", "--all")
+
+    def test_a_sparse_checkout(self, checkout):
+        """What is not here is of the state all the same; what is here though it should not be counts as it is."""
+        checkout.commit("more", **{"far__away.py": "x = 1\n", "docs__research__report.md": "x"})
+        whole = checkout.repository().working_tree()
+        checkout.git("sparse-checkout", "set", "--cone", "data")
+        assert not (checkout.root / "far").exists()
+        assert (
+            checkout.repository().working_tree().id
+            == whole.id
+            == checkout.repository().tree_of(checkout.repository().commit("HEAD")).id
+        )
+        for text in ("x = 2\n", "x = 1\n"):
+            checkout.write(**{"far__away.py": text, "far__new.py": text})
+            assert checkout.repository().working_tree().id != whole.id
 
     def test_taking_it_changes_nothing(self, checkout):
         """Index, refs, stash, reflog, objects and status are as before; also with a merge that is not finished."""
@@ -161,10 +180,31 @@ class TestSubmodules:
     def test_one_that_is_not_here(self, parts):
         """One line says what brings it."""
         parts.git("submodule", "--quiet", "deinit", "--force", "lib/part")
+        shutil.rmtree(parts.root / ".git" / "modules")
         with pytest.raises(
             RefusedError, match=r"^the submodule lib/part is not here: git submodule update --init --recursive$"
         ):
             parts.repository().tree_of(parts.repository().commit("HEAD"))
+
+    def test_one_that_only_the_other_state_has(self, parts, tmp_path):
+        """Git keeps it where it was once checked out, though no file of it is here."""
+        parts.git("branch", "with-part")
+        parts.git("reset", "--quiet", "--hard", "HEAD^")
+        shutil.rmtree(parts.root / "lib")
+        repository = parts.repository()
+        found = files(parts, repository.tree_of(repository.commit("with-part")), tmp_path)
+        assert found["lib/part/layer.py"] == "DEPTH = 1\n"
+
+    def test_a_repository_within(self, checkout, tmp_path):
+        """One that is no submodule belongs to the state as it is; one without a commit is named."""
+        within = checkout.root / "within"
+        within.mkdir()
+        inner = Checkout(within)
+        with pytest.raises(RefusedError, match="within/' does not have a commit"):
+            checkout.repository().working_tree()
+        inner.commit("inner", **{"layer.py": "DEPTH = 1\n"})
+        inner.write(**{"layer.py": "DEPTH = 2\n"})
+        assert files(checkout, checkout.repository().working_tree(), tmp_path)["within/layer.py"] == "DEPTH = 2\n"
 
     def test_a_commit_that_it_does_not_have(self, parts):
         """The submodule was not updated."""
@@ -279,6 +319,50 @@ def test_what_differs(checkout):
     (checkout.root / "blob.bin").unlink()
     subprocess.run(["git", "apply"], input=patch, cwd=checkout.root, check=True)
     assert (checkout.root / "blob.bin").read_bytes() == b"\0\1\xff"
+
+
+def test_how_the_user_likes_his_diffs_does_not_matter(checkout):
+    """The diff is one that git takes, and the same for everybody."""
+    checkout.commit("attributes", **{".gitattributes": "*.py diff=upper\n"})
+    checkout.branch("idea", **{"model.py": "RATE = 2\n"})
+    repository = checkout.repository()
+    trees = [repository.tree_of(repository.commit(name)) for name in ("main", "idea")]
+    plain = repository.changes(*trees), repository.changed_files(*trees)
+    for name, value in (
+        ("diff.noprefix", "true"),
+        ("diff.upper.textconv", "tr a-z A-Z <"),
+        ("diff.external", "false"),
+        ("color.ui", "always"),
+        ("diff.context", "9"),
+        ("core.abbrev", "40"),
+        ("diff.algorithm", "patience"),
+    ):
+        checkout.git("config", name, value)
+    assert (repository.changes(*trees), repository.changed_files(*trees)) == plain
+
+
+def test_folders_of_ours_that_hold_the_project(checkout):
+    """Reports beside the code leave nothing out: else no state would have any file."""
+    for folder in (".", ".."):
+        tree = checkout.repository(report_dir=folder, checkpoint_dir=folder).working_tree()
+        assert tree.id == checkout.repository().working_tree().id
+
+
+@pytest.mark.parametrize(
+    "setting", ["core.splitIndex=true", "core.safecrlf=true", "core.untrackedCache=true", "core.ignorecase=true"]
+)
+def test_settings_of_git(checkout, setting):
+    """Nothing appears in the repository, and nothing is refused that a checkout would take."""
+    name, value = setting.split("=")
+    checkout.git("config", name, value)
+    checkout.git("config", "core.autocrlf", "true")
+    checkout.git("update-index", "--split-index" if name == "core.splitIndex" else "--refresh")
+    checkout.write(**{"windows.txt": "a\nb\n", "model.py": "RATE = 2\n"})
+    checkout.repository().working_tree()
+    before = sorted(path.name for path in (checkout.root / ".git").iterdir()), checkout.state()
+    checkout.write(**{"windows.txt": "a\nc\n"})
+    checkout.repository().working_tree()
+    assert (sorted(path.name for path in (checkout.root / ".git").iterdir()), checkout.state()) == before
 
 
 def test_other_objects_than_those_of_the_repository_are_ours(checkout):

@@ -64,15 +64,23 @@ class Diffs:
         for name in self.settings.tried or (HERE,):
             tip = head if name == HERE else repository.commit(name)
             tree = self._here if name == HERE else repository.tree_of(tip)
-            base = self._base(tip, against)
+            base = self._base(tip, tree, against)
             control = repository.tree_of(base)
             yield self._experiment(name, base, tip, control, tree)
 
-    def _base(self, tip: Commit, against: str) -> Commit:
-        """Return the control's commit: of the default branch what the tip grew from, which on that branch is its own last commit."""
+    def _base(self, tip: Commit, tree: Tree, against: str) -> Commit:
+        """Return the control's commit: of the default branch what the tip grew from, here or at the remote, whichever is nearer.
+
+        Commits that are not pushed yet (how to train here, in a clone of somebody else's) are no part of an edit on top of them. Where
+        they are all that differs, they are what is judged.
+        """
+        repository = self.repository
         if against != MERGE_BASE:
-            return self.repository.commit(against)
-        return self.repository.merge_base(tip, self.repository.default_branch)
+            return repository.commit(against)
+        pushed = repository.merge_base(tip, repository.default_branch)
+        own = repository.grown_from_local(tip)
+        is_nearer = own is not None and own.id != pushed.id and repository.is_ancestor(pushed, own)
+        return own if is_nearer and own is not None and repository.tree_of(own).id != tree.id else pushed
 
     def _experiment(self, name: str, base: Commit, tip: Commit, control: Tree, tree: Tree) -> Experiment:
         uncommitted = name == HERE and self.repository.tree_of(tip).id != tree.id

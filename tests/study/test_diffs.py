@@ -96,6 +96,39 @@ def test_the_working_tree_with_what_is_not_committed(lab):
     assert "exprun try" not in text
 
 
+@pytest.mark.parametrize("where", ["working tree", "branch", "committed"])
+def test_in_a_clone_with_commits_that_are_not_pushed(lab, where):
+    """How to train here was committed on main of somebody else's project: an idea on top of it is judged alone, and so is a last commit."""
+    lab.git("update-ref", "refs/remotes/origin/main", "main")
+    lab.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+    lab.commit("setup", **{"settings.py": "x = 1\n"})
+    idea, files = edited(lab, *BETTER), "1 file, +1 -1"
+    if where == "working tree":
+        lab.write(**{"toy.py": idea})
+        name, against = ".", "main"
+    elif where == "branch":
+        lab.branch("idea2", **{"toy.py": idea})
+        name, against = "idea2", "main"
+    else:
+        lab.commit("idea", **{"toy.py": idea})
+        name, against, files = ".", "origin/main", "2 files, +2 -1"
+    result = run(lab, f"--exprun-tried={name}", "--exprun-mode=plan")
+    result.stdout.fnmatch_lines([f"*) against {against} (*): {files}"])
+
+
+def test_what_was_pushed_meanwhile_is_not_judged(lab):
+    """A local main that is behind says nothing."""
+    behind = lab.git("rev-parse", "main")
+    lab.commit("others", **{"other.py": "x = 1\n"})
+    lab.git("update-ref", "refs/remotes/origin/main", "main")
+    lab.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+    lab.branch("idea2", **{"toy.py": edited(lab, *BETTER)})
+    lab.git("checkout", "--quiet", "idea2")
+    lab.git("branch", "--quiet", "--force", "main", behind)
+    result = run(lab, "--exprun-tried=.", "--exprun-mode=plan")
+    result.stdout.fnmatch_lines(["idea2 (*) against origin/main (*): 1 file, +1 -1"])
+
+
 def test_an_edit_during_the_session_changes_nothing(lab):
     """States are pinned when it begins: a ref that moves, and a file that is edited."""
     hook = "import pathlib, subprocess\ndef pytest_exprun_run_finished(run):\n    pathlib.Path('toy.py').write_text('nonsense(')\n"
@@ -271,6 +304,17 @@ def test_data_that_git_ignores(lab):
     lab.write(**{"data__set.txt": "2\n"})
     run(lab, "--exprun-tried=idea2", "--exprun-shared=data").assert_outcomes(passed=1)
     assert trained(lab) >= before + 8
+
+
+def test_a_file_that_is_in_no_commit_yet(lab):
+    """The control lacks what was made for both sides: it is to be committed, not shared."""
+    reader = "from pathlib import Path\nSHIFT = float(Path('set.txt').read_text())\n" + lab.toy
+    lab.commit("reader", **{"toy.py": reader})
+    lab.write(**{"set.txt": "1\n", "toy.py": reader.replace(*BETTER)})
+    result = run(lab, "--exprun-tried=.")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*it looked for set.txt, which is in *: commit what both sides need, and compare *"])
+    result.stdout.no_fnmatch_line("*exprun_shared*")
 
 
 def test_a_session_leaves_the_repository_alone(lab):

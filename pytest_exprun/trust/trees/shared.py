@@ -15,6 +15,7 @@ from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import SettingsError, TrainerError
 from pytest_exprun.trust.files.accesses import Heard, OpenedFiles
 from pytest_exprun.trust.files.places import in_tree, is_at_home, is_below
+from pytest_exprun.trust.trees.snapshot import is_ignored
 
 Told = Mapping[str, Mapping[str, float]]
 """What a run asked for (`OpenedFiles.told`): kind -> name, from the root where it lies below -> moment."""
@@ -122,7 +123,7 @@ def _is_trespass(name: str, settings: Settings, output_dir: Path) -> bool:
 
 
 def missing(told: Told, settings: Settings) -> str:
-    """Say what a run on a tree looked for in vain that is there in the session's root, and the line that shares it; nothing if nothing."""
+    """Say what a run on a tree looked for in vain that is there in the session's root, and what puts it there; nothing if nothing."""
     home, root = settings.home, settings.root
     assert home is not None
     asked = sorted({name for kind in _LOOKED_FOR for name in told.get(kind, ()) if not os.path.isabs(name)})  # noqa: PTH117  # texts
@@ -133,11 +134,25 @@ def missing(told: Told, settings: Settings) -> str:
     ]
     if not gone:
         return ""
-    lines = " ".join(dict.fromkeys(_line(Path(name), root) for name in gone))
-    return (
-        f"it looked for {', '.join(gone[:_MOST_SHOWN])}{', ...' if gone[_MOST_SHOWN:] else ''}, which is in {home} but in no state of "
-        f"the code, as git ignores it: share it, exprun_shared = {lines}"
-    )
+    ignored = [name for name in gone if is_ignored(home / name)]
+    uncommitted = [name for name in gone if name not in ignored]
+    said = []
+    if uncommitted:
+        said.append(
+            f"it looked for {_names(uncommitted)}, which is in {home} but not in this state of the code: commit what both sides need, and "
+            "compare with a commit that has it (--against HEAD)"
+        )
+    if ignored:
+        lines = " ".join(dict.fromkeys(_line(Path(name), root) for name in ignored))
+        said.append(
+            f"it looked for {_names(ignored)}, which is in {home} but in no state of the code, as git ignores it: share it, "
+            f"exprun_shared = {lines}"
+        )
+    return "\n".join(said)
+
+
+def _names(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:_MOST_SHOWN])}{', ...' if names[_MOST_SHOWN:] else ''}"
 
 
 def _is_data(path: Path, settings: Settings) -> bool:

@@ -144,6 +144,17 @@ class Repository:
             )
         return Commit(found.split("\n")[0], other.name)
 
+    def is_ancestor(self, one: Commit, other: Commit) -> bool:
+        """Whether the second commit has grown from the first."""
+        return self._try("merge-base", "--is-ancestor", one.id, other.id) is not None
+
+    def grown_from_local(self, tip: Commit) -> Commit | None:
+        """Return where a commit left the local branch that has the default branch's name; None where there is none."""
+        name = self.default_branch.name.removeprefix("origin/")
+        local = self._try("rev-parse", "--verify", "--quiet", f"refs/heads/{name}")
+        found = self._try("merge-base", tip.id, local) if local else None
+        return Commit(found.split("\n")[0], name) if found else None
+
     @cached_property
     def default_branch(self) -> Commit:
         """The branch that work is merged into: the remote's HEAD, or else main, master or trunk.
@@ -359,6 +370,15 @@ class _Git:
             said = one_line(done.stderr.decode("utf-8", "replace").strip() or f"exit status {done.returncode}")
             raise RefusedError(f"git {words[0]} in {self.folder}: {said}")
         return done.stdout
+
+
+def is_ignored(path: Path) -> bool:
+    """Whether git leaves a file out of every state; also where no git can be asked."""
+    try:
+        _Git(path.parent)("check-ignore", "--quiet", "--", path.name)
+    except RefusedError as error:
+        return not str(error).endswith("exit status 1")
+    return True
 
 
 def _number(text: str) -> int:

@@ -84,7 +84,20 @@ def test_what_is_missing_is_named_with_the_line_that_shares_it(lab, checkout):
         "exprun_shared = secret"
     )
     assert missing({"r": {"model.py": 1.0}}, settings) == ""
+    (checkout.root / ".gitignore").write_text("secret/\n.exprun/\n*.bin\n", encoding="utf-8")
     (checkout.root / "data" / "x.bin").write_text("1", encoding="utf-8")
     (checkout.root / "alone.bin").write_text("1", encoding="utf-8")
     asked = {"a": {"data/x.bin": 1.0, "alone.bin": 1.0, ".exprun/outputs.json": 1.0}}
     assert missing(asked, settings).endswith("share it, exprun_shared = alone.bin data/*")
+
+
+def test_what_git_does_not_ignore_is_to_be_committed(lab, checkout):
+    """A new file belongs to the state of the working tree; sharing it would take it out of the comparison."""
+    settings = lab()
+    checkout.write(**{"config__new.py": "1", "secret__new.bin": "1"})
+    ours, shared = missing({"r": {"config/new.py": 1.0, "secret/new.bin": 1.0}}, settings).split("\n")
+    assert ours == (
+        f"it looked for config/new.py, which is in {checkout.root} but not in this state of the code: commit what both sides need, and "
+        "compare with a commit that has it (--against HEAD)"
+    )
+    assert shared.endswith("exprun_shared = secret")

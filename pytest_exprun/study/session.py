@@ -98,7 +98,7 @@ class Session:
         from pytest_exprun.study.outlook import plan_lines
 
         refused = self.study.refusals()
-        lines = plan_lines(self.study.plans(), self.settings)
+        lines = [*self.study.differing_in_nothing(), *plan_lines(self.study.plans(), self.settings)]
         for line in lines or ([] if refused else ["no experiments selected: nothing to train"]):
             self.say(line)
         for doubt in self.study.seed_doubts() if lines else []:

@@ -118,9 +118,9 @@ class Study:
             return ""
         keys = [self._asked(arm, experiment).key for arm in (experiment.control, experiment.variant)]
         files = [name for name, *_ in experiment.diff.files]
-        changed = (
-            f"no run depends on what changed ({', '.join(files[:MOST_NAMED])}{', ...' if files[MOST_NAMED:] else ''})"
-        )
+        named = ", ".join(files[:MOST_NAMED]) + (", ..." if files[MOST_NAMED:] else "")
+        is_code = any(keys[0].has_source(name) for name in files)
+        changed = f"no run depends on what changed ({named}{'; comments and layout do not count' if is_code else ''})"
         return "" if keys[0] != keys[1] else changed if files else "no file differs"
 
     def _look_ahead(self, experiment: Experiment) -> None:
@@ -305,7 +305,11 @@ class Study:
 
     def seed_doubts(self) -> list[str]:
         """Return what the sources say against the seeds: that of a run may not matter."""
-        return doubts(self.settings, self.fingerprinter.sources, self.fingerprinter.main)
+        found: dict[str, None] = {}
+        for ground in {id(each): each for each in (self.grounds.of(one.control) for one in self.declared)}.values():
+            with contextlib.suppress(ExprunError):
+                found |= dict.fromkeys(doubts(self.settings, ground.fingerprinter.sources, ground.fingerprinter.main))
+        return list(found)
 
     def plans(self, *, of_broken: bool = True) -> list[ArmPlan]:
         """Return one plan an arm of everything selected, controls first.
@@ -331,6 +335,11 @@ class Study:
         if key.digest not in arms:
             seeds = self._seeds_in_view(experiment)
             arms[key.digest] = self.plan(experiment.variant, seeds, experiment, optional=len(seeds[FIRST_LOOK:]))
+
+    def differing_in_nothing(self) -> list[str]:
+        """Return one line for each of what was selected that needs no run of its own, as its control stands for it."""
+        said = {experiment.name: self.differs_in_nothing(experiment) for experiment in self.declared}
+        return [f"{name}: nothing to compare: {why}" for name, why in said.items() if why]
 
     def _seeds_in_view(self, experiment: Experiment) -> tuple[int, ...]:
         """Return the seeds that an experiment may come to need: all of them, unless a plan finds that what is stored has decided it."""

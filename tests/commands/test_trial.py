@@ -72,6 +72,17 @@ def test_a_plan_trains_nothing(lab):
     assert not list(lab.root.glob(".exprun/trees/*/.traces/runs"))
 
 
+def test_a_plan_names_what_needs_no_run(lab):
+    """It is not left out without a word; why a file of code is none that changed is said."""
+    toy = (lab.root / "toy.py").read_text(encoding="utf-8")
+    lab.branch("remark", **{"toy.py": f"# said better\n{toy}"})
+    status, out, _ = tried(lab, "remark", "--plan")
+    assert status == 0
+    assert (
+        "remark: nothing to compare: no run depends on what changed (toy.py; comments and layout do not count)" in out
+    )
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [

@@ -46,6 +46,14 @@ class Key:
         """The components that say what is asked, whatever the code and the machine."""
         return tuple(self.components.get(name, "") for name in QUESTION)
 
+    def has_source(self, file: str) -> bool:
+        """Whether a file is one of the sources; it may be named from further up than the root directory."""
+        return any(
+            f"/{file}".endswith(f"/{name.removeprefix(_SOURCE)}")
+            for name in self.components
+            if name.startswith(_SOURCE)
+        )
+
     def changes(self, other: Key) -> list[tuple[str, str, str]]:
         """Return (component, value here, value in `other`) for each that differs; a missing one reads `absent`."""
         names = sorted({*self.components, *other.components})

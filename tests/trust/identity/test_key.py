@@ -51,3 +51,13 @@ def test_the_question_is_what_is_asked_and_not_under_which_conditions():
     for name in asked:
         assert Key(asked | {name: "2"}).question != Key(asked).question
     assert Key({}).question == ("", "", "")
+
+
+def test_a_file_is_a_source_also_when_named_from_further_up():
+    """What differs is named from the top of the repository, a source from the root directory."""
+    key = Key({"source lab/train.py": "1", "input rows.txt": "2"})
+    assert key.has_source("lab/train.py")
+    assert key.has_source("project/lab/train.py")
+    assert not key.has_source("train.py")
+    assert not key.has_source("mylab/train.py")
+    assert not key.has_source("rows.txt")

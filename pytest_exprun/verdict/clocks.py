@@ -5,8 +5,10 @@ Nothing here decides a verdict: times are reported beside it, and a difference o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean, stdev
 from typing import Any
 
 from pytest_exprun.terms.outcome import Arm, RunResult
@@ -14,6 +16,10 @@ from pytest_exprun.terms.outcome import Arm, RunResult
 CLOCKS = ("wall_time", "cpu_time")
 CROWDED = 1.1
 """Other busy cores that a comparable wall time may have had beside it: one, and a little of the system's own."""
+SHORTEST = 1.0
+"""Seconds below which a difference of wall times tells of the clock and of what ran beside, not of the change."""
+PRECISE = 0.05
+"""A clock that tells differences of a twentieth is precise enough whatever the difference is."""
 
 
 def with_one_clock(*arms: Arm) -> tuple[Arm, ...]:
@@ -44,3 +50,15 @@ def why_times_differ_in_kind(runs: Iterable[RunResult]) -> str:
         return "runs of this study trained beside each other"
     busiest = max((fact.get("other_busy_cores") or 0.0 for fact in facts), default=0.0)
     return f"up to {busiest:.1f} other cores were busy" if busiest > CROWDED else ""
+
+
+def why_times_are_noise(baseline: Sequence[float], experiment: Sequence[float]) -> str:
+    """Return why a difference of wall times does not stand out from what the clock says of equal runs, or an empty string if it does."""
+    b, e = fmean(baseline), fmean(experiment)
+    if max(b, e) < SHORTEST:
+        return f"runs of {max(b, e):.2g} s are too short for the clock, which wants {SHORTEST:g} s"
+    spread = stdev(baseline) if len(baseline) > 1 else 0.0
+    told = 2 * spread * math.sqrt(1 / len(baseline) + 1 / len(experiment))
+    if told > PRECISE * b and abs(e - b) <= told:
+        return f"the baseline's own wall times spread by {100 * spread / b:.0f} %, from which the difference does not stand out"
+    return ""

@@ -11,7 +11,7 @@ from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import Experiment, lower_is_better
 from pytest_exprun.terms.outcome import Arm, Effect
 from pytest_exprun.verdict import stats
-from pytest_exprun.verdict.clocks import why_times_differ_in_kind
+from pytest_exprun.verdict.clocks import why_times_are_noise, why_times_differ_in_kind
 
 Statistic = TypeVar("Statistic")
 
@@ -42,6 +42,8 @@ def _effect(metric: str, declaration: Experiment, baseline: Arm, experiment: Arm
     """Compare one metric. Statistics of finite seeds are conditional where a seed diverged; the verdict says so."""
     b, e = ([value for value in arm.values(metric).values() if math.isfinite(value)] for arm in (baseline, experiment))
     why_not = why_times_differ_in_kind([*baseline, *experiment]) if metric == "wall_time" else ""
+    if metric == "wall_time" and b and e:
+        why_not = why_not or why_times_are_noise(b, e)
     if not b or not e:
         return Effect(metric, comparable=not why_not, why_not=why_not)
     pairs = paired_values(baseline, experiment, metric) if paired else ([], [])

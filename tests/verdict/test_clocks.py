@@ -6,7 +6,7 @@ import pytest
 
 from pytest_exprun.terms.model import RunSpec, Variant
 from pytest_exprun.terms.outcome import Arm, RunResult
-from pytest_exprun.verdict.clocks import CROWDED, why_times_differ_in_kind, with_one_clock
+from pytest_exprun.verdict.clocks import CROWDED, why_times_are_noise, why_times_differ_in_kind, with_one_clock
 
 OURS = {"cpu": "c", "threads": 1, "torch": "t", "wall_time": 9.0, "cpu_time": 8.0}
 
@@ -55,3 +55,25 @@ def test_on_a_gpu_the_gpu_counts_and_not_the_processor():
     """The model of the processor that fed it says little."""
     assert why_times_differ_in_kind([run(42, gpu="g"), run(137, gpu="g", cpu="d")]) == ""
     assert why_times_differ_in_kind([run(42, gpu="g"), run(137)]) == "gpu differs (g and None)"
+
+
+@pytest.mark.parametrize(
+    ("baseline", "experiment", "why"),
+    [
+        ((0.003, 0.004, 0.0035), (0.005, 0.0046), "runs of 0.0048 s are too short for the clock, which wants 1 s"),
+        ((0.9, 0.9, 0.9), (0.95, 0.95), "runs of 0.95 s are too short for the clock, which wants 1 s"),
+        ((0.2, 0.2, 0.2), (2.0, 2.0), ""),
+        ((10.0, 10.1, 9.9), (13.2, 13.3), ""),
+        ((10.0, 10.1, 9.9), (10.0, 10.0), ""),
+        (
+            (8.0, 14.0, 9.0, 6.0, 13.0),
+            (13.0, 13.0, 13.4),
+            "the baseline's own wall times spread by 34 %, from which the difference does not stand out",
+        ),
+        ((8.0, 14.0, 9.0, 6.0, 13.0), (30.0, 30.0, 30.0), ""),
+        ((10.0,), (13.0,), ""),
+    ],
+)
+def test_a_difference_that_the_clock_cannot_tell_is_no_finding(baseline, experiment, why):
+    """Short runs, and a difference within what equal runs differ by; a precise clock may say that nothing changed."""
+    assert why_times_are_noise(baseline, experiment) == why

@@ -30,6 +30,8 @@ MARKER = (
     "experiment(*flags, name=None, baseline=None, metric=None, higher_is_better=None, seeds=None, rule=None, min_effect=None, "
     'gate="not_loser", ref=None, patch=None, against=None): train with these flags, compare with the baseline seed by seed, and judge'
 )
+SHOWN_LINES = 20
+"""Lines of a marked test's captured output that are shown when it fails."""
 SESSION = pytest.StashKey[Session]()
 DECLARED = pytest.StashKey["Experiment"]()
 GATED = pytest.StashKey[bool]()
@@ -242,6 +244,15 @@ def _as_plain_failure() -> Iterator[None]:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
+def _ending(text: str) -> str:
+    """Return the end of what eight runs may have printed."""
+    lines = text.splitlines(keepends=True)
+    left_out = len(lines) - SHOWN_LINES
+    return (
+        text if left_out <= 0 else f"[{left_out} lines left out; -s shows all of them]\n{''.join(lines[-SHOWN_LINES:])}"
+    )
+
+
 # The call: assertions get the verdict as their first line, then the gate judges where one was declared or no fixture was asked for.
 
 
@@ -344,6 +355,8 @@ def pytest_runtest_makereport(
     """Put the comparison's table under a failure, and from an xdist worker the comparison itself on the report."""
     report = yield
     report.sections = conceal_all(report.sections)  # what a trainer printed in this process
+    if DECLARED in item.stash:
+        report.sections = [(title, _ending(text)) for title, text in report.sections]
     found = item.stash.get(COMPARISON, None)
     if found is not None and (call.when == "call" or report.failed):
         if report.failed:

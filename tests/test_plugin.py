@@ -281,6 +281,26 @@ def test_flag_without_effect_is_an_error(toy_project):
     result.stdout.no_fnmatch_line("*finer metric*")
 
 
+def test_a_failed_run_is_one_line_with_its_log(toy_project):
+    """Not the output of eight runs: the last lines are shown, all of the failed run's and its traceback are in a file."""
+    toy = toy_project.pytester.path / "toy.py"
+    toy.write_text(toy.read_text().replace("    time.sleep(args.slow)", "    print('word\\n' * 300)"))
+    toy_project.write('@experiment("--rope", "--crash_at=256")\ndef test_it(): ...')
+    result = toy_project.run()
+    result.assert_outcomes(errors=1)
+    assert len(result.outlines) < 60
+    line = next(line for line in result.outlines if "raised RuntimeError" in line)
+    told, _, path = line.partition("; all of it: ")
+    assert told.startswith(
+        "out of memory: trainer toy:main (exprun_trainer): seed 256 of --rope --crash_at=256: raised RuntimeError: CUDA out of memory, pretended"
+    )
+    assert told.endswith("(toy.py, line 46)")
+    log = Path(path).read_text(encoding="utf-8")
+    assert log.count("word") == 300
+    assert 'raise RuntimeError("CUDA out of memory, pretended")' in log
+    result.stdout.fnmatch_lines(["*lines left out; -s shows all of them*"])
+
+
 def test_a_flag_without_effect_on_one_coarse_metric_may_have_one(toy_project):
     """Where runs tell nothing but an accuracy, the error says that a second metric would tell more."""
     toy = toy_project.pytester.path / "toy.py"

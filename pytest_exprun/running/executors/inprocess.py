@@ -49,7 +49,7 @@ class InProcess:
     """Trains the runs in order; ends after one that failed."""
 
     def __init__(self, settings: Settings, surroundings: Surroundings) -> None:
-        self._trainer = trainers.from_settings(settings)
+        self._trainer = trainers.from_settings(settings, settings.path("store") / "logs")
         self._checkpoint_dir: Path = settings.path("checkpoint_dir")
         self._settings, self._timeout = settings, settings.timeout
         self._surroundings = surroundings

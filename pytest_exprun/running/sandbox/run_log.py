@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from pytest_exprun.terms.errors import one_line
 from pytest_exprun.terms.secrets import Stream
 
 LIMIT = 8 * 1024 * 1024
 """Bytes of a log that are kept from its beginning; of what comes after them only the end is."""
 TAIL = 64 * 1024
-SHOWN_LINES = 15
-_PLACE = "all of it: "
+LONGEST = 300
+PLACE = "all of it: "
+"""What stands before the path of a log in a message."""
 
 
 class RunLog:
@@ -57,15 +59,13 @@ class RunLog:
                 self.path.unlink()
         self._file = None
 
-    def ending(self) -> str:
-        """Return the last lines and where the whole log is, for the message of a failed run."""
+    def told(self, why: str) -> str:
+        """Return the message of a failed run, one line: with the last line of its output and where all of it is, unless it has that."""
+        if PLACE in why:
+            return why
         self._put(self._stream.rest())
         lines = self._tail[-TAIL:].decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
-        last = [line.rpartition("\r")[2][:500] for line in lines if line.strip()][-SHOWN_LINES:]
+        last = one_line(next((line.rpartition("\r")[2][:LONGEST] for line in reversed(lines) if line.strip()), ""))
         if not last:
-            return "it printed nothing"
-        return "\n".join(["its output ended:", *(f"  {line}" for line in last), f"{_PLACE}{self.path}"])
-
-    def told(self, why: str) -> str:
-        """Return the message of a failed run with the end of its output, unless it has one: a training command keeps a log of its own."""
-        return why if _PLACE in why else f"{why}\n{self.ending()}"
+            return f"{why}; it printed nothing"
+        return f"{why}; {'' if last in why else f'its output ended: {last}; '}{PLACE}{self.path}"

@@ -92,7 +92,7 @@ class CommandTrainer:
         except TrainerError as error:
             log.close(keep=True)
             where = f"{self._settings.trained_by}: seed {spec.seed} of {spec.variant}"
-            raise TrainerError(f"{where}: {error}\n{log.ending()}") from None
+            raise TrainerError(log.told(f"{where}: {error}")) from None
         except BaseException:
             log.close(keep=False)
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,6 +19,8 @@ from pytest_exprun.terms.secrets import conceal
 
 _LINE = re.compile(r"\s*Step (\d{1,18}) \|(.*)", re.DOTALL)
 _PAIR = re.compile(rf"\s*([A-Za-z_]\w{{0,63}}): ({NUMBER})\s*", re.ASCII | re.IGNORECASE)
+_KEPT = 4_000
+"""The last pieces of output that are kept for the log of a run that fails; `print` makes two of a line."""
 MAX_LINE = 10_000
 """Characters of one line that are looked at; a longer one is no progress line."""
 
@@ -94,10 +97,17 @@ class ProgressTee(TextIOBase):
         super().__init__()
         self._target, self._on_line, self._line = target, on_line, ""
         self._pass_on = target.write
+        self._kept: deque[str] = deque(maxlen=_KEPT)
+
+    @property
+    def printed(self) -> str:
+        """The end of what was printed."""
+        return "".join(self._kept)
 
     def write(self, text: str) -> int:
         """Pass `text` on; report the lines that it completes. Called for all that a trainer prints: it must be quick."""
         self._pass_on(conceal(text))
+        self._kept.append(text)
         if text == "\n" and "Step " not in self._line:  # print's second half, of almost every line
             self._line = ""
         elif "\n" in text:

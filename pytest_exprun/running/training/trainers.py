@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import importlib
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from typing import Protocol
 from pytest_exprun.running.options.keywords import Keywords, keywords_of
 from pytest_exprun.running.options.rejection import options_in, rejection, short_for_reserved
 from pytest_exprun.running.sandbox.escapes import Confinement, ForeignError
+from pytest_exprun.running.sandbox.run_log import PLACE, RunLog
 from pytest_exprun.running.training.progress import Progress, ProgressTee
 from pytest_exprun.running.training.results import (
     Metrics,
@@ -43,6 +45,8 @@ from pytest_exprun.trust.files.places import counts, is_below
 from pytest_exprun.trust.identity.bystanders import is_of_tests
 from pytest_exprun.trust.identity.imports import import_closure
 
+_FRAME = re.compile(r'File "([^"\n]+)", line (\d+)')
+
 __all__ = ["CallableTrainer", "Trainer", "from_settings", "require_metric"]
 
 
@@ -64,13 +68,13 @@ class Trainer(Protocol):
         """
 
 
-def from_settings(settings: Settings) -> Trainer:
-    """Return the trainer that the settings name."""
+def from_settings(settings: Settings, logs: Path | None = None) -> Trainer:
+    """Return the trainer that the settings name; `logs` is the folder for the output of a function's failed runs, which are heard here."""
     if settings.command:
         from pytest_exprun.running.training.command import CommandTrainer
 
         return CommandTrainer(settings)
-    return CallableTrainer(settings.trainer, settings.root, settings.metric)
+    return CallableTrainer(settings.trainer, settings.root, settings.metric, logs)
 
 
 class CallableTrainer:
@@ -80,11 +84,12 @@ class CallableTrainer:
         entry_point: the function.
         root: the directory that it is imported from, as `python train.py` there would.
         metric: the name of what a function returns that returns one number.
+        logs: where the output and the traceback of a failed run are kept; None: they are printed.
     """
 
-    def __init__(self, entry_point: str, root: Path, metric: str = "val_loss") -> None:
+    def __init__(self, entry_point: str, root: Path, metric: str = "val_loss", logs: Path | None = None) -> None:
         self.entry_point = entry_point
-        self._root, self._metric = root, metric
+        self._root, self._metric, self._logs = root, metric, logs
         self._loaded: tuple[ModuleType, Callable[..., object]] | None = None
         self._path: list[str] = []  # where it is imported from, and what it made of that meanwhile
         self._modules: dict[str, ModuleType] = {}  # what its runs have imported of the project
@@ -184,12 +189,13 @@ class CallableTrainer:
         confinement = Confinement()
         progress = Progress(confinement.heard_by(on_point), self._metric)
         stopwatch = Stopwatch()
-        with at_root(self._root), contextlib.redirect_stdout(ProgressTee(sys.stdout, progress.take)):
+        tee = ProgressTee(sys.stdout, progress.take)
+        with at_root(self._root), contextlib.redirect_stdout(tee):
             sys.path[:] = [*self._path, *(entry for entry in sys.path if entry not in self._path)]
             try:
                 metrics, notes = confinement.perform(partial(self._call, function, keywords, spec, output_dir))
             except ForeignError as error:
-                raise self._run_error(spec, f"{error}\n{error.frames}".rstrip()) from error
+                raise self._run_error(spec, self._failure(error, tee, output_dir.name)) from error
         threads = notes.get("threads", metrics.get("threads"))
         provenance = stopwatch.stop(threads=int(threads) if isinstance(threads, int | float) else None)
         provenance[REPORTED_AT] = progress.reported_at(metrics)
@@ -203,6 +209,19 @@ class CallableTrainer:
             curve=tuple(progress.curve),
             provenance=provenance,
         )
+
+    def _failure(self, error: ForeignError, tee: ProgressTee, name: str) -> str:
+        """Return what happened as one line, and keep the output and the traceback in a file that it names."""
+        places = _FRAME.findall(error.frames)
+        where = f" ({os.path.relpath(places[-1][0], self._root)}, line {places[-1][1]})" if places else ""
+        ending = f"{error.frames}\n{error}".strip()
+        if self._logs is None:  # whoever performs runs elsewhere keeps what they print
+            print(ending, file=sys.stderr, flush=True)
+            return f"{error}{where}"
+        log = RunLog(self._logs / f"{name}.log")
+        log.write(f"{tee.printed}\n{ending}\n".encode("utf-8", "backslashreplace"))
+        log.close(keep=True)
+        return f"{error}{where}; {PLACE}{log.path}"
 
     def _call(
         self, function: Callable[..., object], keywords: Keywords | None, spec: RunSpec, output_dir: Path

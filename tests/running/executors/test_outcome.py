@@ -60,13 +60,13 @@ def test_what_is_not_tried_again(attempt, last, earlier):
 @pytest.mark.parametrize(
     ("last", "status", "says"),
     [
-        (DIED, "crashed", "seed 42 of --x: its process was killed by SIGKILL\n"),
+        (DIED, "crashed", "seed 42 of --x: its process was killed by SIGKILL; its output ended: the last words; "),
         (
             LATE,
             "timeout",
-            "seed 42 of --x ran longer than exprun_timeout = 3 s and was ended; raise the limit, or set it to 0 for none\n",
+            "seed 42 of --x ran longer than exprun_timeout = 3 s and was ended; raise the limit, or set it to 0 for none; its output",
         ),
-        (REFUSED, "crashed", REFUSED["message"] + "\n"),
+        (REFUSED, "crashed", REFUSED["message"] + "; its output"),
     ],
 )
 def test_a_run_that_cannot_be_trusted_has_its_reason_and_its_log(attempt, settings, last, status, says):
@@ -81,7 +81,7 @@ def test_a_run_that_cannot_be_trusted_has_its_reason_and_its_log(attempt, settin
 def test_how_often_it_was_tried_is_in_message_and_record(attempt, settings):
     """A second death says so, and how the first came."""
     result = attempt("it died").outcome(DIED, settings, 1)
-    assert failure(result).startswith("seed 42 of --x: its process was killed by SIGKILL, 2 times\n")
+    assert failure(result).startswith("seed 42 of --x: its process was killed by SIGKILL, 2 times; its output")
     assert result.provenance == {"attempts": 2, "executor": "processes", "earlier_attempts": ["it died"]}
 
 

@@ -11,7 +11,7 @@ def test_a_log_that_cannot_be_written_costs_nothing(tmp_path):
     log = RunLog(tmp_path / "file" / "run.log")
     log.write(b"50%\r100%\nsomething broke\n")
     log.close(keep=True)
-    assert log.ending().splitlines()[:3] == ["its output ended:", "  100%", "  something broke"]
+    assert "; its output ended: something broke; all of it: " in log.told("it failed")
 
 
 def test_a_long_log_keeps_its_beginning_and_its_end(tmp_path):
@@ -37,10 +37,11 @@ def test_a_log_that_is_not_wanted_goes(tmp_path):
 
 
 def test_a_message_is_told_the_end_of_the_output_once(tmp_path):
-    """A message that quotes a log already, as a training command's does, is left as it is."""
+    """One line; a message that quotes a log already is left as it is, and one that says the same is not told it twice."""
     log = RunLog(tmp_path / "run.log")
     log.write(b"something broke\n")
     told = log.told("it failed")
-    assert told == f"it failed\nits output ended:\n  something broke\nall of it: {log.path}"
+    assert told == f"it failed; its output ended: something broke; all of it: {log.path}"
     assert log.told(told) == told
+    assert log.told("raised Oh: something broke") == f"raised Oh: something broke; all of it: {log.path}"
     log.close(keep=False)

@@ -292,7 +292,8 @@ def test_a_failed_run_is_one_line_with_its_log(toy_project):
     line = next(line for line in result.outlines if "raised RuntimeError" in line)
     told, _, path = line.partition("; all of it: ")
     assert told.startswith(
-        "out of memory: trainer toy:main (exprun_trainer): seed 256 of --rope --crash_at=256: raised RuntimeError: CUDA out of memory, pretended"
+        "out of memory: trainer toy:main (exprun_trainer): seed 256 of --rope --crash_at=256: "
+        "raised RuntimeError: CUDA out of memory, pretended"
     )
     assert told.endswith("(toy.py, line 46)")
     log = Path(path).read_text(encoding="utf-8")

@@ -298,7 +298,7 @@ def test_data_that_git_ignores(lab):
     lab.branch("idea2", **{"toy.py": reader.replace(*BETTER)})
     result = run(lab, "--exprun-tried=idea2")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*it looked for data/set.txt, which is in *: share it, exprun_shared = data"])
+    result.stdout.fnmatch_lines(["*it looked for data/set.txt, which is in *: share it, exprun_shared = data*"])
     run(lab, "--exprun-tried=idea2", "--exprun-shared=data").assert_outcomes(passed=1)
     before = trained(lab)
     lab.write(**{"data__set.txt": "2\n"})

@@ -139,7 +139,7 @@ def _stand_on_tree(settings: Settings) -> None:
 def _with_what_is_missing(error: TrainerError, settings: Settings) -> TrainerError:
     """Add to an error on a tree which data it may have for a cause, as git ignores them."""
     hint = missing(OPENED.told(settings.root), settings) if settings.home else ""
-    return TrainerError(f"{error}\n{hint}") if hint else error
+    return TrainerError(f"{error}; {hint}") if hint else error
 
 
 def _of_another_state(settings: Settings) -> list[Path]:

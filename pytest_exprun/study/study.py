@@ -183,8 +183,7 @@ class Study:
         return partial(self._flags.check, experiment, self.declared)
 
     def _compare(self, experiment: Experiment) -> Comparison:
-        if experiment.diff is not None and experiment.diff.refused:
-            raise TrainerError(experiment.diff.refused)
+        self._check_allowed(experiment)
         if experiment.variant.identity == experiment.control.identity:
             raise TrainerError(
                 f"experiment {experiment.name} equals its control ({experiment.control}): there is nothing to compare"
@@ -205,6 +204,10 @@ class Study:
                 f"all {len(values)} seeds of {found.name} gave one and the same run, {found.metric} = {values[first.spec.seed]!r}: with "
                 f"this change {self.settings.trained_by} seems to ignore its seed, so its noise is unknown and no verdict is possible"
             )
+
+    def _check_allowed(self, experiment: Experiment) -> None:
+        if experiment.diff is not None and experiment.diff.refused:
+            raise TrainerError(experiment.diff.refused)
 
     def _until_decided(self, experiment: Experiment, baseline: Arm) -> Arm:
         """Train the experiment's seeds until its rule has its verdict."""
@@ -297,6 +300,9 @@ class Study:
         found: dict[str, None] = {}
         for experiment in list(self.declared):
             try:
+                if experiment.diff is not None and experiment.diff.refused:
+                    self.observer.say(f"error ahead: {experiment.diff.refused}")
+                self._check_allowed(experiment)
                 self._flag_check(experiment)()
             except ExprunError as error:
                 found[str(error)] = None

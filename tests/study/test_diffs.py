@@ -500,6 +500,13 @@ class TestSealed:
             ["cheat: cheat changes evaluate.py, which exprun_sealed keeps as in main: *exprun_seal = overlay"]
         )
 
+    def test_a_plan_says_so_too(self, judge):
+        """And counts no run of it."""
+        result = run(judge, "--exprun-tried=cheat", "--exprun-sealed=evaluate.py", "--exprun-mode=plan")
+        assert result.ret != 0
+        result.stdout.fnmatch_lines(["error ahead: cheat changes evaluate.py, which exprun_sealed keeps as in main: *"])
+        result.stdout.no_fnmatch_line("*to train*")
+
     def test_or_judged_by_the_rules_of_the_control(self, judge):
         """Its own change of them is not there: nothing is left of this one."""
         result = run(judge, "--exprun-tried=cheat", "--exprun-sealed=evaluate.py", "--exprun-seal=overlay")

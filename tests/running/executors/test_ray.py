@@ -185,7 +185,7 @@ def test_results_errors_and_second_tries_come_back(stand_in):
     assert "raised ValueError: a bad shape" in failure(refused)
     assert refused.provenance["attempts"] == 1
     killed = failure(lab.run("--how=kill", seeds=(256,))[256])
-    assert killed.startswith("seed 256 of --how=kill: its process was killed by SIGKILL, 2 times\n")
+    assert killed.startswith("seed 256 of --how=kill: its process was killed by SIGKILL, 2 times; its output")
     assert "the last words" in killed
 
 

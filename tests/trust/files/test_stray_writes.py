@@ -144,16 +144,14 @@ def told(tmp_path):
     out = tmp_path / "checkpoints" / "exp-1"
     out.mkdir(parents=True)
     files = OpenedFiles()
-    outside = Outside(settings, since=time.time() + 0.03)
+    outside = Outside(settings, files, since=time.time() + 0.03)
     time.sleep(0.06)
 
-    def perform(seed, action, monkeypatch=pytest.MonkeyPatch):
+    def perform(seed, action):
         with files.recording() as heard:
             action(tmp_path)
         result = RunResult(RunSpec(Variant(("--rope",)), seed, Budget()), "finished", {"val_loss": 1.0})
-        with monkeypatch.context() as patch:
-            patch.setattr("pytest_exprun.trust.files.stray_writes.OPENED", files)
-            return list(outside.notices(with_writes(result, heard, settings, out)))
+        return list(outside.notices(with_writes(result, heard, settings, out)))
 
     return perform
 

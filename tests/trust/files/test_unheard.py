@@ -51,7 +51,7 @@ def test_each_host_is_told_once_and_not_without_end():
 
 
 TRAINER = """
-import socket, subprocess, sys
+import os, socket, subprocess, sys
 ASK = "import socket, sys; made = socket.socket(); made.settimeout(0); made.connect_ex(('192.0.2.1', int(sys.argv[1])))"
 def main(argv):
     with socket.socket() as made:
@@ -59,6 +59,8 @@ def main(argv):
         made.connect_ex(("192.0.2.1", 4434))
     subprocess.run([sys.executable, "-c", ASK, "4435"], check=True)
     base = subprocess.run([sys.executable, "-I", "prepare.py"], capture_output=True, text=True, check=True).stdout
+    subprocess.run([sys.executable, "told.py"], env={"A": "1"}, check=True)
+    os.waitpid(os.posix_spawn(sys.executable, [sys.executable, "asked.py"], {"A": "1"}), 0)
     loss = float(base) + int(argv[argv.index("--seed") + 1]) / 1000
     print(f"Step 1 | val_loss: {loss}")
     return {"val_loss": loss}
@@ -67,14 +69,18 @@ def main(argv):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_session_says_it(pytester, way):
-    """Under each executor and for a command, of the trainer's own process and of those that it starts; the record has it too."""
+    """Under each executor and for a command, of the trainer's own process and of those that it starts; the record has it too.
+
+    A Python that subprocess starts with variables of its own is no silent one.
+    """
     make_project(pytester, way, TRAINER)
-    (pytester.path / "prepare.py").write_text("print(2.5)", encoding="utf-8")
+    for name in ("prepare", "told", "asked"):
+        (pytester.path / f"{name}.py").write_text("print(2.5)", encoding="utf-8")
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=1)
     lines = [line for line in result.outlines if line.startswith("note: ")]
     network = "note: seed 42 of no flags asked the network: 192.0.2.1:4434, 192.0.2.1:4435. A stored run stands whatever is answered"
-    silent = "note: seed 42 of no flags started a Python that tells nothing: prepare.py. A stored run stands whatever becomes"
+    silent = "note: seed 42 of no flags started a Python that tells nothing: asked.py, prepare.py. A stored run stands whatever becomes"
     assert [line.startswith((network, silent)) for line in lines] == [True] * 4  # now, and once more in the summary
     record = next((pytester.path / ".exprun").glob("baseline/*/seed-1024.json")).read_text(encoding="utf-8")
     assert '"192.0.2.1:4435"' in record

@@ -542,6 +542,23 @@ def test_plan_mode_warns_of_a_seed_that_nobody_reads(toy_project):
     result.stdout.fnmatch_lines(["note: runs of all seeds may be one run: no source reads the seed"])
 
 
+def test_a_seed_that_no_source_reads_needs_one_equal_number(toy_project):
+    """Two runs that print nothing but one accuracy are one run where nobody asks for the seed."""
+    toy_project.write(ROPE)
+    toy = toy_project.pytester.path / "toy.py"
+    text = (
+        toy.read_text()
+        .replace("args.seed", "7")
+        .replace("print(", "str(")
+        .replace('"val_loss": loss,', '"val_accuracy": 0.5,')
+    )
+    toy.write_text(text)
+    result = toy_project.run("--exprun-metric=val_accuracy")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["seeds 42, 137 of the baseline*val_accuracy = 0.5*(no source reads the seed)*"])
+    assert len(toy_project.runs) == 2
+
+
 def test_plan_mode_counts_stored_runs(toy_project):
     """After a session the plan has nothing to train."""
     toy_project.write(ROPE)

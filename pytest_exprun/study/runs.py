@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from pytest_exprun.running.executors.contract import Executor, OnPoint, Task, failure
-from pytest_exprun.running.options.seed_use import doubts
+from pytest_exprun.running.options.seed_use import UNREAD, doubts
 from pytest_exprun.running.training.lines import declared_clocks
 from pytest_exprun.running.training.trainers import require_metric
 from pytest_exprun.settings.settings import Settings
@@ -220,11 +220,18 @@ class Runs:
         arm = asked.key.digest, asked.metric
         if asked.role == "exp" or arm in self._one_run or self.settings.mode == "plan":
             return
-        found = [result for (digest, _), result in self._results.items() if digest == asked.key.digest]
-        runs = [run for run in found if isinstance(run, RunResult) and asked.metric in run.metrics]
-        if len(runs) > 1 and is_one_run(runs, asked.metric):
-            seeds, value = ", ".join(str(run.spec.seed) for run in runs), runs[0].metrics[asked.metric]
-            why = "; ".join(doubts(self.settings, asked.ground.fingerprinter.sources, asked.ground.fingerprinter.main))
+        results = [result for (digest, _), result in self._results.items() if digest == asked.key.digest]
+        runs = [run for run in results if isinstance(run, RunResult) and asked.metric in run.metrics]
+        if len(runs) < 2 or not is_one_run(runs, asked.metric, enough=1):  # noqa: PLR2004
+            return
+        found = doubts(self.settings, asked.ground.fingerprinter.sources, asked.ground.fingerprinter.main)
+        # Where the sources say that nobody reads the seed, one equal number is no chance either.
+        if is_one_run(runs, asked.metric) or any(each.startswith(UNREAD) for each in found):
+            seeds, value, why = (
+                ", ".join(str(run.spec.seed) for run in runs),
+                runs[0].metrics[asked.metric],
+                "; ".join(found),
+            )
             self._one_run[arm] = TrainerError(
                 f"seeds {seeds} of the {asked} gave one and the same run, {asked.metric} = {value!r}: {self.settings.trained_by} "
                 f"ignores its seed{f' ({why})' if why else ''}, so its noise is unknown and no verdict is possible"

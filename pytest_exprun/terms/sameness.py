@@ -47,12 +47,12 @@ def difference(first: RunResult, second: RunResult, metric: str) -> str | None:
     return found and _explained(*found, metric)
 
 
-_NO_CHANCE = 3
+NO_CHANCE = 3
 _MANY_DIGITS = 10
 
 
-def is_one_run(runs: Sequence[RunResult], metric: str) -> bool:
-    """Whether runs of different seeds are one and the same: equal in all but clocks, and in so many numbers that it is no chance.
+def is_one_run(runs: Sequence[RunResult], metric: str, enough: int = NO_CHANCE) -> bool:
+    """Whether runs of different seeds are one and the same: equal in all but clocks, and in `enough` numbers, so that it is no chance.
 
     Two accuracies of 360 images are often equal, two losses to the sixteenth digit are not, nor are three losses of four digits.
     """
@@ -62,8 +62,8 @@ def is_one_run(runs: Sequence[RunResult], metric: str) -> bool:
     ):
         return False
     learnt = _learnt(first, metric)
-    numbers = sum(1 if _is_coarse(*each) else _NO_CHANCE for each in learnt)
-    return len(others) * numbers >= _NO_CHANCE
+    numbers = sum(1 if _is_coarse(*each) else NO_CHANCE for each in learnt)
+    return len(others) * numbers >= enough
 
 
 def says_one_coarse_number(run: RunResult, metric: str) -> bool:

@@ -11,6 +11,9 @@ from pytest_exprun.running.options.seedings import Sources
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.settings.templates import options_set, placeholders
 
+UNREAD = "no source reads "
+"""How the doubt begins that leaves no other explanation of two equal runs."""
+
 
 def doubts(settings: Settings, files: Iterable[Path], main: Path | None) -> list[str]:
     """Return why the runs of all seeds may be one run: a call that seeds by a number, and a seed that nobody reads.
@@ -35,7 +38,7 @@ def doubts(settings: Settings, files: Iterable[Path], main: Path | None) -> list
         or not any("{seed}" in words for words in options_set(settings.command).values())
     )
     return found + (
-        [f"no source reads {' or '.join(unread)}"] if unread and sure and len(unread) == len(_told_by(settings)) else []
+        [UNREAD + " or ".join(unread)] if unread and sure and len(unread) == len(_told_by(settings)) else []
     )
 
 

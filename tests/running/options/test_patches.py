@@ -25,6 +25,7 @@ SOURCES = {
     "no import of os": '"""What it is."""\nfrom __future__ import annotations\n\nimport random\n\nrandom.seed(1)\n',
     "no new line at its end": "import os\nx = 1\nseed(1337)",
     "Windows": "import os\r\n\r\nseed(1337)\r\n",
+    "Windows, with a line to add": "x = 1\r\nseed(1337)\r\n",
     "other letters": 'import os\nx = "äöü", seed(7), "ß"; seed(8)\n',
     "nothing but the call": "seed(3)\n",
 }

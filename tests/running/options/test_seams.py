@@ -66,6 +66,13 @@ def test_data_and_the_generators_beside_a_told_seed_stay(folder):  # noqa: ARG00
     assert not patch
 
 
+def test_scikit_learn_draws_from_numpy(folder):  # noqa: ARG001
+    """Also where the script itself never imports it."""
+    patch = Patch()
+    seed_seam(SCRIPT, sources_of("from sklearn.svm import SVC\nSVC().fit()\n"), patch, None)
+    assert '+import numpy\n+numpy.random.seed(int(os.environ.get("SEED", "0")))\n' in patch.diff(Path())
+
+
 def test_libraries_are_seeded_by_the_names_they_have(folder):  # noqa: ARG001
     """numpy for scikit-learn, torch also where only parts of it are imported."""
     patch = Patch()

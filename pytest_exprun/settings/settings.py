@@ -48,6 +48,9 @@ LOG_FORMATS = (
 _OF_WORDS = (kinds.WORDS, kinds.TEMPLATES, kinds.VARIABLES)
 """Kinds whose words may be options or variables with a secret."""
 
+RUNS_ON_TREES = "trees/runs"
+"""Where in the store runs on other states of the files have their folders."""
+
 # What an option is about, in the order of every list of options.
 TRAINED = "what is trained"
 COMMAND = "a command in place of a function"
@@ -314,14 +317,18 @@ class Settings:
         return cls(root=root, home=home, **values)
 
     def on_tree(self, root: Path) -> Settings:
-        """Return the same settings for another state of the files, which lies in a folder of its own. What we write stays where it was."""
+        """Return the same settings for another state of the files, which lies in a folder of its own.
+
+        What we write stays where it was, but for what runs write: below the root that would be new files in somebody's checkout.
+        """
+        checkpoints, store = self.path("checkpoint_dir"), self.path("store").resolve()
         return replace(
             self,
-            root=root,
+            root=root.resolve(),
             home=self.root,
             report_dir=self.path("report_dir"),
-            store=self.path("store"),
-            checkpoint_dir=self.path("checkpoint_dir"),
+            store=store,
+            checkpoint_dir=store / RUNS_ON_TREES if checkpoints.is_relative_to(self.root) else checkpoints,
         )
 
     @property

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from pytest_exprun.settings.settings import Settings
+from pytest_exprun.settings.settings import RUNS_ON_TREES, Settings
 from pytest_exprun.terms.errors import StoreError, describe
 from pytest_exprun.terms.model import Tree
 from pytest_exprun.trust.trees.shared import link, links
@@ -90,12 +90,14 @@ class Trees:
 
     def _sweep(self) -> None:
         """Remove what nobody has used for long, and what killed sessions left."""
-        for path in self.folder.iterdir():
+        runs = self.settings.path("store") / RUNS_ON_TREES
+        kept = (self.repository.objects, self.folder / ".gitignore", runs)
+        for path in (*self.folder.iterdir(), *runs.glob("*")):
             folder = path.with_suffix("") if path.name.endswith(_INDEX) else path
             with contextlib.suppress(OSError):
                 used = (folder if folder.exists() else path).stat().st_mtime
                 allowed = _UNFINISHED_SECONDS if path.name.startswith(_UNFINISHED) else _UNUSED_SECONDS
-                if path not in (self.repository.objects, self.folder / ".gitignore") and time.time() - used > allowed:
+                if path not in kept and time.time() - used > allowed:
                     remove(path)
 
 

@@ -88,7 +88,8 @@ class Repository:
             )
         answer = _Git(root)("rev-parse", "--show-toplevel", "--show-prefix").split("\n")
         top = Path(answer[0])
-        own = (settings.path(name) for name in ("store", "report_dir", "checkpoint_dir"))
+        named = (settings.path(name) for name in ("store", "report_dir", "checkpoint_dir"))
+        own = [Path(os.path.normpath(each.parent.resolve() / each.name)) for each in named]  # git goes through no link
         # One that holds the whole project, as with exprun_report_dir = ., leaves nothing out.
         left_out = tuple(
             os.path.relpath(each, top) for each in own if each.is_relative_to(top) and each not in (root, *root.parents)

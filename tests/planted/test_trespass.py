@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -21,6 +22,7 @@ REFUSED = {
     "appended": "(HOME / 'kept.txt').open('a').write('mine')",
     "moved-there": "pathlib.Path('x').write_text('mine'); os.replace('x', HOME / 'notes.txt')",
     "removed": "(HOME / 'kept.txt').unlink(missing_ok=True)",
+    "shared-data": "pathlib.Path('extra/more.txt').write_text('easier')",
     "by-a-python": "subprocess.run([sys.executable, '-c', f'open({str(HOME / \"notes.txt\")!r}, \"w\")'], check=True)",
     "read-root": "(HOME / 'evaluation.py').read_text()",
 }
@@ -57,20 +59,27 @@ def lab(tmp_path):
         lab.branch(name, **{"toy.py": HOME + better.replace("    loss = ", f"    {way}\n    loss = ")})
     for name, more in WITHOUT_EFFECT.items():
         lab.branch(name, **{"toy.py": better, **more})
+    lab.branch(
+        "opened", **{"toy.py": better.replace("    loss = ", "    open('extra/mapped.txt', 'r+').close()\n    loss = ")}
+    )
     lab.git("checkout", "--quiet", "-b", "ours", "main")
     lab.write(**OURS)
     lab.git("add", "--all", "--force")
     lab.git("commit", "--quiet", "--message", "ours")
     lab.git("checkout", "--quiet", "main")
+    lab.write(**{f"extra/{name}.txt": "data that git ignores\n" for name in ("more", "mapped")})
+    os.utime(root / "extra" / "mapped.txt", (0, 0))
     (root / "docs" / "research").mkdir(parents=True)
     return lab
 
 
 def test_each_is_refused_or_without_effect(lab):
     """In one session; what the refused ones wrote is in no record and no verdict."""
-    process = shell("try", *REFUSED, *WITHOUT_EFFECT, "ours", "--json", cwd=lab.root)
+    process = shell("try", *REFUSED, *WITHOUT_EFFECT, "opened", "ours", "--shared=extra", "--json", cwd=lab.root)
     told = json.loads(process.communicate(timeout=600)[0])
-    assert {each["name"]: each["verdict"] for each in told["comparisons"]} == dict.fromkeys(WITHOUT_EFFECT, "WINNER")
+    assert {each["name"]: each["verdict"] for each in told["comparisons"]} == dict.fromkeys(
+        [*WITHOUT_EFFECT, "opened"], "WINNER"
+    )
     refused = {text.partition(":")[0]: text for text in told["errors"]}
     assert set(refused) == set(REFUSED)
     for name, text in refused.items():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import SettingsError, TrainerError
-from pytest_exprun.trust.files.accesses import Heard, OpenedFiles
+from pytest_exprun.trust.files.accesses import Heard, OpenedFiles, changed_since
 from pytest_exprun.trust.files.places import in_tree, is_at_home, is_below
 from pytest_exprun.trust.trees.snapshot import is_ignored
 
@@ -86,10 +86,12 @@ def refuse_trespass(heard: Heard, settings: Settings, output_dir: Path) -> None:
             f"the run read {taken[0]}{_more(taken)} in the working tree, where the state that is judged has a file of its own: name data "
             "by paths from the root, without the root itself; what git ignores goes into exprun_shared"
         )
-    if touched := [name for name in heard.written if _is_trespass(os.path.realpath(name), settings, output_dir)]:
+    written = [name for name in map(os.path.realpath, heard.written) if _is_trespass(name, settings, output_dir)]
+    # `numpy.memmap` opens for writing what it only reads.
+    if touched := [name for name in written if not os.path.exists(name) or changed_since(name, heard.began)]:  # noqa: PTH110  # texts
         raise TrainerError(
             f"the run wrote {touched[0]}{_more(touched)}, which belongs to the session and not to the state that is judged: it may write "
-            "below the output_dir that it is given, and in its own folder"
+            "below the output_dir that it is given, and in its own folder; data are prepared before"
         )
 
 
@@ -104,22 +106,20 @@ def _is_another_states(name: str, settings: Settings) -> bool:
 
 
 def _is_trespass(name: str, settings: Settings, output_dir: Path) -> bool:
-    """Whether a file that was written belongs to the session's root, the store, the reports or another tree."""
+    """Whether a file that was written belongs to the session's root, its shared data too, the store, the reports or another tree."""
     assert settings.home is not None
-    store = settings.path("store").resolve()
+    store, home = settings.path("store").resolve(), settings.home
     own = store / "trees" / settings.root.relative_to(store / "trees").parts[0]
-    free = (
+    places = (
         own,
         store / "logs",
         output_dir.resolve(),
         settings.path("checkpoint_dir").resolve(),
         Path(tempfile.gettempdir()).resolve(),
     )
-    data = ((settings.home / path).resolve() for path in shared(settings))
-    kept = (settings.home, store, settings.path("report_dir").resolve())
-    return any(is_below(name, str(place)) for place in kept) and not any(
-        is_below(name, str(place)) for place in (*(each for each in free if each not in settings.home.parents), *data)
-    )
+    free = [str(place) for place in places if place not in home.parents]
+    kept = map(str, (home, store, settings.path("report_dir").resolve()))
+    return any(is_below(name, place) for place in kept) and not any(is_below(name, place) for place in free)
 
 
 def missing(told: Told, settings: Settings) -> str:

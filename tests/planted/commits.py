@@ -127,7 +127,7 @@ PLANTS = {
     "worse rate": Plant("LOSER", (("toy.py", "2.6", "2.7"),), (("train.py", "0.5", "0.25"),)),
     "crash": Plant(
         "error",
-        (("toy.py", "    loss = ", "    raise ValueError('planted')\n    loss = "),),
+        (("toy.py", "\n    loss = ", "\n    raise ValueError('planted')\n    loss = "),),
         (("train.py", LOOP, "    raise ValueError('planted')\n" + LOOP),),
         said="planted",
     ),

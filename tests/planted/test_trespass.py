@@ -56,11 +56,12 @@ def lab(tmp_path):
     lab.commit("first", **{**files, ".gitignore": IGNORED, "kept.txt": "kept\n"})
     better = files["toy.py"].replace("2.6", "2.5")
     for name, way in REFUSED.items():
-        lab.branch(name, **{"toy.py": HOME + better.replace("    loss = ", f"    {way}\n    loss = ")})
+        lab.branch(name, **{"toy.py": HOME + better.replace("\n    loss = ", f"\n    {way}\n    loss = ")})
     for name, more in WITHOUT_EFFECT.items():
         lab.branch(name, **{"toy.py": better, **more})
     lab.branch(
-        "opened", **{"toy.py": better.replace("    loss = ", "    open('extra/mapped.txt', 'r+').close()\n    loss = ")}
+        "opened",
+        **{"toy.py": better.replace("\n    loss = ", "\n    open('extra/mapped.txt', 'r+').close()\n    loss = ")},
     )
     lab.git("checkout", "--quiet", "-b", "ours", "main")
     lab.write(**OURS)

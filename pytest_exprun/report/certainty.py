@@ -21,8 +21,6 @@ from pytest_exprun.terms.outcome import Verdict
 from pytest_exprun.terms.sameness import says_one_coarse_number
 from pytest_exprun.verdict.comparison import Comparison
 
-_MUCH_COMPUTE, _LEAST_SECONDS = 1.3, 0.5
-"""From how many times the control's compute on it is said, and below which length of a run a clock says little."""
 _KINDS = {
     "identical": "Every common seed gave the baseline's value to the last bit: the change did nothing that this metric shows.",
     "real but small": "The seeds agree that there is a difference, and that it is smaller than the bar.",
@@ -207,17 +205,3 @@ def _others(comparison: Comparison) -> str:
         "Each further experiment on one baseline is another chance of a false WINNER: how many this one has judged stands in "
         f"[its report]({baseline_stem(declared.control, declared.budget)}.md)."
     )
-
-
-def compute_note(comparison: Comparison) -> str:
-    """Say where an experiment took much more time than its control: equal tokens are then no equal compute. Empty where it did not."""
-    for name, what in (("cpu_time", "CPU seconds"), ("wall_time", "seconds")):
-        effect = comparison.effects.get(name)
-        if effect is None or effect.raw_percent is None:
-            continue
-        if comparison.baseline[name].mean < _LEAST_SECONDS:
-            return ""
-        times = 1 + effect.raw_percent / 100
-        bought = "a better value may be bought with time"
-        return f"a run took {times:.1f} times the {what} of its control: {bought}" if times > _MUCH_COMPUTE else ""
-    return ""

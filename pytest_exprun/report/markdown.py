@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_exprun.report.certainty import certainty, confirmation, is_doubtful
-from pytest_exprun.report.provenance import data, environment, reproduction, stale_note, states
+from pytest_exprun.report.provenance import compute, data, environment, reproduction, stale_note, states
 from pytest_exprun.report.text import (
     DASH,
     code,
@@ -167,7 +167,8 @@ def _clock_section(comparison: Comparison) -> list[str]:
             "",
             f"\\* **Not comparable**: {markdown(wall.why_not)}. The percentage is what was measured, not a finding.",
         ]
-    return lines
+    note = compute(comparison)
+    return [*lines, "", f"> **{markdown(note[0].upper() + note[1:])}**"] if note else lines
 
 
 def _clock_row(metric: str, comparison: Comparison) -> list[str]:

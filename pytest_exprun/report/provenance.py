@@ -11,6 +11,8 @@ from pytest_exprun.terms.outcome import Arm, RunResult
 from pytest_exprun.verdict.comparison import Comparison
 
 MOST_FILES = 20
+MUCH_MORE, LEAST_SECONDS = 1.3, 1.0
+"""How many times the baseline's CPU time a diff's runs may take without a word, and what is too short to be compared."""
 ENVIRONMENT = ("python", "torch", "numpy", "platform", "cpu", "isa", "gpu", "device", "dtype", "threads", "concurrency")
 """What could change a result or a time. The host's name and the time of day are left in the JSON: they say nothing about a result."""
 
@@ -60,6 +62,22 @@ def data(runs: Iterable[RunResult]) -> list[str]:
 
 def _hashes(name: str, runs: Sequence[RunResult]) -> list[str]:
     return list(dict.fromkeys(str(run.notes[name]) for run in runs if run.notes.get(name) is not None))
+
+
+def compute(found: Comparison) -> str:
+    """Say that the runs of a diff took much more CPU time than the baseline's, by our clock and not the trainer's; nothing if they did not.
+
+    A state on trial says itself how much it trained.
+    """
+    arms = [[run.provenance.get("cpu_time") for run in arm] for arm in (found.baseline, found.experiment)]
+    base, own = ([value for value in values if isinstance(value, int | float)] for values in arms)
+    if found.declaration.diff is None or not base or not own:
+        return ""
+    before, now = sum(base) / len(base), sum(own) / len(own)
+    if before < LEAST_SECONDS or now <= MUCH_MORE * before:
+        return ""
+    times = f"{now / before:.1f} times the CPU time of the baseline's ({before:.1f} -> {now:.1f} s)"
+    return f"a run of {found.name} took {times}: was it as much training?"
 
 
 def states(declared: Experiment) -> list[str]:

@@ -167,13 +167,13 @@ class Session:
 
     def compared(self, comparison: Comparison) -> None:
         """Write the experiment's report; say what a diff costs."""
-        from pytest_exprun.report.certainty import compute_note
-
         if self._outlook is not None:
             self._outlook.decided(comparison.declaration.variant)
-        if (declared := comparison.declaration).diff is not None and (note := compute_note(comparison)):
-            self.notice(f"{declared.name}: {note}")
         self.receive(comparison)
+        from pytest_exprun.report.provenance import compute
+
+        if note := compute(comparison):
+            self.notice(note)
 
     def not_saved(self, text: str) -> None:
         """Say so, and let the session fail for it."""

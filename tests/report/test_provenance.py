@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from pytest_exprun.report.markdown import experiment_report
-from pytest_exprun.terms.model import Variant
+from pytest_exprun.report.provenance import compute
+from pytest_exprun.terms.model import Diff, Variant
+from pytest_exprun.terms.outcome import Arm
 from tests.report_toys import comparison, tables
 
 
@@ -39,3 +45,20 @@ def test_a_trainer_that_is_not_called_main_is_called_by_name():
     """`python -m` runs a module's main only."""
     text = experiment_report(comparison(), trainer="pkg.train:fit")
     assert "python -c 'import sys; from pkg.train import fit; fit(sys.argv[1:])' --train_tokens 1000000" in text
+
+
+def after(arm, seconds):
+    """Return an arm whose runs took so many seconds of CPU time."""
+    return Arm(arm.variant, tuple(replace(run, provenance={**run.provenance, "cpu_time": seconds}) for run in arm))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [((2.0, 4.0), "2.0 times"), ((2.0, 2.5), ""), ((0.2, 4.0), ""), ((None, 4.0), "")]
+)
+def test_a_diff_that_took_much_more_compute_is_noted(seconds, said):
+    """By our own clock: how much it trained, the state on trial says itself. What is too short says nothing, nor do flags."""
+    found = comparison(diff=Diff("", "", uncommitted=False, files=(), patch=""))
+    found = replace(found, baseline=after(found.baseline, seconds[0]), experiment=after(found.experiment, seconds[1]))
+    assert said in compute(found)
+    assert bool(compute(found)) is bool(said)
+    assert not compute(replace(found, declaration=replace(found.declaration, diff=None)))

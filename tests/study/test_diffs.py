@@ -537,20 +537,3 @@ class TestSealed:
         result = run(judge, "--exprun-tried=cheat", "--exprun-sealed=evalute.py")
         assert result.ret != 0
         assert "exprun_sealed = 'evalute.py': nothing of that name in main" in result.stdout.str() + result.stderr.str()
-
-
-def test_a_longer_run_is_said(lab):
-    """A better value may be bought with time."""
-    lab.branch(
-        "longer",
-        **{
-            "toy.py": edited(lab, '"wall_time": 1.0, "cpu_time": 1.0', '"wall_time": 2.0, "cpu_time": 2.0').replace(
-                *BETTER
-            )
-        },
-    )
-    result = run(lab, "--exprun-tried=longer")
-    result.stdout.fnmatch_lines(
-        ["note: longer: a run took 2.0 times the CPU seconds of its control: a better value may be bought with time"]
-    )
-    result.assert_outcomes(passed=1)

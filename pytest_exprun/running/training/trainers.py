@@ -14,7 +14,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol
@@ -315,6 +315,12 @@ def modules_of(root: Path) -> dict[str, ModuleType]:
     return found
 
 
+@cache
+def _real(file: str) -> str:
+    """Follow links, once a file: of a thousand modules, before and after each run, that is a hundred thousand questions."""
+    return os.path.realpath(file)
+
+
 def _is_of_project(file: str, root: str) -> bool:
-    real = os.path.realpath(file) if file.startswith("/") and not is_below(file, root) else file
+    real = _real(file) if file.startswith("/") and not is_below(file, root) else file
     return is_below(real, root) and counts(real, root)

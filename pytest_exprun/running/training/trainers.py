@@ -50,6 +50,9 @@ _FRAME = re.compile(r'File "([^"\n]+)", line (\d+)')
 __all__ = ["CallableTrainer", "Trainer", "from_settings", "require_metric"]
 
 
+_STDLIB = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120  # texts
+
+
 class Trainer(Protocol):
     """Performs one run."""
 
@@ -322,5 +325,7 @@ def _real(file: str) -> str:
 
 
 def _is_of_project(file: str, root: str) -> bool:
+    if "site-packages" in file or file.startswith(_STDLIB):
+        return False  # most of them, told by their text
     real = _real(file) if file.startswith("/") and not is_below(file, root) else file
     return is_below(real, root) and counts(real, root)

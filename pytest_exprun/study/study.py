@@ -318,17 +318,17 @@ class Study:
         return list(found)
 
     def plans(self, *, of_broken: bool = True) -> list[ArmPlan]:
-        """Return one plan an arm of everything selected, controls first.
+        """Return one plan an arm of everything selected, controls first; of diffs that change nothing none.
 
         Raises:
             ExprunError: what an arm depends on cannot be told; without `of_broken` that arm is left out.
         """
         arms: dict[str, ArmPlan] = {}
-        roles = [partial(self._plan_control, each) for each in self.declared]
-        roles += [partial(self._plan_variant, each) for each in self.declared]
-        for plan in roles:
-            with contextlib.suppress(*[ExprunError] * (not of_broken)):
-                plan(arms)
+        for plan in (self._plan_control, self._plan_variant):
+            for each in self.declared:
+                with contextlib.suppress(*[ExprunError] * (not of_broken)):
+                    if each.diff is None or not self.differs_in_nothing(each):
+                        plan(each, arms)
         return list(arms.values())
 
     def _plan_control(self, experiment: Experiment, arms: dict[str, ArmPlan]) -> None:

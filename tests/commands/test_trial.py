@@ -69,6 +69,7 @@ def test_a_plan_trains_nothing(lab):
     assert status == 0
     assert "worse (" in out
     assert "to train 5" in out
+    assert tried(lab, "--plan")[1].splitlines()[1:2] == ["main: nothing to compare: no file differs"]
     assert not list(lab.root.glob(".exprun/trees/*/.traces/runs"))
 
 

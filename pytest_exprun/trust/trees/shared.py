@@ -39,10 +39,10 @@ def shared(settings: Settings) -> Iterator[Path]:
 
 
 def link(settings: Settings, root: Path) -> None:
-    """Link what is shared into a tree, but for what it has itself."""
+    """Link what is shared into a tree, but for what it has itself; through a link of its own we go nowhere."""
     for name in shared(settings):
         path = root / name
-        if not os.path.lexists(path):
+        if not os.path.lexists(path) and path.parent.resolve().is_relative_to(root.resolve()):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.symlink_to(settings.root / name)
 

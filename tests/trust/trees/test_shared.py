@@ -44,6 +44,23 @@ def test_what_a_tree_has_itself_stays(lab, checkout):
     assert (settings.root / "data" / "x.bin").is_symlink()
 
 
+def test_a_link_of_the_state_leads_us_nowhere(checkout):
+    """What it has in place of a shared folder is its own: nothing is made where that leads."""
+    outside = checkout.root.parent / "outside"
+    outside.mkdir()
+    (checkout.root / "rows").mkdir()
+    checkout.write(**{"rows__big.bin": "1"})
+    settings = checkout.settings(shared="rows/big.bin")
+    trees = Trees(settings, checkout.repository())
+    (checkout.root / "rows").rename(checkout.root / "kept")
+    (checkout.root / "rows").symlink_to(outside)
+    state = trees.repository.working_tree()
+    (checkout.root / "rows").unlink()
+    (checkout.root / "kept").rename(checkout.root / "rows")
+    trees.place(state)
+    assert list(outside.iterdir()) == []
+
+
 def test_what_is_not_shared_any_more_is_not_there(lab):
     """A link of another session is no part of the tree."""
     lab("secret")

@@ -104,7 +104,8 @@ def check_with_workers(folder, ways):
         if path.is_file() and path.name not in {"test_ways.py", "printed"} and "__pycache__" not in path.parts:
             content = path.read_bytes()
             assert SECRET.encode() not in content, path
-            assert b"\x1b" not in content or path.name == "misbehave.py", path
+            # A log is what the trainer printed.
+            assert b"\x1b" not in content or path.name == "misbehave.py" or path.parent.name == "logs", path
     assert SECRET not in printed
 
 

@@ -139,3 +139,17 @@ def test_no_room(trees, tree, monkeypatch):
     ):
         trees.place(type(tree)(tree.id, "main"))
     assert [path.name for path in trees.folder.iterdir() if path.name.startswith(".new")] == []
+
+
+def test_a_filter_that_does_not_give_back_what_it_was_given(checkout):
+    """Such a tree is used again all the same: line endings that were committed as they should not be are such a case."""
+    checkout.commit("crlf", **{"run.bat": "a\r\nb\r\n"})
+    checkout.commit("attributes", **{".gitattributes": "*.bat text eol=lf\n*.dat filter=other\n", "x.dat": "pointer\n"})
+    checkout.git("config", "filter.other.smudge", "echo the data #")
+    checkout.git("config", "filter.other.clean", "cat")
+    trees = Trees(checkout.settings(), checkout.repository())
+    tree = trees.repository.tree_of(trees.repository.commit("HEAD"))
+    root = trees.place(tree)
+    assert root.name == tree.id
+    assert (root / "x.dat").read_text(encoding="utf-8") == "the data\n"
+    assert trees.place(tree) == root

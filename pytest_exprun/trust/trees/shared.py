@@ -15,7 +15,7 @@ from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import SettingsError, TrainerError
 from pytest_exprun.trust.files.accesses import Heard, OpenedFiles, changed_since
 from pytest_exprun.trust.files.places import in_tree, is_at_home, is_below
-from pytest_exprun.trust.trees.snapshot import is_ignored
+from pytest_exprun.trust.trees.git import is_ignored
 
 Told = Mapping[str, Mapping[str, float]]
 """What a run asked for (`OpenedFiles.told`): kind -> name, from the root where it lies below -> moment."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,30 +16,13 @@ from functools import cached_property
 from pathlib import Path
 
 from pytest_exprun.settings.settings import Settings
-from pytest_exprun.terms.errors import RefusedError, one_line
+from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import Tree
 from pytest_exprun.terms.whole_file import replace_file
 from pytest_exprun.trust.identity.checkouts import Checkout
+from pytest_exprun.trust.trees.git import Git
 
 _GITLINK = "160000"
-_QUIET = (
-    *("core.hooksPath=/dev/null", "core.fsmonitor=false", "core.trustctime=false"),
-    *("advice.addEmbeddedRepo=false", "gc.auto=0", "core.splitIndex=false", "core.safecrlf=false"),
-)
-"""What git must not do on the side. The time at which we made a file read only is no change of it."""
-_OF_HOOKS = frozenset(
-    {
-        "GIT_DIR",
-        "GIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_COMMON_DIR",
-        "GIT_NAMESPACE",
-        "GIT_PREFIX",
-    }
-    | {"GIT_QUARANTINE_PATH"}
-)
-"""Variables that git sets for a hook, and that would lead ours to another repository or index."""
 _SHORT = 7
 """Digits of a commit that is called by its id."""
 _EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -86,7 +68,7 @@ class Repository:
             raise RefusedError(
                 f"{root} is in no git repository, and a state of the code to compare with has to come from one: git init"
             )
-        answer = _Git(root)("rev-parse", "--show-toplevel", "--show-prefix").split("\n")
+        answer = Git(root)("rev-parse", "--show-toplevel", "--show-prefix").split("\n")
         top = Path(answer[0])
         named = (settings.path(name) for name in ("store", "report_dir", "checkpoint_dir"))
         own = [Path(os.path.normpath(each.parent.resolve() / each.name)) for each in named]  # git goes through no link
@@ -254,10 +236,10 @@ class Repository:
         )
         return [name for name in listed.split("\0") if name]
 
-    def _in(self, folder: Path, index: Path) -> _Git:
+    def _in(self, folder: Path, index: Path) -> Git:
         """Git with another working tree and index."""
         own = {"GIT_DIR": self._git("rev-parse", "--absolute-git-dir").strip(), "GIT_WORK_TREE": str(folder)}
-        return _Git(folder, {**self._git.variables, **own, "GIT_INDEX_FILE": str(index)})
+        return Git(folder, {**self._git.variables, **own, "GIT_INDEX_FILE": str(index)})
 
     # Git.
 
@@ -268,7 +250,7 @@ class Repository:
             "; this clone is shallow: git fetch --unshallow (in GitHub Actions: fetch-depth: 0)" if is_shallow else ""
         )
 
-    def _written(self, git: _Git, checkout: Path | None) -> str:
+    def _written(self, git: Git, checkout: Path | None) -> str:
         """Write an index of ours as a tree: without what is ours, and with the files of submodules in their places."""
         if self.left_out:
             self._drop(git, self.left_out)
@@ -281,7 +263,7 @@ class Repository:
         return git("write-tree").strip()
 
     @staticmethod
-    def _drop(git: _Git, paths: Iterable[str]) -> None:
+    def _drop(git: Git, paths: Iterable[str]) -> None:
         """Take paths from the top out of an index of ours, whatever is staged, edited or sparse there."""
         names = (f":(top,literal){path}" for path in paths)
         git("rm", "-r", "--force", "--sparse", "--cached", "--quiet", "--ignore-unmatch", "--", *names)
@@ -303,16 +285,16 @@ class Repository:
             raise RefusedError(f"submodule {path}: {error}") from None
 
     @contextlib.contextmanager
-    def _index(self) -> Iterator[_Git]:
+    def _index(self) -> Iterator[Git]:
         """Have an index of our own, and what is made with it in a folder of ours."""
         git = self._git
         with tempfile.TemporaryDirectory(dir=self.objects.parent, prefix=".index-") as folder:
-            yield _Git(git.folder, {**git.variables, "GIT_INDEX_FILE": str(Path(folder, "index"))})
+            yield Git(git.folder, {**git.variables, "GIT_INDEX_FILE": str(Path(folder, "index"))})
 
     @cached_property
-    def _git(self) -> _Git:
+    def _git(self) -> Git:
         """Git here, which reads the repository's objects and writes into a folder of ours."""
-        objects = _Git(self.top, self.variables)("rev-parse", "--path-format=absolute", "--git-path", "objects").strip()
+        objects = Git(self.top, self.variables)("rev-parse", "--path-format=absolute", "--git-path", "objects").strip()
         ignored = self.objects.parent / ".gitignore"
         if not ignored.exists():
             replace_file(ignored, "*\n")
@@ -322,64 +304,12 @@ class Repository:
         if objects not in listed:
             with known.open("a", encoding="utf-8") as lines:  # two at once lose nothing
                 lines.write(f"{objects}\n")
-        return _Git(self.top, {**self.variables, "GIT_OBJECT_DIRECTORY": str(self.objects)})
+        return Git(self.top, {**self.variables, "GIT_OBJECT_DIRECTORY": str(self.objects)})
 
     def _try(self, *words: str) -> str | None:
         with contextlib.suppress(RefusedError):
             return self._git(*words).strip()
         return None
-
-
-@dataclass(frozen=True)
-class _Git:
-    """Git in a folder, with environment variables of our own."""
-
-    folder: Path
-    variables: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def index(self) -> Path:
-        """The index that it has for itself."""
-        return Path(self.variables["GIT_INDEX_FILE"])
-
-    def __call__(self, *words: str, told: bytes = b"") -> str:
-        """Return what a git command prints, as text."""
-        return self.bytes(*words, told=told).decode("utf-8", "surrogateescape")
-
-    def bytes(self, *words: str, told: bytes = b"") -> bytes:
-        """Return what a git command prints.
-
-        Raises:
-            RefusedError: it failed, with its own words.
-        """
-        inherited = {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
-        options = [word for setting in _QUIET for word in ("-c", setting)]
-        try:
-            done = subprocess.run(  # noqa: S603  # git
-                ["git", *options, *words],  # noqa: S607  # the user's
-                cwd=self.folder,
-                env={**inherited, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **self.variables},
-                input=told,
-                capture_output=True,
-                check=False,
-            )
-        except FileNotFoundError:
-            raise RefusedError(
-                "git is not installed, and states of the project's files are compared with its help"
-            ) from None
-        if done.returncode:
-            said = one_line(done.stderr.decode("utf-8", "replace").strip() or f"exit status {done.returncode}")
-            raise RefusedError(f"git {words[0]} in {self.folder}: {said}")
-        return done.stdout
-
-
-def is_ignored(path: Path) -> bool:
-    """Whether git leaves a file out of every state; also where no git can be asked."""
-    try:
-        _Git(path.parent)("check-ignore", "--quiet", "--", path.name)
-    except RefusedError as error:
-        return not str(error).endswith("exit status 1")
-    return True
 
 
 def _number(text: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import re
 import sys
@@ -13,6 +12,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import NoReturn
 
+from pytest_exprun.commands.console import Console, print_object, standard_output_kept
 from pytest_exprun.settings.project import Project, find_project
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import ExprunError, SettingsError
@@ -79,10 +79,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--gate", dest="exprun_against_gate", metavar="GATE", help="what a state must be to pass (default: not_loser)"
     )
     trial.add_argument("--plan", action="store_true", help="say what it would train; train nothing")
-    trial.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
-    log = _add(commands, "log", "what was tried, best first, with its diff; trains nothing", settings=_OF_LOG)
-    log.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    _add(commands, "log", "what was tried, best first, with its diff; trains nothing", settings=_OF_LOG)
     apply = _add(commands, "apply", "put a tried diff into the working tree, which must be clean", settings=_OF_LOG)
     apply.add_argument("name", metavar="NAME", help="what it is called in the log")
 
@@ -107,7 +105,6 @@ def _judge(parser: argparse.ArgumentParser) -> None:
     for flag, value in (("--higher-is-better", False), ("--lower-is-better", True)):
         help_text = f"{'less' if value else 'more'} of the metric is better"
         direction.add_argument(flag, dest="lower_is_better", action="store_const", const=value, help=help_text)
-    parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
 
 
 def _add(
@@ -119,6 +116,7 @@ def _add(
     """Add a subcommand with the settings it reads; each is spelled short, or as on pytest's command line."""
     parser = commands.add_parser(name, help=summary, description=summary, epilog=_EPILOG, allow_abbrev=False)
     parser.add_argument("--rootdir", metavar="DIR", help="the project's root directory (default: found as pytest does)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     for about, rows in Settings.groups().items():
         read = [row for row in rows if (row.name not in _OF_SESSIONS if settings is None else row.name in settings)]
         if read:
@@ -135,15 +133,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Names of metrics and files may hold characters that the terminal's encoding does not have.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    words = _spelled(sys.argv[1:] if argv is None else argv)
     try:
-        status = _run(_spelled(sys.argv[1:] if argv is None else argv))
+        try:
+            status = _run(words)
+        except ExprunError as error:
+            status = _complain(str(error), REFUSED_STATUS, words)
+        except KeyboardInterrupt:
+            status = _complain("interrupted; runs that had finished are stored", INTERRUPTED_STATUS, words)
         sys.stdout.flush()
-    except ExprunError as error:
-        if "--json" in (sys.argv[1:] if argv is None else argv):
-            sys.stdout.write(json.dumps({"exit_status": REFUSED_STATUS, "errors": [str(error)]}) + "\n")
-        return _complain(str(error), REFUSED_STATUS)
-    except KeyboardInterrupt:
-        return _complain("interrupted; runs that had finished are stored", INTERRUPTED_STATUS)
     except BrokenPipeError:
         # Python flushes standard output once more at its end: let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -151,7 +149,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _complain(text: str, status: int) -> int:
+def _complain(text: str, status: int, words: Sequence[str]) -> int:
+    """Say why there is no answer, to a program too: the command line may be what is wrong, so its words are looked at."""
+    if "--json" in words:
+        print_object({"exit_status": status, "errors": [text]})
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()
     sys.stderr.write(f"exprun: {text}\n")
@@ -168,10 +169,11 @@ def _run(argv: Sequence[str]) -> int:
     project = _project(arguments.rootdir)
     settings = project.settings({row.name: getattr(arguments, row.key, None) for row in Settings.rows()})
     command = import_module(f"pytest_exprun.commands.{_MODULES.get(arguments.command, arguments.command)}")
-    from pytest_exprun.commands.console import Console
-
-    with _importable(project):
-        status: int = command.run(settings, arguments, Console())
+    with _importable(project), standard_output_kept() if arguments.json else contextlib.nullcontext():
+        console = Console(for_program=arguments.json)
+        status: int = command.run(settings, arguments, console)
+    if arguments.json:
+        print_object({"exit_status": status, **console.answers})
     from pytest_exprun.running.sandbox.escapes import ENDING
 
     ENDING.status = status  # what a run left in this process may not change it

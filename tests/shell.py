@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
+
 from pytest_exprun.cli import main
+from pytest_exprun.report import values
 from pytest_exprun.settings.declaration import declare_baseline
 from pytest_exprun.settings.project import find_project
 from pytest_exprun.study.session import Session
@@ -17,6 +21,7 @@ from pytest_exprun.trust.store.records import decode, encode
 
 BASELINE = (2.00, 2.01, 2.02, 1.99, 1.98)
 SAME = (1.99, 2.003, 2.012, 1.985, 1.97)
+SCHEMA = json.loads(Path(values.__file__).with_name("answer.schema.json").read_text(encoding="utf-8"))
 ROPE = '@experiment("--rope")\ndef test_rope(): ...'
 
 
@@ -45,6 +50,13 @@ class Exprun:
         assert out == ""
         assert re.fullmatch(r"exprun: [^\n]+\n", self.err), self.err
         return self.err
+
+    def told(self, *argv, status=0):
+        """Run the command as a program does; return its object, which is all of its standard output and as the schema says."""
+        found = json.loads(self(*argv, "--json", status=status))
+        jsonschema.validate(found, SCHEMA)
+        assert found["exit_status"] == status
+        return found
 
     def flat(self):
         """Return what was printed with folded lines joined."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from pytest_exprun.cli import build_parser, main
@@ -16,6 +18,7 @@ from pytest_exprun.terms.model import Variant
 from tests.shell import (
     BASELINE,
     ROPE,
+    SCHEMA,
     edit,
     shell,
     train_baseline,
@@ -52,6 +55,40 @@ def test_a_mistake_in_the_configuration_is_one_line(exprun, project):
     """So is a misspelt key."""
     (project.pytester.path / "pytest.ini").write_text("[pytest]\nexprun_trainr = toy:main\n", encoding="utf-8")
     assert "did you mean exprun_trainer?" in exprun.refused("why")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["powr"],
+        ["why", "--tokens=0"],
+        ["aa", "--metric=zork"],
+        ["power"],
+        ["judge", "1,2"],
+        ["try"],
+        ["apply", "nosuch"],
+    ],
+)
+def test_what_is_refused_is_an_object_for_a_program(exprun, project, argv):
+    """Bad words, bad settings, nothing stored, no repository: one object, and the same line for people."""
+    told = exprun.told(*argv, status=2)
+    assert exprun.err == f"exprun: {told['errors'][0]}\n"
+    (project.pytester.path / "pytest.ini").write_text("[pytest]\nexprun_trainr = toy:main\n", encoding="utf-8")
+    assert exprun.told(*argv, status=2)["errors"]
+
+
+def test_an_object_stands_alone_whatever_a_trainer_prints(project):
+    """Also where a program that it starts, or C, writes to standard output; what was said meanwhile is on standard error."""
+    edit(project, "import argparse\n", "import argparse\nimport os\n\nos.system('echo loud')\nos.write(1, b'louder')\n")
+    process = shell("aa", "--json", cwd=project.pytester.path)
+    out, err = process.communicate(timeout=180)
+    told = json.loads(out)
+    jsonschema.validate(told, SCHEMA)
+    assert (told["exit_status"], told["comparisons"][0]["verdict"]) == (0, "NEUTRAL")
+    assert told["relabelled"]["count"] == 2000
+    assert "loud" in err
+    assert "training seeds 42, 137" in err
+    assert "A/A passed" not in err
 
 
 def test_another_root_directory(exprun, project, tmp_path_factory, monkeypatch):
@@ -180,11 +217,15 @@ def test_every_command_and_option_is_documented(command):
     section = PAGE.split(f"\n## exprun {command}\n")[1].split("\n## ")[0]
     (parsers,) = [action for action in build_parser()._actions if isinstance(action.choices, dict)]
     for action in parsers.choices[command]._actions:
-        if action.option_strings and not action.dest.startswith("exprun_") and action.dest not in ("help", "rootdir"):
+        if (
+            action.option_strings
+            and not action.dest.startswith("exprun_")
+            and action.dest not in ("help", "rootdir", "json")
+        ):
             assert f"`{action.option_strings[0]}" in section, action.option_strings
 
 
-@pytest.mark.parametrize("name", ["rootdir", "130"])
+@pytest.mark.parametrize("name", ["rootdir", "130", "--json"])
 def test_what_all_commands_share_is_documented(name):
     """The root directory and the exit statuses stand at the top."""
     assert name in PAGE.split("\n## ")[0]

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pytest_exprun.commands.console import Console
 from pytest_exprun.commands.evidence import evidence_lines
 from pytest_exprun.report.text import percent, plain
+from pytest_exprun.report.values import answer
 from pytest_exprun.settings.declaration import declare_baseline
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.session import Session
@@ -44,7 +45,9 @@ def run(settings: Settings, _arguments: argparse.Namespace, console: Console) ->
         console.say()
     console.show([_title(settings, comparison), "", *evidence_lines(comparison), "", _reading(comparison)])
     console.show(_wall_time(comparison))
-    console.show(["", *_relabelled(session.study, declared, settings)])
+    found = _relabelled(session.study, declared, settings)
+    console.show(["", *(_rate_lines(*found, declared) if found else ["not relabelled: the runs could not be stored"])])
+    console.answer(comparisons=[answer(comparison)], relabelled=vars(found[0]) if found else None)
     return 0 if comparison.verdict is Verdict.NEUTRAL else FAILED_STATUS
 
 
@@ -71,18 +74,16 @@ def _wall_time(comparison: Comparison) -> Iterator[str]:
         yield f"Wall time differs by {percent(effect.raw_percent)} with no change at all{doubt}: believe no smaller difference."
 
 
-def _relabelled(study: Study, declared: Experiment, settings: Settings) -> Iterator[str]:
-    """Relabel every stored run of the baseline."""
+def _relabelled(study: Study, declared: Experiment, settings: Settings) -> tuple[Relabelings, int] | None:
+    """Relabel every stored run of the baseline; return what came out and how many there are, None if some could not be stored."""
     key = study.fingerprinter.key(declared.control, declared.budget, declared.common_args)
     slug = declared.control.slug
     stored = [study.store.load(slug, key, seed) for seed in study.store.seeds(slug, key)]
     known = [run.metrics.get(settings.metric) for run in stored if run is not None]
     values = [value for value in known if value is not None]
     if len(values) < settings.baseline_seeds + len(SEEDS):
-        yield "not relabelled: the runs could not be stored"
-        return
-    found = relabel(values, settings.baseline_seeds, lambda b, e: _verdict(declared, b, e))
-    yield from _rate_lines(found, len(values), declared)
+        return None
+    return relabel(values, settings.baseline_seeds, lambda b, e: _verdict(declared, b, e)), len(values)
 
 
 def _verdict(declared: Experiment, baseline: dict[int, float], experiment: dict[int, float]) -> Verdict:

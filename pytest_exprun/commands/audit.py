@@ -42,15 +42,14 @@ def run(settings: Settings, arguments: argparse.Namespace, console: Console) -> 
     arm = _arm(study, arguments.slug)
     stored = _run(arm, arguments.seed)
     spec = stored.spec
-    console.show(
-        [
-            f"audit: training seed {spec.seed} of {plain(spec.variant)} at {spec.budget} again ({_took(stored)} when stored)"
-        ]
+    console.say(
+        f"audit: training seed {spec.seed} of {plain(spec.variant)} at {spec.budget} again ({_took(stored)} when stored)"
     )
     with console.training():
         again = _trained(study, stored, session)
     passed, text = judge_again(stored, again, arm, settings.metric)
-    console.say(text)
+    console.show([text])
+    console.answer(audited={"arm": spec.variant.slug, "seed": spec.seed, "passed": passed, "reason": text})
     return 0 if passed else DIFFERS_STATUS
 
 

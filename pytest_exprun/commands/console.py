@@ -1,15 +1,17 @@
-"""Where the commands write: lines to read, a line that the next one overwrites, and what a trainer prints kept apart."""
+"""Where the commands write: lines to read, a line that the next one overwrites, what a trainer prints kept apart, and one JSON object."""
 
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import sys
 import tempfile
 import textwrap
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Any, TextIO
 
 from pytest_exprun.terms.errors import TrainerError, shown
 
@@ -23,6 +25,8 @@ class Console:
 
     out: TextIO = field(default_factory=lambda: sys.stdout)
     err: TextIO = field(default_factory=lambda: sys.stderr)
+    for_program: bool = False
+    answers: dict[str, Any] = field(default_factory=dict)
     has_said: bool = False
     _live_shown: bool = False
 
@@ -33,9 +37,13 @@ class Console:
             self._write(part + "\n", live=False)
 
     def show(self, lines: Iterable[str]) -> None:
-        """Print several lines."""
-        for line in lines:
+        """Print what was asked for; a program has it in its object."""
+        for line in () if self.for_program else lines:
             self.say(line)
+
+    def answer(self, **values: Any) -> None:
+        """Keep plain JSON values for a program; `answer.schema.json` in the reports' room says which there are."""
+        self.answers |= values
 
     def print_data(self, text: str) -> None:
         """Print text that a program reads, as it is."""
@@ -71,6 +79,25 @@ class Console:
             finally:
                 if self._live_shown:
                     self._write("", live=False)
+
+
+@contextlib.contextmanager
+def standard_output_kept() -> Iterator[None]:
+    """Let all that is printed meanwhile, by programs that are started too, go to standard error: what comes after stands alone."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def print_object(values: Mapping[str, Any]) -> None:
+    """Print the one object that a program reads."""
+    sys.stdout.write(json.dumps(values, indent=1, allow_nan=False) + "\n")
 
 
 def folded(line: str) -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Mapping, Sequence
 
 from pytest_exprun.commands.console import Console
 from pytest_exprun.commands.evidence import evidence_lines, labelled
 from pytest_exprun.commands.measurements import Measurements, read_measurements
+from pytest_exprun.report.values import answer
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.judged_at import REPORTED_AT, Place
@@ -36,17 +36,15 @@ def run(settings: Settings, arguments: argparse.Namespace, console: Console) -> 
     arms = [read_measurements(source, settings.metric, arguments.column) for source in arguments.numbers]
     comparison = judged(settings, *arms, direction=arguments.lower_is_better)
     common = _common_seeds(*arms)
-    if arguments.json:
-        data = {**comparison.to_json(), "origins": [arm.origin for arm in arms], "paired_seeds": list(common)}
-        console.print_data(json.dumps(data, indent=2, allow_nan=False))
-    else:
-        facts = {
-            "baseline": arms[0].origin,
-            "experiment": arms[1].origin,
-            "pairing": _pairing(comparison, common, arms),
-        }
-        console.show(line for label, text in facts.items() for line in labelled(label, text))
-        console.show(["", *evidence_lines(comparison)])
+    console.answer(comparisons=[answer(comparison)], report=comparison.to_json())
+    console.answer(origins=[arm.origin for arm in arms], paired_seeds=list(common))
+    facts = {
+        "baseline": arms[0].origin,
+        "experiment": arms[1].origin,
+        "pairing": _pairing(comparison, common, arms),
+    }
+    console.show(line for label, text in facts.items() for line in labelled(label, text))
+    console.show(["", *evidence_lines(comparison)])
     return LOSER_STATUS if comparison.verdict is Verdict.LOSER else 0
 
 

@@ -7,6 +7,7 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from pytest_exprun.commands.console import Console
 from pytest_exprun.report.text import DASH, aligned, number, places, plain
@@ -37,8 +38,9 @@ def run(settings: Settings, _arguments: argparse.Namespace, console: Console) ->
     settings = replace(settings, mode="frozen")
     study = Session(settings, say=console.say, writes_reports=False).study
     baseline = stored_baseline(study, settings)
-    rhos = seed_correlations(study, settings, baseline)
-    console.show(power_lines(settings, baseline[settings.metric], rhos))
+    found = figures(settings, baseline[settings.metric], seed_correlations(study, settings, baseline))
+    console.show(power_lines(settings, found))
+    console.answer(power=found)
     return 0
 
 
@@ -81,28 +83,56 @@ def seed_correlations(study: Study, settings: Settings, baseline: Arm) -> dict[s
     return found
 
 
-def power_lines(settings: Settings, baseline: Summary, rhos: Mapping[str, tuple[float, int]]) -> list[str]:
-    """Return the answer as lines: the noise, the correlations, seeds needed, what the present plan sees."""
+def figures(settings: Settings, baseline: Summary, rhos: Mapping[str, tuple[float, int]]) -> dict[str, Any]:
+    """Return the answer as plain JSON values.
+
+    A list of three is a figure at the estimated sigma and at both ends of its 95 % range, with null for more than 100,000 seeds and for
+    what is undefined.
+    """
     assert baseline.std is not None
-    decimals = places([baseline])
     bounds = stats.sigma_interval(baseline.std, baseline.n)
-    columns = _columns(rhos)
-    low, high = (number(bound, decimals) for bound in bounds)
-    control = Variant(settings.baseline)
-    mean, sigma = number(baseline.mean, decimals), number(baseline.std, decimals)
-    return [
-        f"baseline ({plain(control)}) at {settings.budget}: {plain(settings.metric)} {mean}, sigma {sigma} from {baseline.n} seeds",
-        f"the true sigma lies between {low} and {high} (95 %): the brackets show what that does to each figure",
-        *_correlations(rhos),
-        "",
-        "seeds in each arm to see an effect four times in five (two-sided t test at .05)",
-        *_seeds_table(baseline.std, bounds, columns, decimals),
-        "",
-        "what the present plan sees four times in five",
-        *_plan_table(settings, baseline, bounds, columns, decimals),
-        "",
-        _bar(settings, baseline.std, decimals),
-    ]
+    sigmas, columns = (baseline.std, *bounds), _columns(rhos)
+    bar = rule_named(settings.rule).bar(settings.min_effect)
+    return {
+        "control": list(settings.baseline),
+        "budget": str(settings.budget),
+        "metric": settings.metric,
+        "mean": baseline.mean,
+        "min": baseline.min,
+        "max": baseline.max,
+        "sigma": list(sigmas),
+        "seeds": baseline.n,
+        "correlations": {name: {"rho": rho, "seeds": n} for name, (rho, n) in sorted(rhos.items())},
+        "seeds_needed": [_seeds_needed(d, sigmas, columns) for d in EFFECTS],
+        "plans": list(_plans(settings, baseline, sigmas, columns)),
+        "bar": {"rule": settings.rule, "sigmas": bar, "size": bar * baseline.std},
+    }
+
+
+def _seeds_needed(d: float, sigmas: Sequence[float], columns: Sequence[float]) -> dict[str, Any]:
+    """How many seeds in each arm see an effect four times in five, unpaired and by correlation."""
+    # The size in the metric's unit is what one wants to see; how many true sigmas that is depends on the true sigma.
+    size = d * sigmas[0]
+    paired = {f"{rho:.2f}": [stats.seeds_needed_paired(size / true, rho, POWER) for true in sigmas] for rho in columns}
+    unpaired = [stats.seeds_needed(size / true, POWER) for true in sigmas]
+    return {"sigmas": d, "size": size, "unpaired": unpaired, "paired": paired}
+
+
+def _plans(
+    settings: Settings, baseline: Summary, sigmas: Sequence[float], columns: Sequence[float]
+) -> Iterator[dict[str, Any]]:
+    """What the looks of the present plan see four times in five."""
+    n_b, n_e = settings.baseline_seeds, len(SEEDS)
+    plans = {
+        f"{n_b} + {FIRST_LOOK}": stats.minimum_detectable_effect(n_b, FIRST_LOOK, POWER),
+        f"{n_b} + {n_e}, unpaired": stats.minimum_detectable_effect(n_b, n_e, POWER),
+    }
+    for rho in columns:
+        plans[f"{n_e} pairs, rho {rho:.2f}"] = stats.minimum_detectable_effect_paired(n_e, rho, POWER)
+    for name, effect in plans.items():
+        sizes = [effect * sigma for sigma in sigmas]
+        percents = [100 * size / abs(baseline.mean) if baseline.mean else None for size in sizes]
+        yield {"seeds": name, "sigmas": effect, "size": sizes, "percent": percents}
 
 
 def _columns(rhos: Mapping[str, tuple[float, int]]) -> tuple[float, ...]:
@@ -114,24 +144,45 @@ def _columns(rhos: Mapping[str, tuple[float, int]]) -> tuple[float, ...]:
     return tuple(sorted({math.floor(100 * rho) / 100 for rho in (min(found), statistics.median(found), max(found))}))
 
 
-def _correlations(rhos: Mapping[str, tuple[float, int]]) -> Iterator[str]:
+# For people.
+
+
+def power_lines(settings: Settings, found: Mapping[str, Any]) -> list[str]:
+    """Return the figures as lines: the noise, the correlations, seeds needed, what the present plan sees."""
+    sigma = found["sigma"][0]
+    decimals = places([Summary(found["seeds"], found["mean"], sigma, found["min"], found["max"])])
+    mean, noise, low, high = (number(value, decimals) for value in (found["mean"], *found["sigma"]))
+    control, metric = plain(Variant(settings.baseline)), plain(settings.metric)
+    return [
+        f"baseline ({control}) at {settings.budget}: {metric} {mean}, sigma {noise} from {found['seeds']} seeds",
+        f"the true sigma lies between {low} and {high} (95 %): the brackets show what that does to each figure",
+        *_correlations(found["correlations"]),
+        "",
+        "seeds in each arm to see an effect four times in five (two-sided t test at .05)",
+        *_seeds_table(found["seeds_needed"], decimals),
+        "",
+        "what the present plan sees four times in five",
+        *_plan_table(found["plans"], metric, decimals),
+        "",
+        _bar(settings, found["bar"], decimals),
+    ]
+
+
+def _correlations(rhos: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "rho, the correlation of both arms at the same seed, is high for small changes and low for large ones"
     if not rhos:
         yield "rho is not known yet: no stored experiment shares three seeds with this baseline"
         return
-    listed = [f"{plain(name)} {number(rho, 2)} ({n} seeds)" for name, (rho, n) in sorted(rhos.items())]
+    listed = [f"{plain(name)} {number(each['rho'], 2)} ({each['seeds']} seeds)" for name, each in rhos.items()]
     more = f" and {len(listed) - _MOST_ARMS} more" if len(listed) > _MOST_ARMS else ""
     yield f"rho so far, a rough guess from so few seeds: {', '.join(listed[:_MOST_ARMS])}{more}"
 
 
-def _seeds_table(sigma: float, bounds: tuple[float, float], columns: Sequence[float], decimals: int) -> Iterator[str]:
-    rows = [("effect", "size", "unpaired", *(f"rho {rho:.2f}" for rho in columns))]
-    for d in EFFECTS:
-        # The size in the metric's unit is what one wants to see; how many true sigmas that is depends on the true sigma.
-        scenarios = [d * sigma / true for true in (sigma, *bounds)]
-        cells = [_seeds_cell([stats.seeds_needed(each, POWER) for each in scenarios])]
-        cells += [_seeds_cell([stats.seeds_needed_paired(each, rho, POWER) for each in scenarios]) for rho in columns]
-        rows.append((f"d = {d:g}", number(d * sigma, decimals), *cells))
+def _seeds_table(needed: Sequence[Mapping[str, Any]], decimals: int) -> Iterator[str]:
+    rows = [("effect", "size", "unpaired", *(f"rho {rho}" for rho in needed[0]["paired"]))]
+    for each in needed:
+        cells = [_seeds_cell(counts) for counts in (each["unpaired"], *each["paired"].values())]
+        rows.append((f"d = {each['sigmas']:g}", number(each["size"], decimals), *cells))
     yield from aligned(rows)
 
 
@@ -140,22 +191,12 @@ def _seeds_cell(counts: Sequence[int | None]) -> str:
     return f"{best} [{low} to {high}]"
 
 
-def _plan_table(
-    settings: Settings, baseline: Summary, bounds: tuple[float, float], columns: Sequence[float], decimals: int
-) -> Iterator[str]:
-    n_b, n_e = settings.baseline_seeds, len(SEEDS)
-    plans = {
-        f"{n_b} + {FIRST_LOOK}": stats.minimum_detectable_effect(n_b, FIRST_LOOK, POWER),
-        f"{n_b} + {n_e}, unpaired": stats.minimum_detectable_effect(n_b, n_e, POWER),
-    }
-    for rho in columns:
-        plans[f"{n_e} pairs, rho {rho:.2f}"] = stats.minimum_detectable_effect_paired(n_e, rho, POWER)
-    assert baseline.std is not None
-    rows = [("seeds", "sigmas", plain(settings.metric), "percent")]
-    for name, sigmas in plans.items():
-        sizes = [sigmas * sigma for sigma in (baseline.std, *bounds)]
-        percents = [100 * size / abs(baseline.mean) if baseline.mean else None for size in sizes]
-        rows.append((name, number(sigmas, 2), _ranged(sizes, decimals), _ranged(percents, _two_digits(percents[1]))))
+def _plan_table(plans: Sequence[Mapping[str, Any]], metric: str, decimals: int) -> Iterator[str]:
+    rows = [("seeds", "sigmas", metric, "percent")]
+    for each in plans:
+        percents = each["percent"]
+        sizes = _ranged(each["size"], decimals)
+        rows.append((each["seeds"], number(each["sigmas"], 2), sizes, _ranged(percents, _two_digits(percents[1]))))
     yield from aligned(rows)
 
 
@@ -169,11 +210,10 @@ def _ranged(values: Sequence[float | None], decimals: int) -> str:
     return best if best == DASH else f"{best} [{low} to {high}]"
 
 
-def _bar(settings: Settings, sigma: float, decimals: int) -> str:
-    bar = rule_named(settings.rule).bar(settings.min_effect)
-    size = number(bar * sigma, decimals)
-    lower = " (rule = tested with a lower min_effect moves that bar)" if bar >= BAR else ""
+def _bar(settings: Settings, bar: Mapping[str, Any], decimals: int) -> str:
+    sigmas, size = bar["sigmas"], number(bar["size"], decimals)
+    lower = " (rule = tested with a lower min_effect moves that bar)" if sigmas >= BAR else ""
     return (
-        f"Beside this, rule {settings.rule} wants a measured difference of {bar:g} baseline sigmas ({size}): a smaller true effect "
+        f"Beside this, rule {settings.rule} wants a measured difference of {sigmas:g} baseline sigmas ({size}): a smaller true effect "
         f"mostly stays NEUTRAL however many seeds there are{lower}."
     )

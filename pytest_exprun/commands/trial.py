@@ -6,10 +6,7 @@ Underneath, a try is a session of pytest.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import shlex
-import sys
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +14,7 @@ import pytest
 
 from pytest_exprun.commands.console import Console
 from pytest_exprun.report.files import read_reports
-from pytest_exprun.report.values import answer, is_open
+from pytest_exprun.report.values import answer, compared, is_open
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.diffs import HERE, patch_file
 from pytest_exprun.study.session import Session
@@ -76,14 +73,11 @@ def _try(settings: Settings, arguments: argparse.Namespace, console: Console) ->
         *_given(arguments),
         str(settings.root),
     ]
-    apart = contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext()
-    with apart:
-        status = int(pytest.main(words, plugins=[listener]))
-    answers = _answers(listener)
-    if arguments.json:
-        exit_status = _status(answers, listener, status)
-        console.print_data(json.dumps(_object(answers, listener, exit_status), indent=1, allow_nan=False))
-        return exit_status
+    status = int(pytest.main(words, plugins=[listener]))
+    session, answers = listener.session, _answers(listener)
+    assert session is not None
+    console.answer(comparisons=answers, nothing_to_compare=listener.skipped)
+    console.answer(errors=listener.errors, notices=session.notices)
     return _status(answers, listener, status)
 
 
@@ -119,34 +113,19 @@ def _status(answers: list[dict[str, Any]], listener: _Listener, status: int) -> 
     return OPEN if all(each["open"] for each in failed) else DROP
 
 
-def _object(answers: list[dict[str, Any]], listener: _Listener, exit_status: int) -> dict[str, Any]:
-    assert listener.session is not None
-    return {
-        "exit_status": exit_status,
-        "comparisons": answers,
-        "nothing_to_compare": listener.skipped,
-        "errors": listener.errors,
-        "notices": listener.session.notices,
-    }
-
-
 # What was tried.
 
 
-def _log(settings: Settings, arguments: argparse.Namespace, console: Console) -> int:
+def _log(settings: Settings, _arguments: argparse.Namespace, console: Console) -> int:
     """List what was tried, best first."""
     found = _tried(settings)
-    if arguments.json:
-        answers = [answer(each) for each in found]
-        console.print_data(json.dumps({"exit_status": KEEP, "tried": answers}, indent=1, allow_nan=False))
-        return KEEP
+    console.answer(tried=[answer(each) for each in found])
     if not found:
-        console.say(f"no diff was tried yet, as far as the reports in {settings.path('report_dir')} say: exprun try")
+        console.show([f"no diff was tried yet, as far as the reports in {settings.path('report_dir')} say: exprun try"])
     for each in found:
         diff = each.declaration.diff
         assert diff is not None
-        console.say(f"{each.headline()} ({diff})")
-        console.say(f"  {patch_file(settings, diff.patch)}")
+        console.show([f"{each.headline()} ({diff})", f"  {patch_file(settings, diff.patch)}"])
     return KEEP
 
 
@@ -172,7 +151,8 @@ def _apply(settings: Settings, arguments: argparse.Namespace, console: Console) 
     except OSError as error:
         raise RefusedError(f"the diff of {arguments.name} cannot be read: {error.strerror or error}: {path}") from None
     Repository.around(settings).apply(patch)
-    console.say(f"applied {arguments.name} ({diff}): look at it with git diff, then commit it")
+    console.answer(applied=arguments.name, compared=compared(found[arguments.name].declaration))
+    console.show([f"applied {arguments.name} ({diff}): look at it with git diff, then commit it"])
     return KEEP
 
 

@@ -7,6 +7,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from pytest_exprun.commands.console import Console
 from pytest_exprun.report.text import plain
@@ -32,15 +33,38 @@ def run(settings: Settings, arguments: argparse.Namespace, console: Console) -> 
     arms, damaged = stored_arms(study.store)
     chosen = [arm for arm in arms if not arguments.k or matches(arguments.k, _name(arm))]
     if not chosen:
-        console.say(_nothing(study, arms, arguments.k))
-    for block in _blocks(study, settings, chosen):
-        console.show(block)
-    for path, reason in damaged:
-        name = path.relative_to(study.store.root)
+        console.show([_nothing(study, arms, arguments.k)])
+    questions = _questions(study, settings, chosen)
+    for standings in questions:
+        console.show(_block(standings, settings))
+    names = {str(path.relative_to(study.store.root)): reason for path, reason in damaged}
+    for name, reason in names.items():
         console.show(
             [f"damaged: {plain(name)}: {plain(reason)}; the next session sets it aside and trains the seed again"]
         )
+    console.answer(arms=[_told(each, settings.stale) for standings in questions for each in standings], damaged=names)
     return 0
+
+
+def _told(standing: Standing, stale: str) -> dict[str, Any]:
+    """Return what stands and what changed as plain JSON values."""
+    arm, stands = standing.arm, [run.spec.seed for run in standing.runs]
+    return {
+        "arm": arm.slug,
+        "flags": list(arm.variant.flags),
+        "args": list(arm.common_args),
+        "budget": str(arm.budget),
+        "stored_at": arm.stored_at,
+        "seeds": list(arm.seeds),
+        "standing": stands,
+        "changes": [_changed(*change) for change in arm.key.changes(standing.now)],
+        "read": {str(seed): [_changed(*each) for each in changed] for seed, changed in standing.stale_seeds.items()},
+        "consequence": None if standing.attested else _consequence(standing, stale),
+    }
+
+
+def _changed(name: str, old: str, new: str) -> dict[str, str]:
+    return {"what": name, "stored": old, "now": new}
 
 
 def _nothing(study: Study, arms: Iterable[StoredArm], expression: str | None) -> str:
@@ -84,14 +108,13 @@ def _true(node: ast.expr) -> bool:
     raise ValueError
 
 
-def _blocks(study: Study, settings: Settings, arms: Iterable[StoredArm]) -> Iterator[list[str]]:
-    """Yield the lines of each question that was ever asked, the default baseline's first, then by name."""
+def _questions(study: Study, settings: Settings, arms: Iterable[StoredArm]) -> list[list[Standing]]:
+    """Return the stored arms of each question that was ever asked, the default baseline's first, then by name."""
     questions: dict[tuple[str, ...], list[Standing]] = {}
     for arm in arms:
         standing = Standing.of(arm, study.store, study.fingerprinter.key)
         questions.setdefault(standing.now.question, []).append(standing)
-    for standings in sorted(questions.values(), key=lambda found: _order(found[0].arm, settings.default_control)):
-        yield _block(standings, settings)
+    return sorted(questions.values(), key=lambda found: _order(found[0].arm, settings.default_control))
 
 
 def _order(arm: StoredArm, control: Variant) -> tuple[object, ...]:

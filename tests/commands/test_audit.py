@@ -99,3 +99,13 @@ def test_audit_wants_runs_that_stand(exprun, project):
     train_baseline()
     edit(project, "SIGMA = 0.01", "SIGMA = 0.011")
     assert "nothing to audit" in exprun.refused("audit")
+
+
+def test_audit_for_a_program(exprun, project):
+    """Whether it came back, and the sentence."""
+    train_baseline()
+    assert exprun.told("audit", "--seed=42")["audited"]["passed"] is True
+    forge(project, 42, val_loss=1.5)
+    told = exprun.told("audit", "--seed=42", status=1)["audited"]
+    assert (told["arm"], told["seed"], told["passed"]) == ("baseline", 42, False)
+    assert told["reason"].startswith("AUDIT FAILED")

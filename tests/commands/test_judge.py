@@ -45,23 +45,23 @@ def test_judge_says_the_verdict_and_exits_with_it(exprun, experiment, verdict, s
 def test_judge_takes_a_batch_as_one_look(exprun):
     """Five numbers at once are one look at level .025 over all of them, even where the first three alone would have been decisive."""
     experiment = (1.9, 1.91, 1.92, 2.1, 2.19)
-    found = json.loads(exprun("judge", numbers(BASELINE), numbers(experiment), "--json"))
+    found = exprun.told("judge", numbers(BASELINE), numbers(experiment))
     expected = judge(dict(enumerate(BASELINE)), dict(enumerate(experiment, 5)), looks=1)
-    assert (found["verdict"], found["reason"], found["p_value_one_sided"]) == (
+    assert (found["report"]["verdict"], found["report"]["reason"], found["report"]["p_value_one_sided"]) == (
         expected.verdict,
         expected.reason,
         expected.p_value,
     )
-    assert found["evidence"]["n_experiment"] == 5
+    assert found["report"]["evidence"]["n_experiment"] == 5
     assert expected.verdict == "NEUTRAL"
     assert judge(dict(enumerate(BASELINE)), dict(enumerate(experiment, 5))).verdict == "WINNER"
 
 
 def test_judge_without_seeds_is_unpaired(exprun):
     """Typed numbers have no seeds, so the test is Welch's; that is said."""
-    found = json.loads(exprun("judge", numbers(BASELINE), numbers(SAME), "--json"))
+    found = exprun.told("judge", numbers(BASELINE), numbers(SAME))
     test = stats.welch(BASELINE, SAME)
-    assert found["effects"]["val_loss"]["p_value"] == pytest.approx(test.p_value, rel=1e-12)
+    assert found["report"]["effects"]["val_loss"]["p_value"] == pytest.approx(test.p_value, rel=1e-12)
     assert found["paired_seeds"] == []
     exprun("judge", numbers(BASELINE), numbers(SAME))
     assert "pairing none: baseline and experiment carry no seeds" in exprun.flat()
@@ -70,8 +70,10 @@ def test_judge_without_seeds_is_unpaired(exprun):
 def test_judge_pairs_logs_by_seed(exprun, tmp_path):
     """A folder with a log a seed gives the paired test of the same seeds, whatever the order of the names."""
     arms = [logs(tmp_path / "base", BASELINE), logs(tmp_path / "exp", SAME, "log-seed={}")]
-    found = json.loads(exprun("judge", *arms, "--json"))
-    assert found["effects"]["val_loss"]["p_value"] == pytest.approx(stats.paired(BASELINE, SAME).p_value, rel=1e-12)
+    found = exprun.told("judge", *arms)
+    assert found["report"]["effects"]["val_loss"]["p_value"] == pytest.approx(
+        stats.paired(BASELINE, SAME).p_value, rel=1e-12
+    )
     assert sorted(found["paired_seeds"]) == sorted(SEEDS)
     out = exprun("judge", *arms)
     assert "pairing by seed, 5 in common (42, 137, 256, 512, 1024)" in exprun.flat()
@@ -108,16 +110,20 @@ def test_judge_shows_the_difference_that_the_verdict_is_about(exprun, tmp_path):
         ("two_sigma", sum([1.9, *SAME[1:]]) / 5 - sum(BASELINE) / 5),
         ("tested", sum(SAME[1:]) / 4 - sum(BASELINE[1:]) / 4),
     ):
-        found = json.loads(exprun("judge", base, exp, f"--rule={rule}", "--json"))
-        assert found["effects"]["val_loss"]["delta"] == pytest.approx(delta, abs=1e-12)
-        assert f"{abs(delta) / stats.describe(BASELINE).std:.2f} baseline sigmas" in found["reason"]
+        found = exprun.told("judge", base, exp, f"--rule={rule}")
+        assert found["report"]["effects"]["val_loss"]["delta"] == pytest.approx(delta, abs=1e-12)
+        assert f"{abs(delta) / stats.describe(BASELINE).std:.2f} baseline sigmas" in found["report"]["reason"]
 
 
 def test_judge_takes_many_and_unequal_numbers(exprun):
     """Forty numbers against thirty are one Welch comparison."""
     many = [2 + 0.01 * ((7 * at) % 11 - 5) for at in range(40)]
-    found = json.loads(exprun("judge", numbers(many), numbers([value - 0.1 for value in many[:30]]), "--json"))
-    assert (found["verdict"], found["evidence"]["n_baseline"], found["evidence"]["n_experiment"]) == ("WINNER", 40, 30)
+    found = exprun.told("judge", numbers(many), numbers([value - 0.1 for value in many[:30]]))
+    assert (
+        found["report"]["verdict"],
+        found["report"]["evidence"]["n_baseline"],
+        found["report"]["evidence"]["n_experiment"],
+    ) == ("WINNER", 40, 30)
     exprun("judge", numbers(many), numbers(many[:30]))
 
 
@@ -205,7 +211,7 @@ def test_judge_reads_the_reports_of_this_project(exprun):
     report = Path(__file__).parents[2] / "docs" / "research" / "experiment_rope_1M.json"
     out = exprun("judge", f"{report}:baseline", f"{report}:experiment", "--json")
     told, found = json.loads(report.read_text(encoding="utf-8")), json.loads(out)
-    assert (found["verdict"], found["effects"]["val_loss"]["delta"]) == (
+    assert (found["report"]["verdict"], found["report"]["effects"]["val_loss"]["delta"]) == (
         told["verdict"],
         told["effects"]["val_loss"]["delta"],
     )

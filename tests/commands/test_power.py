@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
+
 from pytest_exprun.verdict import stats
 from tests.shell import (
     ROPE,
@@ -67,3 +69,16 @@ def test_power_of_a_stale_baseline_says_why(exprun, project):
     train_baseline()
     edit(project, "SIGMA = 0.01", "SIGMA = 0.011")
     assert "stored runs do not stand: source toy.py changed" in exprun.refused("power")
+
+
+def test_power_for_a_program(exprun, project):
+    """The figures of the tables, unrounded."""
+    train_baseline()
+    assert len(project.runs) == 10
+    out, told = exprun("power"), exprun.told("power")["power"]
+    assert (told["control"], told["metric"], told["seeds"], told["correlations"]) == ([], "val_loss", 5, {})
+    first = told["seeds_needed"][0]
+    assert f"{first['unpaired'][0]} [{first['unpaired'][1]} to {first['unpaired'][2]}]" in out
+    assert list(first["paired"]) == ["0.00", "0.50", "0.90"]
+    assert told["plans"][0]["size"][0] == pytest.approx(told["plans"][0]["sigmas"] * told["sigma"][0])
+    assert told["bar"] == {"rule": "two_sigma", "sigmas": 2.0, "size": 2 * told["sigma"][0]}

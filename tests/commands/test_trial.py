@@ -9,11 +9,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from pytest_exprun.report import values
-from tests.shell import shell
+from tests.shell import SCHEMA, shell
 from tests.states import Checkout
 
-SCHEMA = json.loads(Path(values.__file__).with_name("answer.schema.json").read_text(encoding="utf-8"))
 INI = "[pytest]\nexprun_trainer = toy:main\nexprun_plots = off\n"
 
 
@@ -144,11 +142,13 @@ def test_the_log_and_a_diff_put_to_use(lab, exprun):
     assert re.search(r"WINNER better: .* \(1 file, \+1 -1\) \S+\.patch LOSER worse: .*\.patch$", exprun.flat())
     patch = Path(re.search(r"\S+\.patch", exprun.flat())[0])
     assert patch.read_text(encoding="utf-8").startswith("diff --git a/toy.py b/toy.py")
-    told = json.loads(exprun("log", "--json"))
+    told = exprun.told("log")
     assert [(each["name"], each["next"]) for each in told["tried"]] == [("better", "confirm"), ("worse", "discard")]
     assert "'nosuch' was not tried; there are: better, worse" in exprun.refused("apply", "nosuch")
     lab.write(**{"toy.py": "dirty\n"})
     assert "has changes that are in no commit" in exprun.refused("apply", "better")
+    lab.git("checkout", "--quiet", "--", "toy.py")
+    assert exprun.told("apply", "better")["compared"]["files"] == {"toy.py": [1, 1]}
     lab.git("checkout", "--quiet", "--", "toy.py")
     assert exprun("apply", "better") == "applied better (1 file, +1 -1): look at it with git diff, then commit it\n"
     assert lab.git("diff", "--stat", "better", "--", "toy.py") == ""

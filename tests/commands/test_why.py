@@ -160,3 +160,21 @@ def test_why_follows_what_a_run_read(exprun, project):
     exprun("why")
     assert "no seed stands; files that a run read have changed" in exprun.flat()
     assert "seed 42 does not stand: file data.bin: " in exprun.flat()
+
+
+def test_why_for_a_program(exprun, project):
+    """What stands, what changed with both values whole, and what the next session does."""
+    train_baseline()
+    told = exprun.told("why")
+    assert [(each["seeds"], each["standing"], each["changes"]) for each in told["arms"]] == [
+        (told["arms"][0]["seeds"],) * 2 + ([],)
+    ]
+    assert told["arms"][0]["consequence"] is None
+    edit(project, "loss = 2.0 +", "loss = 2.5 +")
+    (arm,) = exprun.told("why")["arms"]
+    assert arm["standing"] == []
+    assert len(arm["changes"][0]["now"]) == 64
+    assert "trains one seed again" in arm["consequence"]
+    (damaged,) = (path for path in project.pytester.path.glob(".exprun/baseline/*/seed-42.json"))
+    damaged.write_text("{", encoding="utf-8")
+    assert list(exprun.told("why")["damaged"]) == [str(damaged.relative_to(project.pytester.path / ".exprun"))]

@@ -22,10 +22,11 @@ INTERRUPTED_STATUS = 130
 CLOSED_PIPE_STATUS = 141
 """128 and the number of SIGINT, and of SIGPIPE: what a shell reports of a command that such a signal ended."""
 
-_OF_SESSIONS = ("mode", "plots", "against", "against_gate", "tried", "shared")
-"""Settings that only a pytest session has a use for, and `try`, which starts one."""
-_OF_TRY = tuple(row.name for row in Settings.rows() if row.name not in {"mode", "tried"})
-_MODULES = {"try": "trial", "log": "trial", "apply": "trial"}
+_OF_SESSIONS = ("mode", "plots", "against", "against_gate", "tried", "flags", "shared")
+"""Settings that only a pytest session has a use for, and `try` and `run`, which start one."""
+_OF_TRY = tuple(row.name for row in Settings.rows() if row.name not in {"mode", "tried", "flags"})
+_OF_RUN = tuple(name for name in _OF_TRY if name not in {"against", "shared", "sealed", "seal"})
+_MODULES = {"try": "trial", "run": "trial", "log": "trial", "apply": "trial"}
 """Commands whose module has another name."""
 _OF_LOG = ("report_dir", "store")
 _OF_JUDGE = ("rule", "metric", "min_effect")
@@ -75,10 +76,15 @@ def build_parser() -> argparse.ArgumentParser:
     trial.add_argument(
         "refs", nargs="*", metavar="REF", help="branches, tags or commits to try (default: the working tree)"
     )
-    trial.add_argument(
-        "--gate", dest="exprun_against_gate", metavar="GATE", help="what a state must be to pass (default: not_loser)"
+    run = _add(commands, "run", "one experiment by flags, without a test file", settings=_OF_RUN)
+    run.usage = "exprun run [options] -- FLAG ..."
+    run.add_argument(
+        "change", nargs="*", metavar="FLAG", help="the flags of the change, as on the trainer's command line"
     )
-    trial.add_argument("--plan", action="store_true", help="say what it would train; train nothing")
+    for each in (trial, run):
+        gate = "what it must be to pass (default: not_loser)"
+        each.add_argument("--gate", dest="exprun_against_gate", metavar="GATE", help=gate)
+        each.add_argument("--plan", action="store_true", help="say what it would train; train nothing")
 
     _add(commands, "log", "what was tried, best first, with its diff; trains nothing", settings=_OF_LOG)
     apply = _add(commands, "apply", "put a tried diff into the working tree, which must be clean", settings=_OF_LOG)
@@ -151,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _complain(text: str, status: int, words: Sequence[str]) -> int:
     """Say why there is no answer, to a program too: the command line may be what is wrong, so its words are looked at."""
-    if "--json" in words:
+    if "--json" in words[: words.index("--") if "--" in words else None]:
         print_object({"exit_status": status, "errors": [text]})
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()
@@ -161,7 +167,8 @@ def _complain(text: str, status: int, words: Sequence[str]) -> int:
 
 def _spelled(argv: Sequence[str]) -> list[str]:
     """Keep argparse from taking a list of negative numbers for an option: with a space in front it does not."""
-    return [f" {token}" if re.match(r"-\.?\d", token) else token for token in argv]
+    end = argv.index("--") if "--" in argv else len(argv)
+    return [*(f" {token}" if re.match(r"-\.?\d", token) else token for token in argv[:end]), *argv[end:]]
 
 
 def _run(argv: Sequence[str]) -> int:

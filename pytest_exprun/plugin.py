@@ -144,10 +144,10 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Tell the study what is selected, in the order of the tests; and everybody which states of the code are compared."""
     ours = session.config.stash[SESSION]
-    if ours.declared_diffs and not hasattr(session.config, "workerinput"):
+    if ours.untested and not hasattr(session.config, "workerinput"):
         from pytest_exprun.report.terminal import diff_lines
 
-        for line in diff_lines(ours.declared_diffs):
+        for line in diff_lines(ours.untested):
             ours.say(line)
     selected = dict.fromkeys(item.stash[DECLARED].comparison_id for item in session.items if DECLARED in item.stash)
     if selected:
@@ -293,11 +293,11 @@ def _judge_gate(item: pytest.Item, found: Comparison) -> None:
         pytest.fail(shown(f"{found.headline()}\ngate {gate.name}: {gate.reason}"), pytrace=False)
 
 
-# Diffs: items of their own, beside the tests or in place of them.
+# Experiments that no test declares: items of their own, beside the tests or in place of them.
 
 
-class DiffItem(pytest.Item):
-    """Judges one state of the code against another."""
+class UntestedItem(pytest.Item):
+    """Judges one state of the code against another, or flags that were typed."""
 
     def setup(self) -> None:
         """Compare; train what is missing."""
@@ -328,22 +328,23 @@ class DiffItem(pytest.Item):
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Pin the states of the code that are compared, before anything else takes time."""
     try:
-        _ = session.config.stash[SESSION].declared_diffs
+        _ = session.config.stash[SESSION].untested
     except ExprunError as error:
         raise pytest.UsageError(str(error)) from None
 
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
-    """Collect no tests where states of the code are tried in their place."""
-    return True if config.stash[SESSION].settings.tried else None
+    """Collect no tests where states of the code, or flags, are tried in their place."""
+    settings = config.stash[SESSION].settings
+    return True if settings.tried or settings.flags else None
 
 
 def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
-    """Add an item for each diff."""
+    """Add an item for each experiment that no test declares."""
     ours = session.config.stash[SESSION]
-    for experiment in ours.declared_diffs:
-        control = str(experiment.control.tree)
-        item = DiffItem.from_parent(session, name=f"{experiment.name} against {control} {experiment.diff}")
+    for experiment in ours.untested:
+        against = f"against {experiment.control.tree} " if experiment.diff else ""
+        item = UntestedItem.from_parent(session, name=f"{experiment.name} {against}{experiment.what}")
         ours.register.by_id[experiment.comparison_id] = item.stash[DECLARED] = experiment
         items.append(item)
 

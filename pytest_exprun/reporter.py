@@ -100,7 +100,7 @@ class Reporter:
         """Let a worker of xdist speak while it trains."""
         from pytest_exprun.study.relay import connect_node
 
-        connect_node(node, self._config.pluginmanager.getplugin("dsession"), self._hear, self.session.declared_diffs)
+        connect_node(node, self._config.pluginmanager.getplugin("dsession"), self._hear, self.session.untested)
 
     def _hear(self, kind: str, text: str) -> None:
         """Pass on what a worker says."""

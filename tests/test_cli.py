@@ -149,6 +149,7 @@ def test_every_setting_of_a_session_is_an_option(exprun):
         "against",
         "against_gate",
         "tried",
+        "flags",
         "shared",
     }
 
@@ -210,7 +211,7 @@ def test_judge_and_why_import_nothing_heavy(project):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["power", "judge", "aa", "why", "audit"])
+@pytest.mark.parametrize("command", ["run", "power", "judge", "aa", "why", "audit"])
 def test_every_command_and_option_is_documented(command):
     """Each command has its heading, and each option of its own stands below it."""
     assert f"\n## exprun {command}\n" in PAGE

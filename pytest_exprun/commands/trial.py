@@ -1,4 +1,4 @@
-"""`exprun try`, `log` and `apply`: states of the code judged without a test file, what was tried, and a tried diff put to use.
+"""`exprun try` and `run`: states of the code, or flags, judged without a test file; `log` and `apply`: what was tried, and put to use.
 
 Underneath, a try is a session of pytest.
 """
@@ -39,7 +39,7 @@ class _Listener:
     def expected(self) -> int:
         """How many states somebody must have said something of."""
         plans = self.session is None or self.session.settings.mode == "plan"
-        return 0 if plans or self.session is None else len(self.session.declared_diffs)
+        return 0 if plans or self.session is None else len(self.session.untested)
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         self.session = session.config.pluginmanager.getplugin("exprun-reporter").session
@@ -57,13 +57,25 @@ def run(settings: Settings, arguments: argparse.Namespace, console: Console) -> 
 
 
 def _try(settings: Settings, arguments: argparse.Namespace, console: Console) -> int:
-    """Judge each state that is named; without one the working tree.
+    """Judge each state that is named; without one the working tree."""
+    return _judge(replace(settings, tried=tuple(arguments.refs) or (HERE,)), arguments, console)
+
+
+def _run(settings: Settings, arguments: argparse.Namespace, console: Console) -> int:
+    """Judge one experiment by flags."""
+    if not arguments.change:
+        raise RefusedError("exprun run takes the flags of the change behind --, as in: exprun run -- --lr=0.001")
+    return _judge(replace(settings, flags=tuple(arguments.change)), arguments, console)
+
+
+def _judge(settings: Settings, arguments: argparse.Namespace, console: Console) -> int:
+    """Judge what the settings ask for in place of tests.
 
     Raises:
-        RefusedError: pytest cannot begin.
+        ExprunError: what is asked for cannot be, or pytest cannot begin.
     """
     # What no session could be told of is an error of this command, in its own words.
-    Session(replace(settings, tried=tuple(arguments.refs) or (HERE,), mode="plan")).diffs.declared()
+    _ = Session(replace(settings, mode="plan")).untested
     listener = _Listener()
     words = [
         *("-q", "--tb=no", "-rN", "-p", "no:cacheprovider"),
@@ -71,6 +83,7 @@ def _try(settings: Settings, arguments: argparse.Namespace, console: Console) ->
         *("--maxfail=0", "-k", "", "-m", ""),  # the ini file's are about tests
         f"--rootdir={settings.root}",
         *_given(arguments),
+        *(f"--exprun-{name}={shlex.join(getattr(settings, name))}" for name in ("tried", "flags")),
         str(settings.root),
     ]
     status = int(pytest.main(words, plugins=[listener]))
@@ -87,7 +100,7 @@ def _given(arguments: argparse.Namespace) -> list[str]:
         f"{row.flag}={value}" for row in Settings.rows() if (value := getattr(arguments, row.key, None)) is not None
     ]
     plan = ["--exprun-mode=plan"] if arguments.plan else []
-    return [*given, *plan, f"--exprun-tried={shlex.join(arguments.refs or [HERE])}"]
+    return [*given, *plan]
 
 
 def _answers(listener: _Listener) -> list[dict[str, Any]]:
@@ -156,4 +169,4 @@ def _apply(settings: Settings, arguments: argparse.Namespace, console: Console) 
     return KEEP
 
 
-_COMMANDS = {"try": _try, "log": _log, "apply": _apply}
+_COMMANDS = {"try": _try, "run": _run, "log": _log, "apply": _apply}

@@ -122,17 +122,20 @@ def reproduction(comparison: Comparison, trainer: str | None) -> list[str]:
         "",
         *code_block([_exact(str(recorded)) if recorded else command(first.spec, trainer)]),
     ]
-    nodeids = [shell_word(nodeid) for nodeid in comparison.declaration.nodeids[:1]]
-    budget, diff = comparison.declaration.budget, comparison.declaration.diff
-    if diff is not None and not diff.uncommitted:
-        scale = f"--tokens={budget.amount}" if budget.unit == "tokens" else f"--budget='{budget}'"
-        again = f"exprun try {diff.tip[:12]} --against {diff.base[:12]} {scale}"
-        lines += ["", "The whole experiment, with its control:", "", *code_block([again])]
-    elif nodeids:
-        scale = f"--exprun-tokens={budget.amount}" if budget.unit == "tokens" else f"--exprun-budget='{budget}'"
-        again = " ".join(["pytest", *nodeids, scale])
+    if again := _again(comparison.declaration):
         lines += ["", "The whole experiment, with its control:", "", *code_block([again])]
     return lines
+
+
+def _again(declared: Experiment) -> str | None:
+    """Return the command that asks for the experiment again; None where what was compared is kept nowhere."""
+    budget, diff = declared.budget, declared.diff
+    scale = f"tokens={budget.amount}" if budget.unit == "tokens" else f"budget='{budget}'"
+    if diff is not None and not diff.uncommitted:
+        return f"exprun try {diff.tip[:12]} --against {diff.base[:12]} --{scale}"
+    if declared.nodeids:
+        return f"pytest {shell_word(declared.nodeids[0])} --exprun-{scale}"
+    return None if diff else " ".join([f"exprun run --{scale} --", *map(shell_word, declared.change)])
 
 
 def _exact(recorded: str) -> str:

@@ -71,7 +71,8 @@ class Written(Protocol):
 def diff_lines(declared: Iterable[Experiment]) -> Iterator[str]:
     """Say which states of the code are compared, and in which files they differ."""
     for each in declared:
-        assert each.diff is not None
+        if each.diff is None:
+            continue
         changes = " with changes that are in no commit" if each.diff.uncommitted else ""
         yield (
             f"{each.name} ({each.diff.tip[:_COMMIT]}{changes}) against {each.control.tree} ({each.diff.base[:_COMMIT]}): {each.diff}"

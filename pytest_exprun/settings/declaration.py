@@ -57,6 +57,25 @@ class Marked:
         return DeclarationError(f"@experiment({shown:.200}) on {self.nodeid or self.function}: {problem}")
 
 
+class Typed(Marked):
+    """Flags that were typed, in place of a marked test."""
+
+    def error(self, problem: str) -> DeclarationError:
+        """Return a misuse as one line."""
+        return DeclarationError(f"exprun run -- {shlex.join(self.args)}: {problem}")
+
+
+def declare_flags(settings: Settings) -> Experiment:
+    """Return the experiment of the settings' own flags.
+
+    Raises:
+        DeclarationError: any misuse of them.
+    """
+    flags = [each.replace("{", "{{").replace("}", "}}") for each in settings.flags]
+    typed = Typed(flags, {"gate": settings.against_gate}, function=Variant(settings.flags).slug)
+    return declare(typed, settings)
+
+
 def declare(marked: Marked, settings: Settings) -> Experiment:
     """Return the declared experiment.
 
@@ -85,7 +104,7 @@ def declare(marked: Marked, settings: Settings) -> Experiment:
         baseline_seeds=settings.seeds_of_baselines,
         gate=_one_of(marked, "gate", "not_loser", GATES),
         prediction=conceal(" ".join(marked.doc.split())),
-        nodeids=(conceal(marked.nodeid),),
+        nodeids=(conceal(marked.nodeid),) if marked.nodeid else (),
     )
     if experiment.variant.identity == control.identity and not marked.states:
         raise marked.error(f"the experiment equals its control ({control}): there is nothing to compare")

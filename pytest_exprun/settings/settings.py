@@ -123,6 +123,9 @@ class Settings:
         "judge these states in place of any test",
         "branches, tags or commits; . is the working tree",
     )
+    flags: tuple[str, ...] = option(
+        COMPARED, (), kinds.WORDS, "judge one experiment by these flags in place of any test"
+    )
     shared: tuple[str, ...] = option(
         COMPARED,
         (),

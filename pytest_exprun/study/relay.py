@@ -16,7 +16,7 @@ from pytest_exprun.terms.outcome import Arm, RunResult
 if TYPE_CHECKING:
     from pytest_exprun.study.session import Session
 
-KEY, DIFFS = "exprun", "exprun_diffs"
+KEY, UNTESTED = "exprun", "exprun_untested"
 """Our places among what xdist's controller and workers hand each other."""
 
 Hear = Callable[[str, str], None]
@@ -26,7 +26,7 @@ def connect_worker(session: Session, workerinput: Mapping[str, Any]) -> None:
     """Let a worker's session speak to the controller. Without a controller that listens it is silent."""
     session.beside = int(workerinput.get("workercount", 1)) - 1
     session.identity = str(workerinput.get("testrunuid", ""))
-    session.declared_diffs = [Experiment.from_json(each) for each in json.loads(workerinput.get(DIFFS, "[]"))]
+    session.untested = [Experiment.from_json(each) for each in json.loads(workerinput.get(UNTESTED, "[]"))]
     channel = workerinput.get(KEY)
     if channel is None:
         return
@@ -42,12 +42,12 @@ def connect_worker(session: Session, workerinput: Mapping[str, Any]) -> None:
     session.run_hook = lambda run: tell("run", json.dumps(run.to_json()))
 
 
-def connect_node(node: Any, dsession: Any, hear: Hear, diffs: Sequence[Experiment]) -> None:
-    """Tell a worker that is about to start which diffs there are, and listen to it.
+def connect_node(node: Any, dsession: Any, hear: Hear, untested: Sequence[Experiment]) -> None:
+    """Tell a worker that is about to start which experiments no test declares, and listen to it.
 
     `hear` is called by the thread that handles the workers' reports.
     """
-    node.workerinput[DIFFS] = json.dumps([each.to_json() for each in diffs])
+    node.workerinput[UNTESTED] = json.dumps([each.to_json() for each in untested])
     if dsession is None:
         return
     dsession.worker_exprun = hear  # xdist's loop calls `worker_<name>` for the event `<name>` in its queue

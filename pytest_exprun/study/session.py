@@ -62,9 +62,15 @@ class Session:
         return Register()
 
     @cached_property
-    def declared_diffs(self) -> list[Experiment]:
-        """The experiments that are diffs, if the settings ask for any; on a worker of xdist those of the controller."""
-        return self.diffs.declared() if self.settings.against or self.settings.tried else []
+    def untested(self) -> list[Experiment]:
+        """The experiments that no test declares but the settings: by flags, and diffs; on a worker of xdist those of the controller."""
+        settings = self.settings
+        if not (settings.flags or settings.against or settings.tried):
+            return []
+        from pytest_exprun.settings.declaration import declare_flags
+
+        by_flags = [declare_flags(settings)] if settings.flags else []
+        return [*by_flags, *(self.diffs.declared() if settings.against or settings.tried else [])]
 
     @cached_property
     def diffs(self) -> Diffs:

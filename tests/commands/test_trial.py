@@ -28,10 +28,15 @@ def lab(project):
 
 
 def tried(lab, *argv):
-    """Run the command; return its exit status and what it printed, which for a program is as the schema says."""
-    process = shell("try", *argv, cwd=lab.root)
+    """Try states of the code."""
+    return ended("try", *argv, cwd=lab.root)
+
+
+def ended(*argv, cwd):
+    """Run a command; return its exit status and what it printed, which for a program is as the schema says."""
+    process = shell(*argv, cwd=cwd)
     out, err = process.communicate(timeout=120)
-    if "--json" in argv:
+    if "--json" in argv[: argv.index("--") if "--" in argv else None]:
         jsonschema.validate(json.loads(out), SCHEMA)
         assert json.loads(out)["exit_status"] == process.returncode
     return process.returncode, out, err
@@ -154,3 +159,70 @@ def test_the_log_and_a_diff_put_to_use(lab, exprun):
     assert lab.git("diff", "--stat", "better", "--", "toy.py") == ""
     lab.git("commit", "--quiet", "--all", "--message", "kept")
     assert "does not apply" in exprun.refused("apply", "better")
+
+
+# Flags.
+
+
+def ran(project, *argv):
+    """Run one experiment by flags."""
+    return ended("run", *argv, cwd=project.pytester.path)
+
+
+def test_flags_without_a_test_file(project):
+    """One experiment by its flags, gated, with a report that says how to ask again; a stored one trains nothing."""
+    told = json.loads(ran(project, "--json", "--tokens=2000", "--", "--rope", "--shift", "-5")[1])
+    assert [(each["name"], each["verdict"], each["compared"]) for each in told["comparisons"]] == [
+        ("rope-shift-5", "WINNER", None)
+    ]
+    again = "exprun run --tokens=2000 -- --rope --shift -5"
+    assert f"\n{again}\n" in project.report("experiment_rope-shift-5_2K.md")
+    trained = len(project.runs)
+    status, out, _ = ran(project, *again.split()[2:])
+    assert (status, len(project.runs), trained) == (0, 8, 8)
+    assert "1 passed" in out
+    status, out, _ = ran(project, "--tokens=2000", "--gate=winner", "--", "--worse")
+    assert status == 1
+    assert "gate winner: the verdict is LOSER" in out
+
+
+def test_flags_and_tests_do_not_meet(project):
+    """The project's tests are not run, the baseline of its ini file is the control."""
+    project.write("def test_nothing(): raise ValueError")
+    (project.pytester.path / "pytest.ini").write_text(f"{INI}exprun_baseline = --rope\n", encoding="utf-8")
+    told = json.loads(ran(project, "--json", "--", "--worse")[1])
+    assert told["comparisons"][0]["verdict"] == "LOSER"
+    assert project.runs[0].count("--rope") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run"], "exprun run takes the flags of the change behind --"),
+        (["run", "--", "rope"], "exprun run -- rope: flags start with --"),
+        (["run", "--", "--seed=3"], "exprun run -- --seed=3: --seed is reserved"),
+        (["run", "--", "--x={y}", "--seed=3"], "--seed is reserved"),
+        (["run", "--gate=best", "--", "--rope"], "exprun_against_gate = 'best': allowed is"),
+        (["run", "--rope"], "unrecognized arguments: --rope"),
+    ],
+)
+def test_flags_that_cannot_be_tried(exprun, project, words, message):
+    """One line, before anything is trained."""
+    assert message in exprun.refused(*words)
+    assert project.runs == []
+
+
+def test_a_misspelt_flag_is_broken(project):
+    """Its error is that of a test."""
+    told = json.loads(ran(project, "--json", "--", "--ropee")[1])
+    assert told["exit_status"] == 2
+    assert "did you mean --rope?" in told["errors"][0]
+    assert project.runs == []
+
+
+def test_a_word_behind_the_flags_mark_is_no_option(project):
+    """A trainer may have an option --json of its own."""
+    status, out, _ = ran(project, "--", "--json")
+    assert status == 2
+    assert "no option --json" in out
+    assert project.runs == []

@@ -27,7 +27,11 @@ class Leftovers:
         return sorted(new.values()), [number for kind, number in new if kind == _CHILD]
 
     def _new(self) -> Mapping[tuple[str, int], str]:
-        return {each: text for each, text in _resources().items() if self._before.get(each) != text}
+        return {each: text for each, text in _resources().items() if not self._was_there(each, text)}
+
+    def _was_there(self, each: tuple[str, int], text: str) -> bool:
+        # A process that has just been started may still have its parent's name: the guard's is told apart by its number.
+        return each in self._before and (each[0] == _CHILD or self._before[each] == text)
 
 
 _CHILD = "child"

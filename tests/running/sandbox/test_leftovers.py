@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from pytest_exprun.running.sandbox import leftovers
 from pytest_exprun.running.sandbox.fresh_process import preserved_process_state
 from pytest_exprun.running.sandbox.leftovers import Descriptors
 from tests.leaks import run, space
@@ -57,6 +58,14 @@ class _Ring:
 
     def __del__(self) -> None:
         os.close(self.descriptor)
+
+
+def test_a_child_that_gets_its_own_name_is_no_new_one(monkeypatch):
+    """A process that was started just before still has its parent's name for a moment."""
+    names = iter(["pytest", "python", "python", "python"])
+    monkeypatch.setattr(leftovers, "children", lambda: [(4, next(names))])
+    before = leftovers.Leftovers()
+    assert before.found() == ([], [])
 
 
 def test_what_is_closed_again_is_not_named():

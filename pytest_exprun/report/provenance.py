@@ -11,8 +11,10 @@ from pytest_exprun.terms.outcome import Arm, RunResult
 from pytest_exprun.verdict.comparison import Comparison
 
 MOST_FILES = 20
-MUCH_MORE, LEAST_SECONDS = 1.3, 1.0
-"""How many times the baseline's CPU time a diff's runs may take without a word, and what is too short to be compared."""
+MUCH_MORE = 1.3
+"""How many times what the baseline's runs took a diff's runs may take without a word."""
+_LEAST = {"cpu_time": 1.0, "training_seconds": 0.5, "train_seconds": 0.5}
+"""What tells how much a run trained, and how much of it can be compared: our clock, which starting Python may fill, and what is printed."""
 ENVIRONMENT = ("python", "torch", "numpy", "platform", "cpu", "isa", "gpu", "device", "dtype", "threads", "concurrency")
 """What could change a result or a time. The host's name and the time of day are left in the JSON: they say nothing about a result."""
 
@@ -65,19 +67,34 @@ def _hashes(name: str, runs: Sequence[RunResult]) -> list[str]:
 
 
 def compute(found: Comparison) -> str:
-    """Say that the runs of a diff took much more CPU time than the baseline's, by our clock and not the trainer's; nothing if they did not.
+    """Say that the runs of a diff took much more than the baseline's: CPU time by our clock, or what they print; nothing if they did not.
 
-    A state on trial says itself how much it trained.
+    A state on trial says itself how much it trained. Of steps and tokens the budget's own count: in as many tokens there may be more steps.
     """
-    arms = [[run.provenance.get("cpu_time") for run in arm] for arm in (found.baseline, found.experiment)]
-    base, own = ([value for value in values if isinstance(value, int | float)] for values in arms)
-    if found.declaration.diff is None or not base or not own:
-        return ""
-    before, now = sum(base) / len(base), sum(own) / len(own)
-    if before < LEAST_SECONDS or now <= MUCH_MORE * before:
-        return ""
-    times = f"{now / before:.1f} times the CPU time of the baseline's ({before:.1f} -> {now:.1f} s)"
-    return f"a run of {found.name} took {times}: was it as much training?"
+    unit = found.declaration.budget.unit
+    for measure in [*_LEAST, unit] if found.declaration.diff else []:
+        before, now = (_mean(_amount(run, measure) for run in arm) for arm in (found.baseline, found.experiment))
+        if before is None or now is None or before < _LEAST.get(measure, 1) or now <= MUCH_MORE * before:
+            continue
+        what = "CPU seconds" if measure == "cpu_time" else measure
+        more = f"{now / before:.1f} times as many {what} as one of the baseline's ({before:.3g} -> {now:.3g})"
+        return f"a run of {found.name} took {more}: was it as much training?"
+    return ""
+
+
+def _amount(run: RunResult, measure: str) -> object:
+    last = run.curve[-1] if run.curve else None
+    told = {
+        "cpu_time": run.provenance.get(measure),
+        "steps": last and last.step,
+        "tokens": last and last.values.get(measure),
+    }
+    return told.get(measure, run.metrics.get(measure))
+
+
+def _mean(values: Iterable[object]) -> float | None:
+    known = [value for value in values if isinstance(value, int | float)]
+    return sum(known) / len(known) if known else None
 
 
 def states(declared: Experiment) -> list[str]:

@@ -8,8 +8,8 @@ import pytest
 
 from pytest_exprun.report.markdown import experiment_report
 from pytest_exprun.report.provenance import compute
-from pytest_exprun.terms.model import Diff, Variant
-from pytest_exprun.terms.outcome import Arm
+from pytest_exprun.terms.model import Budget, Diff, Variant
+from pytest_exprun.terms.outcome import Arm, CurvePoint
 from tests.report_toys import comparison, tables
 
 
@@ -62,3 +62,34 @@ def test_a_diff_that_took_much_more_compute_is_noted(seconds, said):
     assert said in compute(found)
     assert bool(compute(found)) is bool(said)
     assert not compute(replace(found, declaration=replace(found.declaration, diff=None)))
+
+
+@pytest.mark.parametrize(
+    ("unit", "step", "told", "said"),
+    [
+        ("steps", 200, {}, "2.0 times as many steps as one of the baseline's (100 -> 200)"),
+        ("tokens", 200, {}, ""),
+        ("tokens", 100, {"tokens": 3000.0}, "3.0 times as many tokens"),
+        ("seconds", 200, {}, ""),
+        (
+            "seconds",
+            100,
+            {"training_seconds": 6.1},
+            "2.0 times as many training_seconds as one of the baseline's (3 -> 6.1)",
+        ),
+    ],
+)
+def test_a_diff_that_prints_much_more_training_is_noted(unit, step, told, said):
+    """Of steps and tokens the budget's own count: half the batch makes twice the steps in as many tokens."""
+
+    def printed(arm, step, told):
+        told = {"tokens": 1000.0, "training_seconds": 3.0} | told
+        return Arm(
+            arm.variant,
+            tuple(replace(run, curve=(CurvePoint(step, told),), metrics={**run.metrics, **told}) for run in arm),
+        )
+
+    found = comparison(diff=Diff("", "", uncommitted=False, files=(), patch=""), budget=Budget(1000, unit))
+    found = replace(found, baseline=printed(found.baseline, 100, {}), experiment=printed(found.experiment, step, told))
+    assert said in compute(found)
+    assert bool(compute(found)) is bool(said)

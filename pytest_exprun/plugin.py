@@ -342,10 +342,11 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
     """Add an item for each experiment that no test declares."""
     ours = session.config.stash[SESSION]
+    ours.untested = [ours.register.adopt(experiment) for experiment in ours.untested]
     for experiment in ours.untested:
         against = f"against {experiment.control.tree} " if experiment.diff else ""
         item = UntestedItem.from_parent(session, name=f"{experiment.name} {against}{experiment.what}")
-        ours.register.by_id[experiment.comparison_id] = item.stash[DECLARED] = experiment
+        item.stash[DECLARED] = experiment
         items.append(item)
 
 

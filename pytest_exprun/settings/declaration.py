@@ -291,6 +291,12 @@ def _name(marked: Marked) -> str:
     return slugify(conceal(text)) or "experiment"
 
 
+def apart(experiment: Experiment) -> Experiment:
+    """Return a diff by a name that its tree makes its own."""
+    tree = experiment.variant.tree
+    return replace(experiment, name=f"{experiment.name[:56]}-{tree.id[:7]}") if tree else experiment
+
+
 @dataclass
 class Register:
     """The experiments of a session by name and by comparison; the first test of a comparison names it."""
@@ -323,5 +329,12 @@ class Register:
                 f"the controls '{known_as}' and '{experiment.control}' would share one report name; spell them apart"
             )
         self._names[experiment.name] = experiment.comparison_id
+        self.by_id[experiment.comparison_id] = experiment
+        return experiment
+
+    def adopt(self, experiment: Experiment) -> Experiment:
+        """Take in what no test declares; return it, by a name of its own where a test has that name."""
+        if self._names.get(experiment.name, experiment.comparison_id) != experiment.comparison_id:
+            experiment = apart(experiment)
         self.by_id[experiment.comparison_id] = experiment
         return experiment

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pytest_exprun.running.executors.contract import check_trees
-from pytest_exprun.settings.declaration import STATES, declare_diff
+from pytest_exprun.settings.declaration import STATES, apart, declare_diff
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import RefusedError, SettingsError
 from pytest_exprun.terms.model import Diff, Experiment, Tree
@@ -56,7 +56,7 @@ class Diffs:
         # A state by two names is one question; two that would share the name of a report are told apart.
         found = {each.comparison_id: each for each in self._declared()}
         names = Counter(each.name for each in found.values())
-        return [replace(each, name=_apart(each)) if names[each.name] > 1 else each for each in found.values()]
+        return [apart(each) if names[each.name] > 1 else each for each in found.values()]
 
     def _declared(self) -> Iterator[Experiment]:
         repository, against = self.repository, self.settings.against or MERGE_BASE
@@ -168,12 +168,6 @@ class Diffs:
             return self.repository.patched(self._here, patch, Path(name).stem)
         except RefusedError as error:
             raise RefusedError(f"patch={name!r} does not apply to the files as they are: {error}") from None
-
-
-def _apart(experiment: Experiment) -> str:
-    tree = experiment.variant.tree
-    assert tree is not None
-    return f"{experiment.name[:56]}-{tree.id[:7]}"
 
 
 def patch_file(settings: Settings, digest: str) -> Path:

@@ -204,6 +204,19 @@ def test_beside_the_tests(lab):
     assert len(lab.project.runs) == 8
 
 
+def test_a_test_and_a_branch_of_one_name(lab):
+    """Each has a report of its own: that of the branch is told apart by its tree."""
+    lab.git("checkout", "--quiet", "idea")
+    lab.git("checkout", "--quiet", "-b", "rope")
+    lab.project.write('@experiment("--worse", gate="loser")\ndef test_rope(): ...')
+    lab.commit("a test")
+    result = lab.project.run("--exprun-against=main", "--exprun-against-gate=winner")
+    result.assert_outcomes(passed=2)
+    names = [path.stem for path in (lab.root / "docs" / "research").glob("experiment_rope*.md")]
+    assert len(names) == 2
+    assert report(lab, "rope")["verdict"] == "LOSER"
+
+
 def test_flags_and_states_together(lab):
     """The baseline's flags are those of both arms, and each tree's own parser is asked about them."""
     new = edited(

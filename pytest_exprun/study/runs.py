@@ -232,9 +232,11 @@ class Runs:
                 runs[0].metrics[asked.metric],
                 "; ".join(found),
             )
+            # What was only edited here is in no state of the code.
+            where = ". Is the seam for the seed committed?" if asked.variant.tree else ""
             self._one_run[arm] = TrainerError(
                 f"seeds {seeds} of the {asked} gave one and the same run, {asked.metric} = {value!r}: {self.settings.trained_by} "
-                f"ignores its seed{f' ({why})' if why else ''}, so its noise is unknown and no verdict is possible"
+                f"ignores its seed{f' ({why})' if why else ''}, so its noise is unknown and no verdict is possible{where}"
             )
 
     def _is_one_run(self, asked: Asked) -> bool:

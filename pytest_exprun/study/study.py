@@ -300,14 +300,27 @@ class Study:
         found: dict[str, None] = {}
         for experiment in list(self.declared):
             try:
-                if experiment.diff is not None and experiment.diff.refused:
-                    self.observer.say(f"error ahead: {experiment.diff.refused}")
-                self._check_allowed(experiment)
+                self._check_state(experiment)
                 self._flag_check(experiment)()
             except ExprunError as error:
                 found[str(error)] = None
                 self.declared.remove(experiment)
         return list(found)
+
+    def _check_state(self, experiment: Experiment) -> None:
+        """Refuse a state of the code that may not be judged, or that no run could be told of: there is no trainer in it.
+
+        Raises:
+            ExprunError: it says so to the observer too.
+        """
+        if experiment.diff is None:
+            return
+        try:
+            self._check_allowed(experiment)
+            self.differs_in_nothing(experiment)
+        except ExprunError as error:
+            self.observer.say(f"error ahead: {error}")
+            raise
 
     def seed_doubts(self) -> list[str]:
         """Return what the sources say against the seeds: that of a run may not matter."""

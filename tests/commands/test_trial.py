@@ -112,6 +112,19 @@ def test_bad_input(lab, argv, said):
     assert said in told["errors"][0]
 
 
+def test_a_plan_names_a_state_without_a_trainer(lab):
+    """The others are planned all the same."""
+    lab.git("checkout", "--quiet", "-b", "empty", "main")
+    lab.git("rm", "--quiet", "toy.py")
+    lab.commit("gone")
+    lab.git("checkout", "--quiet", "main")
+    status, out, _ = tried(lab, "empty", "worse", "--plan")
+    assert status == 2
+    assert "error ahead: " in out
+    assert "toy" in out.partition("error ahead: ")[2].splitlines()[0]
+    assert "exp (worse) at 1M tokens" in out
+
+
 def test_the_ini_files_options_for_tests(lab):
     """What stops a session at its first failure or selects tests is not meant for states of the code."""
     (lab.root / "pytest.ini").write_text(INI + "addopts = -x -k nothing -m 'not slow'\n", encoding="utf-8")

@@ -18,12 +18,14 @@ HEAVY = {"numpy", "scipy", "torch", "matplotlib", "ray"}
 SHELL = {"plugin", "hookspec", "reporter", "__init__", "commands.trial"}
 DOORS = "doors"
 _TRUST = ("terms", "settings", "trust.files", "trust.identity", "trust.store", "trust.trees")
+_JUDGED = ("terms", "settings", "verdict", "verdict.sessions")
 _RUNNING = ("running.options", "running.sandbox", "running.training", "running.executors")
 BELOW = {
     "terms": (),
     "settings": ("terms",),
     "verdict": ("terms", "settings"),
-    "report": ("terms", "settings", "verdict"),
+    "verdict.sessions": ("terms", "settings", "verdict"),
+    "report": _JUDGED,
     "trust.files": _TRUST[:2],
     "trust.identity": _TRUST[:3],
     "trust.store": _TRUST[:4],
@@ -32,9 +34,9 @@ BELOW = {
     "running.sandbox": (*_TRUST, *_RUNNING[:1]),
     "running.training": (*_TRUST, *_RUNNING[:2]),
     "running.executors": (*_TRUST, *_RUNNING[:3]),
-    "study": (*_TRUST, *_RUNNING, "verdict", "report"),
-    "commands": (*_TRUST, *_RUNNING, "verdict", "report", "study"),
-    DOORS: (*_TRUST, *_RUNNING, "verdict", "report", "study", "commands"),
+    "study": (*_TRUST, *_RUNNING, *_JUDGED, "report"),
+    "commands": (*_TRUST, *_RUNNING, *_JUDGED, "report", "study"),
+    DOORS: (*_TRUST, *_RUNNING, *_JUDGED, "report", "study", "commands"),
 }
 """The plan of the house: room -> rooms that it may import from, besides itself. What judges and shows never sees what trusts and runs."""
 MOST_FILES = 10
@@ -89,6 +91,7 @@ def test_rooms(name):
     [
         ("terms.model", "verdict.stats"),
         ("verdict.rules", "trust.store.store"),
+        ("verdict.comparison", "verdict.sessions.chance"),
         ("report.text", "running.training.results"),
         ("running.sandbox.guard", "report.text"),
         ("running.training.trainers", "running.executors.contract"),

@@ -19,9 +19,9 @@ from pytest_exprun.study.session import Session
 from pytest_exprun.study.study import Study
 from pytest_exprun.terms.model import SEEDS, Experiment, baseline_seeds
 from pytest_exprun.terms.outcome import Verdict
-from pytest_exprun.verdict.chance import Relabelings, relabel
 from pytest_exprun.verdict.comparison import Comparison, compare
 from pytest_exprun.verdict.rules import judge, rule_named
+from pytest_exprun.verdict.sessions.chance import Relabelings, relabel
 
 FAILED_STATUS = 1
 

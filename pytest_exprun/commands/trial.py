@@ -20,8 +20,8 @@ from pytest_exprun.study.diffs import HERE, patch_file
 from pytest_exprun.study.session import Session
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.trust.trees.snapshot import Repository
-from pytest_exprun.verdict.chance import rank
 from pytest_exprun.verdict.comparison import Comparison
+from pytest_exprun.verdict.sessions.chance import rank
 
 KEEP, DROP, BROKEN, OPEN = 0, 1, 2, 3
 """The exit status: it passed its gate, it did not, it was refused or broke, it is undecided."""

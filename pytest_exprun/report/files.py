@@ -20,8 +20,8 @@ from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import ExprunError
 from pytest_exprun.terms.outcome import Arm
 from pytest_exprun.terms.whole_file import replace_file
-from pytest_exprun.verdict.chance import is_judged_by
 from pytest_exprun.verdict.comparison import Comparison
+from pytest_exprun.verdict.sessions.chance import is_judged_by
 
 State = tuple[int, int, int]
 

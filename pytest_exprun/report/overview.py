@@ -32,8 +32,8 @@ from pytest_exprun.report.text import (
 )
 from pytest_exprun.terms.model import Budget
 from pytest_exprun.terms.outcome import Arm, Summary
-from pytest_exprun.verdict.chance import Family, families, rank
 from pytest_exprun.verdict.comparison import Comparison, compared_baseline, has_no_effect
+from pytest_exprun.verdict.sessions.chance import Family, families, rank
 
 MARK = "<!-- Written by pytest-exprun from the .json files of this folder. Changes are lost. -->"
 NOT_COMPARABLE, STALE = "*", "~"

@@ -30,8 +30,8 @@ from pytest_exprun.report.text import (
 from pytest_exprun.terms.judged_at import early_note
 from pytest_exprun.terms.model import Budget, Experiment, RunSpec, Variant
 from pytest_exprun.terms.outcome import CurvePoint, Effect, RunResult, Summary, Verdict
-from pytest_exprun.verdict.chance import Family, families
 from pytest_exprun.verdict.comparison import Comparison
+from pytest_exprun.verdict.sessions.chance import Family, families
 
 Line = tuple[dict[str, bool], str]
 """pytest's markup keywords, and a line of text."""

@@ -11,8 +11,8 @@ from scipy.special import stdtr
 
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.outcome import Arm, Verdict
-from pytest_exprun.verdict.chance import count_splits, families, is_judged_by, rank, relabel
 from pytest_exprun.verdict.rules import judge, rule_named
+from pytest_exprun.verdict.sessions.chance import count_splits, families, is_judged_by, rank, relabel
 from tests.report_toys import BASELINE, LOSER, NEUTRAL, comparison
 
 # Ten draws of a normal distribution, rounded.

@@ -44,21 +44,22 @@ def arms(
     """
     if shape == "real losses":
         return _real(rng, rows, improvement)
-    both = _noise(rng, (rows, BASELINE + EXPERIMENT), shape) / _SIGMA.get(shape, 1.0)
+    both = noise(rng, (rows, BASELINE + EXPERIMENT), shape)
     baseline, own = both[:, :BASELINE], both[:, BASELINE:]
     if shape == "twice the noise":
         own = 2 * own
     return baseline, rho * baseline + math.sqrt(1 - rho**2) * own - improvement
 
 
-def _noise(rng: np.random.Generator, size: tuple[int, int], shape: str) -> Floats:
+def noise(rng: np.random.Generator, size: tuple[int, ...], shape: str) -> Floats:
+    """Draw seeds of a baseline: one sigma wide, of any mean. Twice the noise is the experiment's alone."""
     if shape == "heavy tails":
-        return rng.standard_t(3, size)
+        return rng.standard_t(3, size) / _SIGMA[shape]
     normal = rng.standard_normal(size)
     if shape == "skewed":
-        return np.exp(normal)
+        return np.exp(normal) / _SIGMA[shape]
     if shape == "contaminated":
-        return normal + 5 * (rng.random(size) < 0.1)
+        return (normal + 5 * (rng.random(size) < 0.1)) / _SIGMA[shape]
     return normal
 
 

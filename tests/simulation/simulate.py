@@ -1,6 +1,6 @@
 """Measure every simulated figure of the protocol again and write docs/statistics-simulation.md.
 
-python tests/simulation/simulate.py --trials 400000
+python tests/simulation/simulate.py --trials 400000 [--only comparisons|sessions]
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import session_page
 from draws import MEANING, SHAPES
 from figures import OTHERS, PARTS, RULES, Figure
 
@@ -129,16 +130,26 @@ def page(figures: Sequence[Figure], trials: int, seed: int) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def kept_parts(output: Path) -> tuple[str, str]:
+    """Return the two parts of the page as they are: single comparisons, and sessions of many."""
+    before, heading, after = output.read_text(encoding="utf-8").partition(session_page.HEADING)
+    return before.rstrip() + "\n", heading + after
+
+
 def main() -> None:
     """Write the page and say what disagrees; exit status 1 if anything does."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=400_000, help="comparisons a figure (default 400,000)")
     parser.add_argument("--seed", type=int, default=1, help="of the random numbers (default 1)")
+    parser.add_argument("--only", choices=("comparisons", "sessions"), help="leave the other part of the page as it is")
     parser.add_argument("--output", type=Path, default=PAGE, help="where the page goes (default docs/)")
     options = parser.parse_args()
     started = time.process_time()
-    figures = measure(options.trials, options.seed)
-    options.output.write_text(page(figures, options.trials, options.seed), encoding="utf-8")
+    figures = measure(options.trials, options.seed) if options.only != "sessions" else []
+    comparisons = page(figures, options.trials, options.seed) if figures else kept_parts(options.output)[0]
+    kept = kept_parts(options.output)[1] if options.only == "comparisons" else ""
+    sessions = kept or session_page.section(options.trials, options.seed)
+    options.output.write_text(f"{comparisons}\n{sessions}", encoding="utf-8")
     wrong = [figure for figure in figures if not (figure.agrees and figure.keeps_its_target)]
     for figure in wrong:
         print(f"disagrees: {figure}")

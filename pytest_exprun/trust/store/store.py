@@ -37,13 +37,15 @@ from pytest_exprun.trust.store.records import (
 )
 
 QUARANTINE, SUPERSEDED, TEMPORARY, LOCKS = "quarantine", "superseded", "tmp", "locks"
+ATTRIBUTES = "*.json -text\nledger.jsonl -text merge=exprun-ledger\n"
+"""For git: converted line endings would break the checksums, and a ledger is no text to be merged."""
 _ORPHAN_SECONDS = 24 * 3600
 _ATTEMPTS = 3
 # Slugs end in a letter or digit, so that a trailing dash makes a folder name that no other slug has.
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul"} | {
     f"{device}{number}" for device in ("com", "lpt") for number in range(10)
 }
-_RESERVED = {QUARANTINE, SUPERSEDED, TEMPORARY, LOCKS} | _WINDOWS_DEVICES
+_RESERVED = {QUARANTINE, SUPERSEDED, TEMPORARY, LOCKS, "ledger"} | _WINDOWS_DEVICES
 
 
 class NotReproducible(StoreError):  # noqa: N818  # read as a fact, like NotComparable
@@ -83,8 +85,7 @@ class Store:
             self.fs.make_folder(temporary)
             self.fs.publish(probe, b"probe\n", temporary)
             self.fs.remove(probe)
-            # Line-ending conversion by git would break the checksums.
-            for name, text in ((".gitignore", ignored), (".gitattributes", "*.json -text\n")):
+            for name, text in ((".gitignore", ignored), (".gitattributes", ATTRIBUTES)):
                 if not (self.root / name).exists():
                     self.fs.publish(self.root / name, text.encode(), temporary)
         except OSError as error:

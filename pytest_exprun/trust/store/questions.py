@@ -94,6 +94,11 @@ class Questions:
     def _writes(self) -> bool:
         return self.settings.mode in {"run", "refresh"}
 
+    def notices(self) -> list[str]:
+        """Return, once, what the user should hear of the ledger."""
+        told, self.ledger.notices = self.ledger.notices, []
+        return told
+
     def ask(self, question: Question) -> None:
         """Note, before a run is trained for it, that it is asked. A question that is open already is asked no second time.
 
@@ -107,6 +112,10 @@ class Questions:
                 self._append_asked(question)
         self._asked.add(question.id)
         self._open[question.id] = question
+
+    def waits(self, question: Question) -> bool:
+        """Whether this process asked a question and has not noted what became of it."""
+        return question.id in self._open
 
     def answer(self, question: Question, found: Mapping[str, Any]) -> None:
         """Note what became of a question, unless that is what the ledger says last.

@@ -14,7 +14,8 @@ from pytest_exprun.report.markdown import summary
 from pytest_exprun.report.text import plain
 from pytest_exprun.terms.model import Experiment, Variant
 from pytest_exprun.terms.outcome import Arm, Effect, Verdict
-from pytest_exprun.verdict.comparison import Comparison
+from pytest_exprun.verdict.comparison import Comparison, has_no_effect
+from pytest_exprun.verdict.sessions.chance import fingerprints
 
 Property = tuple[str, str | float]
 # Property: where it stands in a comparison.
@@ -124,6 +125,26 @@ def answer(comparison: Comparison) -> dict[str, Any]:
         "experiment_seeds": list(comparison.experiment.seeds),
         "budget": str(declared.budget),
         "compared": compared(declared),
+    }
+
+
+def recorded(comparison: Comparison) -> dict[str, Any]:
+    """Return what a ledger keeps of a comparison: the verdict, what it stands on, and which numbers were judged, by their digests."""
+    judgement, effect = comparison.judgement, comparison.effect()
+    baseline, judged = fingerprints(comparison)
+    return {
+        "result": "judged",
+        "verdict": str(comparison.verdict),
+        "verdict_kind": judgement.kind,
+        "seeds": list(comparison.experiment.seeds),
+        "sigmas": _finite(judgement.sigmas),
+        "delta": _finite(effect.delta),
+        "interval": [_finite(effect.ci_low), _finite(effect.ci_high)],
+        "p_value": _finite(judgement.p_value),
+        "stale": bool(comparison.stale),
+        "no_effect": has_no_effect(comparison),
+        "baseline": baseline,
+        "judged": judged,
     }
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
+from pytest_exprun.report.values import recorded
 from pytest_exprun.running.executors.contract import Executor
 from pytest_exprun.running.options.seed_use import doubts
 from pytest_exprun.settings.settings import Settings
@@ -20,12 +21,14 @@ from pytest_exprun.study.asked import ArmPlan, Asked, RunObserver
 from pytest_exprun.study.flags import Flags
 from pytest_exprun.study.gates import GateResult, judge_gate, needs_all_seeds
 from pytest_exprun.study.runs import Runs
-from pytest_exprun.terms.errors import ExprunError, TrainerError
+from pytest_exprun.terms.errors import ExprunError, StoreError, TrainerError
 from pytest_exprun.terms.model import FIRST_LOOK, Budget, Experiment, Variant, shortens
 from pytest_exprun.terms.outcome import Arm, Verdict
 from pytest_exprun.terms.sameness import difference
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.identity.key import Key
+from pytest_exprun.trust.store.ledger import Ledger
+from pytest_exprun.trust.store.questions import Question, Questions
 from pytest_exprun.trust.store.store import Store
 from pytest_exprun.trust.trees.ground import Grounds
 from pytest_exprun.verdict.comparison import Comparison, compare, decide
@@ -77,6 +80,7 @@ class Study:
             self.observer,
             self.identity if self.beside else "",
         )
+        self._questions = Questions(Ledger(self.store.root, self.store.fs), self.settings)
 
     @property
     def store(self) -> Store:
@@ -96,17 +100,49 @@ class Study:
         """
         known = self._comparisons.get(experiment.comparison_id)
         if known is None:
-            self._look_ahead(experiment)
-            try:
-                known = self._compare(experiment)
-            except ExprunError as error:
-                known = error
+            with self._questions.interruptible():
+                self._look_ahead(experiment)
+                try:
+                    known = self._compare(experiment)
+                except ExprunError as error:
+                    known = error
             self._comparisons[experiment.comparison_id] = known
+            self._note(experiment, known)
             if isinstance(known, Comparison):
                 self.observer.compared(known)
         if isinstance(known, ExprunError):
             raise known
         return known
+
+    def _before_training(self, experiment: Experiment) -> None:
+        """Check an experiment's flags, and note that it is asked: from here on runs are trained for it.
+
+        Raises:
+            ExprunError: it must not be trained, or the ledger cannot be written.
+        """
+        self._flags.check(experiment, self.declared)
+        if experiment.variant.identity != experiment.control.identity:  # else it is a baseline alone, and no question
+            self._questions.ask(self._question(experiment))
+
+    def _note(self, experiment: Experiment, found: Comparison | ExprunError) -> None:
+        """Note what became of an experiment. A full disk costs the line, never the verdict."""
+        try:
+            question = self._question(experiment)
+            if isinstance(found, Comparison):
+                self._questions.answer(question, recorded(found))
+            elif not isinstance(found, StoreError):  # the ledger lies in the store that failed
+                self._questions.fail(question, found)
+        except StoreError as error:
+            self.observer.not_saved(f"what became of {experiment.name} is not in the ledger: {error}")
+        for text in self._questions.notices():
+            self.observer.notice(text)
+
+    def _question(self, experiment: Experiment) -> Question:
+        keys: list[Key | None] = [None, None]
+        for place, arm in enumerate((experiment.control, experiment.variant)):
+            with contextlib.suppress(ExprunError):
+                keys[place] = self._asked(arm, experiment).key
+        return Question(experiment, (keys[0], keys[1]))
 
     def differs_in_nothing(self, experiment: Experiment) -> str:
         """Say why two states of the code need not be compared: nothing that a run depends on differs. Empty if they must be.
@@ -170,7 +206,7 @@ class Study:
                 continue
             try:
                 asked = self._asked(variant, experiment)
-                missing = self.runs.missing(asked, seeds, self._flag_check(experiment))
+                missing = self.runs.missing(asked, seeds, partial(self._before_training, experiment))
             except ExprunError:
                 # Controls come first: without one nothing else of the comparison need be trained.
                 broken.add(experiment.comparison_id)
@@ -228,9 +264,13 @@ class Study:
     def gate(self, comparison: Comparison, gate: str) -> GateResult:
         """Judge a comparison by a declared gate; `non_inferior` may train the seeds of its own second look."""
         declared = comparison.declaration
-        return judge_gate(
-            gate, comparison, lambda seeds: self.arm(declared.variant, seeds, declared).values(declared.metric)
-        )
+        try:
+            return judge_gate(
+                gate, comparison, lambda seeds: self.arm(declared.variant, seeds, declared).values(declared.metric)
+            )
+        finally:
+            if self._questions.waits(self._question(declared)):  # seeds of the gate alone were trained for it
+                self._note(declared, comparison)
 
     def arm(self, variant: Variant, seeds: Sequence[int], experiment: Experiment) -> Arm:
         """Return an arm with just these seeds, from the store or trained.
@@ -245,7 +285,7 @@ class Study:
         asked = self._asked(variant, experiment)
         known = variant, asked.key.digest, tuple(seeds), experiment.metric, asked.role
         if known not in self._arms:
-            runs = self.runs.get(asked, seeds, self._flag_check(experiment))
+            runs = self.runs.get(asked, seeds, partial(self._before_training, experiment))
             self._arms[known] = self._checked(Arm(variant, runs), asked)
         return self._arms[known]
 

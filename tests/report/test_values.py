@@ -10,9 +10,10 @@ import jsonschema
 import pytest
 
 from pytest_exprun.report import values
-from pytest_exprun.report.values import answer, compared, is_open, next_step, properties
+from pytest_exprun.report.values import answer, compared, is_open, next_step, properties, recorded
 from pytest_exprun.terms.model import Budget, Diff, Experiment, Tree, Variant
-from tests.report_toys import HOSTILE, LOSER, NEUTRAL, WINNER, comparison
+from pytest_exprun.verdict.sessions.chance import fingerprints
+from tests.report_toys import BASELINE, HOSTILE, LOSER, NEUTRAL, WINNER, comparison
 
 SCHEMA = json.loads(Path(values.__file__).with_name("answer.schema.json").read_text(encoding="utf-8"))
 DIFF = Diff("a" * 40, "b" * 40, uncommitted=True, files=(("model.py", 3, 1), ("data.bin", -1, -1)), patch="c" * 64)
@@ -124,3 +125,16 @@ def test_which_states_were_compared():
         "files": {"model.py": [3, 1], "data.bin": [-1, -1]},
         "patch": "c" * 64,
     }
+
+
+def test_what_a_ledger_keeps_is_plain_and_short():
+    """The verdict, the seeds it stands on, the estimate with its interval, and digests of the numbers."""
+    found = recorded(comparison())
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert (found["result"], found["verdict"], found["seeds"]) == ("judged", "WINNER", [42, 137, 256])
+    assert found["delta"] == pytest.approx(-0.09)
+    assert found["interval"][0] < found["delta"] < found["interval"][1] < 0
+    assert (found["baseline"], found["judged"]) == fingerprints(comparison())
+    assert (found["stale"], found["no_effect"]) == (False, False)
+    assert recorded(comparison(BASELINE, points=0))["no_effect"]
+    assert recorded(comparison((1.9, None, 1.92)))["p_value"] is None

@@ -7,6 +7,7 @@ trained alike, so every verdict is a false one. That rate scatters widely from o
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 import random
@@ -107,6 +108,19 @@ def is_judged_by(comparison: Comparison, arm: Arm) -> bool:
         and declared.control.identity == arm.variant.identity
         and _values(comparison.baseline, comparison.metric) == _values(arm, comparison.metric)
     )
+
+
+def fingerprints(comparison: Comparison) -> tuple[str, str]:
+    """Return what the numbers of a comparison's baseline are called, and all that was judged, with how: 16 hex digits each.
+
+    Where both are the same again chance had no new say, whatever the question is called.
+    """
+    declared = comparison.declaration
+    baseline, experiment = (_values(arm, declared.metric) for arm in (comparison.baseline, comparison.experiment))
+    how = declared.rule, declared.min_effect, declared.futility, declared.lower_is_better, declared.seeds
+    parts = (declared.metric, baseline), (declared.metric, baseline, experiment, how)
+    first, second = (hashlib.sha256(repr(each).encode()).hexdigest()[:16] for each in parts)
+    return first, second
 
 
 def _values(arm: Arm, metric: str) -> tuple[tuple[int, float | None], ...]:

@@ -12,7 +12,7 @@ from scipy.special import stdtr
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.outcome import Arm, Verdict
 from pytest_exprun.verdict.rules import judge, rule_named
-from pytest_exprun.verdict.sessions.chance import count_splits, families, is_judged_by, rank, relabel
+from pytest_exprun.verdict.sessions.chance import count_splits, families, fingerprints, is_judged_by, rank, relabel
 from tests.report_toys import BASELINE, LOSER, NEUTRAL, comparison
 
 # Ten draws of a normal distribution, rounded.
@@ -173,6 +173,17 @@ def test_false_winners_are_expected_of_all_that_a_baseline_has_judged():
     (family,) = families([comparison(points=0), inert], earlier)
     assert (family.judged, family.false_winners) == (2, pytest.approx(0.031 + 0.011))
     assert family.outlook() == "this baseline has judged 2 experiments: about 0.042 false winners to expect"
+
+
+def test_fingerprints_are_of_the_numbers_and_how_they_are_judged():
+    """The baseline's is shared by all that it judged; names do not count, and a comparison that was read again has the same ones."""
+    found = fingerprints(comparison())
+    assert fingerprints(comparison(name="another", flags=("--x",))) == found
+    assert fingerprints(type(comparison()).from_json(comparison().to_json())) == found
+    for other in (comparison(LOSER), comparison(rule="tested"), comparison(min_effect=1.0)):
+        assert fingerprints(other)[0] == found[0]
+        assert fingerprints(other)[1] != found[1]
+    assert fingerprints(comparison(metric="accuracy"))[0] != found[0]
 
 
 def test_a_comparison_belongs_to_its_very_baseline():

@@ -26,13 +26,13 @@ _OF_SESSIONS = ("mode", "plots", "against", "against_gate", "tried", "flags", "s
 """Settings that only a pytest session has a use for, and `try` and `run`, which start one."""
 _OF_TRY = tuple(row.name for row in Settings.rows() if row.name not in {"mode", "tried", "flags"})
 _OF_RUN = tuple(name for name in _OF_TRY if name not in {"against", "shared", "sealed", "seal"})
-_MODULES = {"try": "trial", "run": "trial", "log": "trial", "apply": "trial"}
+_MODULES = {"try": "trial", "run": "trial", "log": "trial", "apply": "trial", "ledger": "ideas.ledger"}
 """Commands whose module has another name."""
 _OF_LOG = ("report_dir", "store")
 _OF_JUDGE = ("rule", "metric", "min_effect")
 _EPILOG = (
-    "a setting wins over the ini file's; exit status: 0 as hoped, 1 not (judge: LOSER; aa: not NEUTRAL; audit: the run differs; try: the "
-    "gate), 2 refused or bad input, 3 undecided (try)"
+    "a setting wins over the ini file's; exit status: 0 as hoped, 1 not (judge: LOSER; aa: not NEUTRAL; audit: the run differs; ledger "
+    "verify: a fault; try: the gate), 2 refused or bad input, 3 undecided (try)"
 )
 
 
@@ -90,6 +90,8 @@ def build_parser() -> argparse.ArgumentParser:
     apply = _add(commands, "apply", "put a tried diff into the working tree, which must be clean", settings=_OF_LOG)
     apply.add_argument("name", metavar="NAME", help="what it is called in the log")
 
+    _ledger(_add(commands, "ledger", "what was asked, and whether nothing of it was changed", settings=("store",)))
+
     audit = _add(commands, "audit", "train one random stored run again: it must come back bit for bit")
     audit.add_argument("--seed", type=int, help="audit this seed (default: a random one)")
     audit.add_argument(
@@ -111,6 +113,19 @@ def _judge(parser: argparse.ArgumentParser) -> None:
     for flag, value in (("--higher-is-better", False), ("--lower-is-better", True)):
         help_text = f"{'less' if value else 'more'} of the metric is better"
         direction.add_argument(flag, dest="lower_is_better", action="store_const", const=value, help=help_text)
+
+
+def _ledger(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "exprun ledger [list | verify [--head HASH] | merge BASE OURS THEIRS] [options]"
+    actions = {
+        "list": "the questions with what became of them",
+        "verify": "find every change",
+        "merge": "write the lines of OURS and THEIRS to OURS, also as a merge driver of git",
+    }
+    what = "; ".join(f"{name}: {text}" for name, text in actions.items())
+    parser.add_argument("action", nargs="?", default="list", choices=actions, help=what)
+    parser.add_argument("files", nargs="*", metavar="FILE", help="of merge: BASE OURS THEIRS")
+    parser.add_argument("--head", metavar="HASH", help="of verify: a head that a report or a summary printed")
 
 
 def _add(

@@ -36,7 +36,8 @@ BELOW = {
     "running.executors": (*_TRUST, *_RUNNING[:3]),
     "study": (*_TRUST, *_RUNNING, *_JUDGED, "report"),
     "commands": (*_TRUST, *_RUNNING, *_JUDGED, "report", "study"),
-    DOORS: (*_TRUST, *_RUNNING, *_JUDGED, "report", "study", "commands"),
+    "commands.ideas": (*_TRUST, *_RUNNING, *_JUDGED, "report", "study", "commands"),
+    DOORS: (*_TRUST, *_RUNNING, *_JUDGED, "report", "study", "commands", "commands.ideas"),
 }
 """The plan of the house: room -> rooms that it may import from, besides itself. What judges and shows never sees what trusts and runs."""
 MOST_FILES = 10

@@ -1,0 +1,1 @@
+"""What `exprun` can do for a session of many ideas."""

@@ -152,7 +152,8 @@ class Reporter:
 
         terminalreporter.section("experiments")
         width = terminalreporter._tw.fullwidth  # noqa: SLF001  # no public width
-        for markup, line in summary_lines(comparisons, self.session, width=width, earlier=self._earlier):
+        ours = self.session
+        for markup, line in summary_lines(comparisons, ours, width=width, earlier=self._earlier, others=ours.others):
             terminalreporter.write_line(line, **markup)
         if os.environ.get("GITHUB_ACTIONS") == "true":
             from pytest_exprun.report.overview import workflow_lines

@@ -15,7 +15,7 @@ from pytest_exprun.terms.outcome import Arm
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.clocks import with_one_clock
 from pytest_exprun.verdict.comparison import Comparison
-from pytest_exprun.verdict.sessions.chance import families
+from pytest_exprun.verdict.sessions.chance import Others, families, no_others
 
 EXAMPLE_RHOS = (0.0, 0.5, 0.9)
 _JUDGED = "## Experiments judged"
@@ -27,8 +27,9 @@ def baseline_report(
     metric: str = "val_loss",
     experiment_seeds: Sequence[int] = SEEDS,
     judged: Sequence[Comparison] = (),
+    others: Others = no_others,
 ) -> str:
-    """Return the report of a baseline or control arm; `judged` are all comparisons on it that are known."""
+    """Return the report of a baseline or control arm; `judged` are all known comparisons on it, `others` what was asked besides."""
     (arm,) = with_one_clock(arm)
     budget, early = arm.runs[0].spec.budget, judged_early(metric, baseline=arm)
     sections = (
@@ -41,7 +42,7 @@ def baseline_report(
         [f"**Judged early**: {markdown(early_note(metric, early))}."] if early else [],
         ["## Seeds", "", *_seed_table(arm, metric)],
         ["## What an experiment can see", "", *_sensitivity(arm, metric, len(experiment_seeds))],
-        _judged(judged),
+        _judged(judged, others),
         ["## Environment", "", *environment([arm]), "", *data(arm)],
     )
     return document(sections)
@@ -110,9 +111,9 @@ def _plans(n_baseline: int, most_seeds: int) -> list[tuple[str, float]]:
     return [*unpaired, *paired]
 
 
-def _judged(judged: Sequence[Comparison]) -> list[str]:
+def _judged(judged: Sequence[Comparison], others: Others) -> list[str]:
     """Return a table of the experiments for each metric they were judged by, with Holm's correction over the table."""
-    found = families(judged)
+    found = families(judged, others=others)
     if not found:
         return []
     lines = [_JUDGED]

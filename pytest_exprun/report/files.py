@@ -21,7 +21,7 @@ from pytest_exprun.terms.errors import ExprunError
 from pytest_exprun.terms.outcome import Arm
 from pytest_exprun.terms.whole_file import replace_file
 from pytest_exprun.verdict.comparison import Comparison
-from pytest_exprun.verdict.sessions.chance import is_judged_by
+from pytest_exprun.verdict.sessions.chance import Others, is_judged_by, no_others
 
 State = tuple[int, int, int]
 
@@ -67,39 +67,57 @@ def write_baseline(arm: Arm, directory: Path, settings: Settings, text: str | No
 
 
 def _write_baseline(
-    arm: Arm, directory: Path, settings: Settings, text: str | None, known: Iterable[Comparison]
+    arm: Arm,
+    directory: Path,
+    settings: Settings,
+    text: str | None,
+    known: Iterable[Comparison],
+    *,
+    others: Others = no_others,
 ) -> None:
     judged = [comparison for comparison in known if is_judged_by(comparison, arm)]
-    publish(_baseline_path(arm, directory), text or baseline_report(arm, metric=settings.metric, judged=judged))
+    report = text or baseline_report(arm, metric=settings.metric, judged=judged, others=others)
+    publish(_baseline_path(arm, directory), report)
 
 
 def _baseline_path(arm: Arm, directory: Path) -> Path:
     return directory / f"{baseline_stem(arm.variant, arm.runs[0].spec.budget)}.md"
 
 
-def write_overview(arms: Iterable[Arm], directory: Path, settings: Settings) -> None:
+def write_overview(
+    arms: Iterable[Arm],
+    directory: Path,
+    settings: Settings,
+    others: Others = no_others,
+    anchor: Sequence[str] = (),
+) -> None:
     """At a session's end, write what depends on more than one experiment: the baselines' reports again, and the folder's list.
 
-    The list is README.md. One that this package did not write is left alone.
+    The list is README.md. One that this package did not write is left alone. `others` and `anchor` are what the ledger says.
 
     Raises:
         OSError: the folder or a file cannot be read or written.
     """
     found = read_reports(directory)
     for arm in arms:
-        _write_baseline(arm, directory, settings, None, found.comparisons.values())
+        _write_baseline(arm, directory, settings, None, found.comparisons.values(), others=others)
     path = directory / INDEX
     if not path.is_file() or MARK in path.read_text(encoding="utf-8", errors="replace"):
-        publish(path, index(found.comparisons, found.unreadable))
+        publish(path, index(found.comparisons, found.unreadable, anchor))
 
 
-def append_step_summary(comparisons: Sequence[Comparison], environ: Mapping[str, str]) -> Path | None:
+def append_step_summary(
+    comparisons: Sequence[Comparison],
+    environ: Mapping[str, str],
+    others: Others = no_others,
+    anchor: Sequence[str] = (),
+) -> Path | None:
     """Append the session to the file that GitHub Actions names in `GITHUB_STEP_SUMMARY`; None where there is none, or nothing to say.
 
     Raises:
         OSError: the file cannot be written.
     """
-    name, text = environ.get("GITHUB_STEP_SUMMARY"), step_summary(comparisons)
+    name, text = environ.get("GITHUB_STEP_SUMMARY"), step_summary(comparisons, others, anchor)
     if not name or not text:
         return None
     with Path(name).open("a", encoding="utf-8") as file:

@@ -33,7 +33,7 @@ from pytest_exprun.report.text import (
 from pytest_exprun.terms.model import Budget
 from pytest_exprun.terms.outcome import Arm, Summary
 from pytest_exprun.verdict.comparison import Comparison, compared_baseline, has_no_effect
-from pytest_exprun.verdict.sessions.chance import Family, families, rank
+from pytest_exprun.verdict.sessions.chance import Family, Others, families, no_others, rank
 
 MARK = "<!-- Written by pytest-exprun from the .json files of this folder. Changes are lost. -->"
 NOT_COMPARABLE, STALE = "*", "~"
@@ -167,8 +167,8 @@ def markdown_table(view: View, rows: Iterable[Row]) -> list[str]:
 # The folder's list.
 
 
-def index(comparisons: Mapping[str, Comparison], unreadable: Sequence[str] = ()) -> str:
-    """Return the list of comparisons by their report's file stem, best first; `unreadable` stems are named at the end."""
+def index(comparisons: Mapping[str, Comparison], unreadable: Sequence[str] = (), anchor: Sequence[str] = ()) -> str:
+    """Return the list of comparisons by their report's file stem, best first; `unreadable` stems are named at the end, then the ledger."""
     groups: dict[str, list[Row]] = {}
     for stem in sorted(comparisons):
         groups.setdefault(_group(comparisons[stem]), []).append(Row(comparisons[stem], stem=stem))
@@ -177,7 +177,12 @@ def index(comparisons: Mapping[str, Comparison], unreadable: Sequence[str] = ())
         sections.append([f"Not listed, because their JSON cannot be read: {', '.join(map(code, sorted(unreadable)))}."])
     if not groups:
         sections.append(["None yet."])
-    return document(sections)
+    return document([*sections, *_anchored(anchor)])
+
+
+def _anchored(anchor: Iterable[str]) -> list[list[str]]:
+    """Return what ties a page to the ledger: who has the page can tell whether a line was changed since."""
+    return [[f"{line[:1].upper()}{line[1:]}; `exprun ledger verify --head` looks for it."] for line in anchor]
 
 
 def _group(comparison: Comparison) -> str:
@@ -209,10 +214,10 @@ def _scale(budget: Budget) -> str:
 # A job's summary page.
 
 
-def step_summary(comparisons: Iterable[Comparison]) -> str:
+def step_summary(comparisons: Iterable[Comparison], others: Others = no_others, anchor: Sequence[str] = ()) -> str:
     """Return a table for each baseline, best first; an empty text where there are no comparisons."""
-    sections = [section for family in families(comparisons) for section in _summarised(family)]
-    return document([["## Experiments"], *sections]) if sections else ""
+    sections = [section for family in families(comparisons, others=others) for section in _summarised(family)]
+    return document([["## Experiments"], *sections, *_anchored(anchor)]) if sections else ""
 
 
 def workflow_lines(comparisons: Iterable[Comparison], failed: Collection[str]) -> Iterator[str]:

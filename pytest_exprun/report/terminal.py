@@ -31,7 +31,7 @@ from pytest_exprun.terms.judged_at import early_note
 from pytest_exprun.terms.model import Budget, Experiment, RunSpec, Variant
 from pytest_exprun.terms.outcome import CurvePoint, Effect, RunResult, Summary, Verdict
 from pytest_exprun.verdict.comparison import Comparison
-from pytest_exprun.verdict.sessions.chance import Family, families
+from pytest_exprun.verdict.sessions.chance import Family, Others, families, no_others
 
 Line = tuple[dict[str, bool], str]
 """pytest's markup keywords, and a line of text."""
@@ -63,6 +63,8 @@ class Written(Protocol):
     def paths(self) -> Mapping[str, Path]: ...  # noqa: D102
     @property
     def notices(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def anchor(self) -> Sequence[str]: ...  # noqa: D102
 
 
 # Before it runs.
@@ -154,17 +156,19 @@ def summary_lines(
     *,
     width: int = 80,
     earlier: Iterable[Comparison] = (),
+    others: Others = no_others,
 ) -> list[Line]:
     """Return the session's summary, a block for each baseline; nothing where there is nothing to say.
 
-    `earlier` are known from reports written before: they count where the terminal says how much a baseline has judged.
+    `earlier` are known from reports written before, `others` from the ledger: they count where the terminal says how much a baseline has
+    judged.
     """
     lines: list[Line] = []
-    for family in families(comparisons, earlier):
+    for family in families(comparisons, earlier, others):
         lines += [({}, ""), *_block(family, width)] if lines else _block(family, width)
     if written is not None:
         lines += [({"yellow": True}, f"note: {plain(notice)}") for notice in written.notices]
-        lines += [({}, line) for line in _whereabouts(written.paths)]
+        lines += [({}, line) for line in (*_whereabouts(written.paths), *(written.anchor if comparisons else ()))]
     return lines
 
 

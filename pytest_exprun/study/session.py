@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.curves import LIVE_SECONDS
-from pytest_exprun.terms.errors import shown
+from pytest_exprun.terms.errors import StoreError, shown
 from pytest_exprun.terms.model import Experiment, RunSpec, Variant
 from pytest_exprun.terms.outcome import Arm, CurvePoint, RunResult
 
@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from pytest_exprun.study.diffs import Diffs
     from pytest_exprun.study.outlook import Outlook
     from pytest_exprun.study.study import Study
+    from pytest_exprun.trust.store.ledger import Ledger
     from pytest_exprun.verdict.comparison import Comparison
+
+
+HEAD_DIGITS = 16
+"""So much of a ledger's head is printed: to find other lines with these digits would take 2 to the 64 tries."""
 
 
 def _mute(*_: Any) -> None:
@@ -78,6 +83,13 @@ class Session:
         from pytest_exprun.study.diffs import Diffs
 
         return Diffs(self.settings)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger of what was asked, for reading."""
+        from pytest_exprun.trust.store.ledger import Ledger
+
+        return Ledger(self.settings.path("store"))
 
     @cached_property
     def study(self) -> Study:
@@ -230,11 +242,34 @@ class Session:
 
         directory = self.settings.path("report_dir")
         try:
-            write_overview(self.arms.values(), directory, self.settings)
-            append_step_summary(list(self.comparisons.values()), os.environ)
+            write_overview(self.arms.values(), directory, self.settings, self.others, self.anchor)
+            append_step_summary(list(self.comparisons.values()), os.environ, self.others, self.anchor)
         except OSError as error:
             self._not_written(directory, error)
         return list(read_reports(directory).comparisons.values())
+
+    def others(self, baseline: str, known: Collection[str]) -> Sequence[tuple[str, float]]:
+        """Return what a baseline was asked besides, as the ledger has it (`verdict.sessions.chance.Others`)."""
+        from pytest_exprun.trust.store.questions import others
+
+        return others(self.ledger, baseline, known) if self._ledger_is_readable else ()
+
+    @property
+    def anchor(self) -> list[str]:
+        """The line that ties a report to the ledger as it is now; none where there is no ledger."""
+        lines = self.ledger.read().count(b"\n") if self._ledger_is_readable else 0
+        return (
+            [f"ledger: {lines} line{'' if lines == 1 else 's'}, head {self.ledger.head[:HEAD_DIGITS]}"] if lines else []
+        )
+
+    @cached_property
+    def _ledger_is_readable(self) -> bool:
+        try:
+            self.ledger.read()
+        except StoreError as error:
+            self.notice(str(error))
+            return False
+        return True
 
     def _written(self, write: Callable[..., Path], subject: Any, text: str | None) -> Path:
         """Write a report; a full disk is a notice, the verdict still counts."""

@@ -119,6 +119,15 @@ def test_an_empty_folder_says_so():
     assert index({}).endswith("None yet.\n")
 
 
+def test_what_ties_a_page_to_the_ledger():
+    """The last line of the list and of a job's page; none of an empty page."""
+    line = "Ledger: 2 lines, head abc; `exprun ledger verify --head` looks for it.\n"
+    anchor = ["ledger: 2 lines, head abc"]
+    assert index({"x": comparison()}, anchor=anchor).endswith(line)
+    assert step_summary([comparison()], anchor=anchor).endswith(line)
+    assert step_summary([], anchor=anchor) == ""
+
+
 # A job's summary page.
 
 

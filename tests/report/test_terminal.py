@@ -37,6 +37,7 @@ class Written:
 
     paths: dict[str, Path] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    anchor: list[str] = field(default_factory=list)
 
 
 def three():
@@ -219,6 +220,15 @@ def test_where_the_reports_lie():
     )
     two = Written({"a": Path("out/a.md"), "b": Path("out/b.md")})
     assert text(summary_lines([comparison()], two)).endswith("2 reports in out")
+
+
+def test_the_ledger_is_the_last_line():
+    """Where something was judged; what else the baseline was asked is counted."""
+    anchored = Written(anchor=["ledger: 2 lines, head abc"])
+    assert text(summary_lines([comparison()], anchored)).endswith("ledger: 2 lines, head abc")
+    assert text(summary_lines([], anchored)) == ""
+    lines = text(summary_lines([comparison()], others=lambda *_: [("two_sigma", 2.0)]))
+    assert "this baseline has judged 2 experiments: about 0.062 false winners to expect" in lines
 
 
 def test_a_finished_run_is_one_line():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -185,3 +186,43 @@ def test_seeds_of_a_gate_alone_are_asked_and_answered(toy_project, ledger):
         toy_project.run().assert_outcomes(failed=1)
     assert len(toy_project.runs) == 10
     assert story(ledger) == ["asked", "judged"] * 2
+
+
+def test_what_a_baseline_has_judged_is_counted_from_the_ledger(toy_project, ledger):
+    """Who deletes the reports, and tries flag after flag, is told of all of them; also of one that broke, not of one without effect."""
+    for flag in ("--shift=1", "--shift=-1", "--crash_at=42", "--noop"):
+        toy_project.write(f'@experiment("{flag}")\ndef test_x(): ...\n', "test_x.py")
+        toy_project.run("experiments/test_x.py")
+        shutil.rmtree(toy_project.pytester.path / "docs")
+    (toy_project.pytester.path / "experiments" / "test_x.py").unlink()
+    toy_project.write(ROPE_TEST)
+    result = toy_project.run()
+    result.stdout.fnmatch_lines(["this baseline has judged 4 experiments: about 0.12 false winners to expect"])
+    assert "This baseline has judged 4 experiments" in toy_project.report("baseline_variance_1M.md")
+    ledger.path.unlink()
+    toy_project.run("--exprun-mode=frozen").stdout.fnmatch_lines(["this baseline has judged 1 experiment:*"])
+
+
+def test_reports_hold_the_head(toy_project, ledger):
+    """The summary and the list of all experiments; no experiment's report, and the same bytes again."""
+    toy_project.write(ROPE_TEST)
+    line = "ledger: 2 lines, head {}"
+    result = toy_project.run()
+    result.stdout.fnmatch_lines([line.format(ledger.head[:16])])
+    assert f"Ledger: 2 lines, head {ledger.head[:16]}" in toy_project.report("README.md")
+    assert ledger.head[:16] not in toy_project.report("experiment_rope_1M.md")
+    reports = {path: path.read_bytes() for path in (toy_project.pytester.path / "docs" / "research").iterdir()}
+    for mode in ("run", "frozen"):
+        toy_project.run(f"--exprun-mode={mode}").stdout.fnmatch_lines([line.format(ledger.head[:16])])
+        assert {path: path.read_bytes() for path in reports} == reports
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
+def test_a_ledger_that_cannot_be_read(toy_project, ledger):
+    """A note; stored runs are judged all the same."""
+    toy_project.write(ROPE_TEST)
+    toy_project.run()
+    ledger.path.chmod(0)
+    result = toy_project.run("--exprun-mode=frozen")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["note: the ledger * cannot be read: permission denied*"])

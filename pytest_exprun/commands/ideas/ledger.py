@@ -21,7 +21,7 @@ from pytest_exprun.trust.store.questions import ASKED, JUDGED, OUTCOME
 VALID, NOT_VALID = 0, 1
 _SHOWN = 20
 _FILES = 3
-_HEAD = re.compile(r"[0-9a-f]{12,64}")
+_HEAD = re.compile(r"[0-9a-f]{16,64}")
 _PATCH_DIGITS = 7
 _NEEDED = {"id", "name", "flags", "control_flags", "patch", "mode"}
 
@@ -39,7 +39,7 @@ def run(settings: Settings, arguments: argparse.Namespace, console: Console) -> 
             f"{' '.join(arguments.files) or 'none'}"
         )
     if arguments.head and (arguments.action != "verify" or not _HEAD.fullmatch(arguments.head.lower())):
-        raise RefusedError(f"--head {arguments.head!r}: allowed is, of verify, a hash of 12 to 64 hexadecimal digits")
+        raise RefusedError(f"--head {arguments.head!r}: allowed is, of verify, a hash of 16 to 64 hexadecimal digits")
     return _ACTIONS[arguments.action](Ledger(settings.path("store")), arguments, console)
 
 

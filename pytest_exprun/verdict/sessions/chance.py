@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_exprun.terms.errors import RefusedError
@@ -21,6 +21,8 @@ from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.comparison import Comparison, has_no_effect
 from pytest_exprun.verdict.rules import false_winners_per_null
 
+Others = Callable[[str, Collection[str]], Sequence[tuple[str, float]]]
+"""Returns rule and bar of every question that a baseline was asked, but for those known: by their `fingerprints`. The ledger knows them."""
 _BEST_FIRST = {Verdict.WINNER: 0, Verdict.NEUTRAL: 1, Verdict.LOSER: 2}
 
 
@@ -32,10 +34,17 @@ def rank(comparison: Comparison) -> tuple[int, float, str]:
 
 @dataclass(frozen=True)
 class Family:
-    """The session's comparisons on one baseline arm and metric, best first, and the other questions that baseline has answered."""
+    """The session's comparisons on one baseline arm and metric, best first, and the other questions that baseline has answered.
+
+    Attributes:
+        comparisons: of the session.
+        earlier: known from reports.
+        others: rule and bar of what was asked besides, answered or not.
+    """
 
     comparisons: tuple[Comparison, ...]
     earlier: tuple[Comparison, ...] = ()
+    others: tuple[tuple[str, float], ...] = ()
 
     @property
     def baseline(self) -> Arm:
@@ -61,13 +70,13 @@ class Family:
     @property
     def judged(self) -> int:
         """How many experiments the baseline has judged, this session's included."""
-        return len(self._effective)
+        return len(self._effective) + len(self.others)
 
     @property
     def false_winners(self) -> float:
         """How many WINNERs to expect if none of them had any effect."""
-        declared = [comparison.declaration for comparison in self._effective]
-        return sum(false_winners_per_null(one.rule, one.min_effect) for one in declared)
+        rules = [(each.declaration.rule, each.declaration.min_effect) for each in self._effective]
+        return sum(false_winners_per_null(*each) for each in (*rules, *self.others))
 
     @property
     def _effective(self) -> list[Comparison]:
@@ -80,10 +89,17 @@ class Family:
         return f"this baseline has judged {experiments}: about {self.false_winners:.2g} false winners to expect"
 
 
-def families(comparisons: Iterable[Comparison], earlier: Iterable[Comparison] = ()) -> list[Family]:
+def no_others(_baseline: str, _known: Collection[str]) -> Sequence[tuple[str, float]]:
+    """Know of none: there is no ledger."""
+    return ()
+
+
+def families(
+    comparisons: Iterable[Comparison], earlier: Iterable[Comparison] = (), others: Others = no_others
+) -> list[Family]:
     """Group comparisons by baseline arm and metric, in an order that does not depend on the order they came in; each question once.
 
-    `earlier` are known from reports written before: they count for a family whose baseline's runs are the very same.
+    `earlier` are known from reports written before: they count for a family whose baseline's runs are the very same. So do `others`.
     """
     groups: dict[tuple[object, ...], dict[str, Comparison]] = {}
     for comparison in comparisons:
@@ -94,10 +110,13 @@ def families(comparisons: Iterable[Comparison], earlier: Iterable[Comparison] = 
         key, identity = _key(comparison.declaration, comparison.baseline), comparison.declaration.comparison_id
         if key in groups and identity not in groups[key]:
             known[key][identity] = comparison
-    return [
-        Family(tuple(sorted(groups[key].values(), key=rank)), tuple(sorted(known[key].values(), key=rank)))
-        for key in sorted(groups, key=repr)
-    ]
+    return [_family(groups[key].values(), known[key].values(), others) for key in sorted(groups, key=repr)]
+
+
+def _family(comparisons: Iterable[Comparison], earlier: Iterable[Comparison], others: Others) -> Family:
+    ours, theirs = (tuple(sorted(each, key=rank)) for each in (comparisons, earlier))
+    counted = [fingerprints(each) for each in (*ours, *theirs)]
+    return Family(ours, theirs, tuple(others(counted[0][0], {judged for _, judged in counted})))
 
 
 def is_judged_by(comparison: Comparison, arm: Arm) -> bool:

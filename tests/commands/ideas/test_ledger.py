@@ -83,7 +83,7 @@ def test_a_valid_ledger(exprun, ledger):
     old = grow(ledger, "a", "b")
     head = grow(ledger, "c")
     assert exprun("ledger", "verify").split() == f"valid: 3 lines, head {head}".split()
-    for known in (old, old[:12].upper()):
+    for known in (old, old[:16].upper()):
         exprun("ledger", "verify", f"--head={known}")
         assert f"{known} is line 2, 1 have followed" in exprun.flat()
     found = exprun.told("ledger", "verify", f"--head={old}")["ledger"]
@@ -125,7 +125,7 @@ def test_a_torn_line_is_said(exprun, ledger):
     ("argv", "message"),
     [
         (["prune"], "invalid choice: 'prune'"),
-        (["verify", "--head", "xyz"], "--head 'xyz': allowed is, of verify, a hash of 12 to 64 hexadecimal digits"),
+        (["verify", "--head", "xyz"], "--head 'xyz': allowed is, of verify, a hash of 16 to 64 hexadecimal digits"),
         (["list", "--head", "a" * 64], "allowed is, of verify"),
         (["verify", "file"], "exprun ledger verify takes no file, and got file"),
         (["merge", "a", "b"], "exprun ledger merge takes BASE OURS THEIRS, and got a b"),

@@ -175,6 +175,21 @@ def test_false_winners_are_expected_of_all_that_a_baseline_has_judged():
     assert family.outlook() == "this baseline has judged 2 experiments: about 0.042 false winners to expect"
 
 
+def test_what_else_was_asked_counts_by_its_own_rule():
+    """Who knows is asked by the baseline's fingerprint, and told what is counted already: the session's, and those of reports."""
+    heard = []
+
+    def others(baseline, known):
+        heard.append((baseline, known))
+        return [("tested", 2.0)]
+
+    earlier = comparison(LOSER, name="old", flags=("--old",))
+    (family,) = families([comparison()], [earlier], others)
+    assert (family.judged, family.false_winners) == (3, pytest.approx(0.031 + 0.031 + 0.011))
+    ours, theirs = fingerprints(comparison()), fingerprints(earlier)
+    assert heard == [(ours[0], {ours[1], theirs[1]})]
+
+
 def test_fingerprints_are_of_the_numbers_and_how_they_are_judged():
     """The baseline's is shared by all that it judged; names do not count, and a comparison that was read again has the same ones."""
     found = fingerprints(comparison())

@@ -31,7 +31,7 @@ _ROOM = "pytest_exprun.running.executors"
 EXECUTORS: Mapping[str, ExecutorKind] = {
     "inprocess": ExecutorKind(f"{_ROOM}.inprocess:InProcess", "one", "one after the other", here=True, trees=True),
     "processes": ExecutorKind(f"{_ROOM}.processes:Processes", "jobs", "each in a fresh one", trees=True),
-    "ray": ExecutorKind(f"{_ROOM}.ray:RayExecutor", "many", "a cluster"),
+    "ray": ExecutorKind(f"{_ROOM}.ray:RayExecutor", "many", "a cluster", trees=True),
 }
 
 

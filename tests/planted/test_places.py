@@ -312,6 +312,11 @@ def owner(lab):
     """Have somebody else's repository."""
 
 
+def blind(lab):
+    """Have an executor that knows nothing of trees."""
+    lab.write(**{"own.py": "class Own:\n    rejects = run = print\n"})
+
+
 @pytest.mark.parametrize(
     ("happens", "argv", "variables", "said"),
     [
@@ -325,7 +330,7 @@ def owner(lab):
         (owner, ["."], {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}, "dubious ownership"),
         (plain, ["nosuch"], {}, "'nosuch' is no commit of"),
         (plain, ["idea"], {"PATH": "/nowhere"}, "git is not installed"),
-        (plain, ["idea", "--executor=ray"], {}, "exprun_executor = 'ray' trains the files of the session"),
+        (blind, ["idea", "--executor=own:Own"], {}, "exprun_executor = 'own:Own' trains the files of the session"),
     ],
 )
 def test_what_is_refused(tmp_path, happens, argv, variables, said):

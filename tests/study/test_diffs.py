@@ -387,11 +387,10 @@ def test_two_names(lab):
     assert len(names) == 2
 
 
-@pytest.mark.parametrize("executor", ["ray", "own:Plain"])
-def test_an_executor_that_cannot_train_another_state(lab, executor):
+def test_an_executor_that_cannot_train_another_state(lab):
     """It is refused before anything is trained: it would train the session's own files."""
     lab.write(**{"own.py": "class Plain:\n    rejects = run = print\n"})
-    result = run(lab, "--exprun-tried=idea", f"--exprun-executor={executor}")
+    result = run(lab, "--exprun-tried=idea", "--exprun-executor=own:Plain")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "trains the files of the session, no other states of them" in result.stderr.str()
     assert not list(lab.root.glob(".exprun/trees/*/.traces"))

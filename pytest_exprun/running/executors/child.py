@@ -31,7 +31,10 @@ _THREAD_VARIABLES = (
 
 
 class Child(Supervised):
-    """One worker process; `job` is what `pytest_exprun.running.executors.worker` documents, `on_output` takes in what it prints."""
+    """One worker process; `job` is what `pytest_exprun.running.executors.worker` documents, `on_output` takes in what it prints.
+
+    `options` are the interpreter's.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class Child(Supervised):
         *,
         on_output: OnBytes,
         timeout: float,
+        options: Sequence[str] = (),
     ) -> None:
         self._final: Mapping[str, Any] | None = None
         self._events: list[Mapping[str, Any]] = []
@@ -48,7 +52,7 @@ class Child(Supervised):
         reading, writing = os.pipe()
         try:
             super().__init__(
-                [sys.executable, "-m", "pytest_exprun.running.executors.worker", str(writing)],
+                [sys.executable, *options, "-m", "pytest_exprun.running.executors.worker", str(writing)],
                 environment,
                 Path.cwd(),
                 guard,

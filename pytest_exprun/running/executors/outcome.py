@@ -49,7 +49,9 @@ class Attempt:
             result = RunResult.from_json(last["result"])
             return replace(result, provenance={**result.provenance, **provenance, "concurrency": concurrency})
         self.log.close(keep=True)
-        why = self.log.told(self._why(last, settings.timeout))
+        why = self._why(last, settings.timeout)
+        if not last.get("unstarted"):
+            why = self.log.told(why)
         return failed(self.task.spec, "timeout" if last.get("timed_out") else "crashed", why, **provenance)
 
     def _why(self, last: Mapping[str, Any], timeout: float) -> str:

@@ -1,7 +1,7 @@
 """Runs on a Ray cluster: `exprun_executor = ray`, extra `[ray]`. RAY_ADDRESS names the cluster; without it a local one is started.
 
-Each run is one Ray task, which starts the module `worker` beside this one there and passes on what that says. The task is a function of
-this package, found by its name there; what travels is plain data. The project's folder goes along as Ray's working directory.
+Each run is one Ray task (module `node` beside this one); what travels is plain data. The project's folder goes along as Ray's working
+directory. A tree does not: it is a folder of the store, which each machine must see.
 """
 
 from __future__ import annotations
@@ -9,23 +9,26 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import secrets
 import socket
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_exprun.running.executors.child import Child, job, surroundings
+from pytest_exprun.running.executors.child import job
 from pytest_exprun.running.executors.contract import OnPoint, Surroundings, Task, ended_like_ctrl_c
+from pytest_exprun.running.executors.node import perform
 from pytest_exprun.running.executors.outcome import Attempt
 from pytest_exprun.running.sandbox.run_log import RunLog
-from pytest_exprun.running.sandbox.supervision import wait_for
-from pytest_exprun.running.sandbox.watchdog import Guard
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import SettingsError, TrainerError, describe
 from pytest_exprun.terms.model import RunSpec
 from pytest_exprun.terms.outcome import CurvePoint, RunResult
+from pytest_exprun.trust.files.places import counts, is_below
 from pytest_exprun.trust.files.run_directory import run_directory
+from pytest_exprun.trust.trees.shared import links
 
 _POLL_SECONDS = 0.5
 _ANSWER_SECONDS = 5.0
@@ -34,40 +37,20 @@ _IN_FLIGHT = 1000
 _LEFT_OUT = ("__pycache__", ".git", ".venv", "venv", "*.pyc", ".mypy_cache", ".ruff_cache", ".pytest_cache")
 
 
-def perform(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Do one job in a process of this machine and yield its events, its output among them; runs where Ray puts it.
-
-    The last event is that of `Child.last_word`.
-    """
-    folder = str(Path.cwd())
-    settings = Settings.from_json(job["settings"], Path(folder))
-    told: dict[str, Any] = {**job, "root": folder, "path": [folder]}
-    pending = bytearray()
-    with contextlib.ExitStack() as resources:
-        guard = resources.enter_context(contextlib.closing(Guard()))
-        if "directory" in job:
-            made = run_directory(settings.path("checkpoint_dir"), job["directory"])
-            told["output_dir"] = str(resources.enter_context(made))
-        child = Child(told, surroundings(), guard, on_output=pending.extend, timeout=settings.timeout)
-        resources.callback(child.close)
-        yield {"event": "started", "pid": child.pid}
-        ended = False
-        while not ended:
-            wait_for([child])
-            ended = child.ended
-            for event in child.events():  # Ray calls `send` on what `yield from` is given, so no iterator will do
-                yield dict(event)
-            if pending:
-                yield {"event": "output", "text": pending.decode("utf-8", "replace")}
-                pending.clear()
-        yield dict(child.last_word())
+def _project_path(settings: Settings) -> list[str]:
+    """Return where this session looks for the project's own modules, from the root: `pythonpath = src` goes along."""
+    root = str(settings.home or settings.root)
+    entries = [os.path.realpath(each) for each in sys.path if each]
+    own = [each for each in entries if is_below(each, root) and counts(f"{each}{os.sep}.", root)]
+    return list(dict.fromkeys([".", *(os.path.relpath(each, root) for each in own)]))
 
 
 @dataclass(kw_only=True)
 class _Running(Attempt):
-    """One task that Ray has."""
+    """One task that Ray has, and what was made for it here."""
 
     events: Any
+    resources: contextlib.ExitStack
 
 
 class RayExecutor:
@@ -123,8 +106,11 @@ class RayExecutor:
     def _excludes(self) -> list[str]:
         """What need not travel: what this plugin itself writes, and what is no source."""
         settings = self._settings
-        own = [settings.store, settings.report_dir, settings.checkpoint_dir]
-        return [*_LEFT_OUT, *(f"/{path.as_posix()}/" for path in own if not path.is_absolute())]
+        own = [
+            Path(os.path.relpath(settings.path(name), settings.root))
+            for name in ("store", "report_dir", "checkpoint_dir")
+        ]
+        return [*_LEFT_OUT, *(f"/{path.as_posix()}/" for path in own if path.parts[:1] not in ((), ("..",)))]
 
     def _check_room(self, ray: Any, wanted: Mapping[str, Any]) -> None:
         """Refuse at once what no machine of the cluster can ever give."""
@@ -141,7 +127,7 @@ class RayExecutor:
     def rejects(self, specs: Sequence[RunSpec]) -> list[str | None]:
         """Ask the trainer's own parser, where the runs will be."""
         ray = self._connect()
-        told = job(self._settings, [], "check", specs=[spec.to_json() for spec in specs])
+        told = job(self._settings, _project_path(self._settings), "check", specs=[spec.to_json() for spec in specs])
         last: Mapping[str, Any] = {}
         for reference in self._remote.remote(told):
             last = ray.get(reference)
@@ -169,21 +155,37 @@ class RayExecutor:
                         if final is None:
                             continue
                         del running[events]
-                        again = self._again(each, final)
-                        if again is not None:
-                            running[again.events] = again
-                        else:
-                            yield self._outcome(each, final)
+                        with each.resources:
+                            again = self._again(each, final)
+                            if again is not None:
+                                running[again.events] = again
+                            else:
+                                yield self._outcome(each, final)
             finally:
                 for each in running.values():
                     each.log.close(keep=False)
                     with contextlib.suppress(Exception):  # one task that cannot be cancelled must not keep the others
                         ray.cancel(each.events, force=True)
+                for each in running.values():
+                    each.resources.close()
 
     def _start(self, task: Task, earlier: Sequence[str] = ()) -> _Running:
-        told = job(self._settings, [], "run", specs=[task.spec.to_json()], directory=task.directory)
-        log = RunLog(self._settings.path("store") / "logs" / f"{task.directory}-ray-{id(told):x}.log")
-        return _Running(task=task, log=log, earlier=earlier, events=self._remote.remote(told))
+        settings, more = task.ground.settings, dict[str, Any](directory=task.directory)
+        log = RunLog(settings.path("store") / "logs" / f"{task.directory}-ray-{secrets.token_hex(4)}.log")
+        with contextlib.ExitStack() as made:
+            if task.ground.is_tree:
+                # Ray removes its copy of the root with all folders of runs; these lie in the store, and we see to them.
+                output_dir = made.enter_context(run_directory(settings.path("checkpoint_dir"), task.directory))
+                more = {"output_dir": str(output_dir), "seen": self._needed(settings, output_dir, log.path)}
+            told = job(settings, _project_path(settings), "run", specs=[task.spec.to_json()], **more)
+            return _Running(
+                task=task, log=log, earlier=earlier, events=self._remote.remote(told), resources=made.pop_all()
+            )
+
+    def _needed(self, settings: Settings, output_dir: Path, log: Path) -> list[str]:
+        """Name what a machine must see. The log has a name of its own: where it is, the tree beside it is ours, and not an older copy."""
+        found = (log, output_dir, *sorted(links(self._settings, settings.root)))
+        return [str(settings.root), *(str(path) for path in found if path.exists())]
 
     def _next(self, each: _Running, on_point: OnPoint) -> Mapping[str, Any] | None:
         """Take in a task's next event; return it if it is the last one."""

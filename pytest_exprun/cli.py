@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module, metadata
@@ -64,10 +65,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     init = _add(commands, "init", "ini keys and a first experiment for the training script in this folder", settings=())
-    init.add_argument("script", nargs="?", help="the training script (default: the one in this folder)")
-    init.add_argument("--command", dest="own_command", help="the command to train with, for what is no single script")
+    init.usage = "exprun init [options] [SCRIPT | -- COMMAND ...]"
     init.add_argument(
-        "--budget", dest="own_budget", help="how long the script trains by itself: '2000 steps', '300 seconds'"
+        "words",
+        nargs="*",
+        metavar="SCRIPT | -- COMMAND",
+        help="the training script, or the command that you train with (default: the script in this folder)",
+    )
+    init.add_argument("--command", dest="own_command", help="the command with its placeholders, for what is no script")
+    init.add_argument("--budget", dest="own_budget", help="how long a run trains: '2000 steps', '300 seconds'")
+    init.add_argument(
+        "--agent",
+        nargs="?",
+        const=".claude/skills",
+        metavar="DIR",
+        help="write the skill for coding agents, too (into this folder of skills; default: .claude/skills)",
     )
 
     what = "states of the code against another one: your working tree, branches, commits"
@@ -187,7 +199,7 @@ def _spelled(argv: Sequence[str]) -> list[str]:
 
 
 def _run(argv: Sequence[str]) -> int:
-    arguments = build_parser().parse_args(argv)
+    arguments = _parsed(argv)
     project = _project(arguments.rootdir)
     settings = project.settings({row.name: getattr(arguments, row.key, None) for row in Settings.rows()})
     command = import_module(f"pytest_exprun.commands.{_MODULES.get(arguments.command, arguments.command)}")
@@ -200,6 +212,19 @@ def _run(argv: Sequence[str]) -> int:
 
     ENDING.status = status  # what a run left in this process may not change it
     return status
+
+
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    parser = build_parser()
+    arguments, others = parser.parse_known_args(argv)
+    if others and arguments.command == "init" and arguments.words:
+        raise SettingsError(
+            f"{others[0]} is no option of `exprun init`; the command that you train with goes behind two dashes, after the options: "
+            f"exprun init -- {shlex.join(argv[argv.index('init') + 1 :])}"
+        )
+    if others:
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    return arguments
 
 
 def _project(rootdir: str | None) -> Project:

@@ -35,7 +35,8 @@ BELOW = {
     "running.training": (*_TRUST, *_RUNNING[:2]),
     "running.executors": (*_TRUST, *_RUNNING[:3]),
     "study": (*_TRUST, *_RUNNING, *_JUDGED, "report"),
-    "commands": (*_TRUST, *_RUNNING, *_JUDGED, "report", "study"),
+    "commands.setup": (*_TRUST, *_RUNNING),
+    "commands": (*_TRUST, *_RUNNING, *_JUDGED, "report", "study", "commands.setup"),
     "commands.ideas": (*_TRUST, *_RUNNING, *_JUDGED, "report", "study", "commands"),
     DOORS: (*_TRUST, *_RUNNING, *_JUDGED, "report", "study", "commands", "commands.ideas"),
 }

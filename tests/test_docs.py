@@ -347,3 +347,5 @@ def test_the_first_command_selects_one_experiment(pytester):
 if __name__ == "__main__":
     for page in (REFERENCE, GUIDE):
         page.write_text(generated(page), encoding="utf-8")
+    shipped = ROOT / "pytest_exprun" / "commands" / "setup" / "SKILL.md"
+    shipped.write_bytes((ROOT / "docs" / "agent" / "SKILL.md").read_bytes())

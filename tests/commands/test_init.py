@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from pytest_exprun import cli
 from pytest_exprun.cli import main
 from pytest_exprun.settings.project import find_project
 from pytest_exprun.settings.templates import fill
@@ -39,9 +41,19 @@ print(f"step {1}: train loss {1.0:.4f}, val loss {2.0:.4f}")
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Return an empty folder to stand in."""
+    """Return an empty folder to stand in, in a repository with a commit."""
     monkeypatch.chdir(tmp_path)
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "a")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "a@b")
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run(["git", "commit", "-q", "--allow-empty", "-m", "a"], check=True)
     return tmp_path
+
+
+def names_in(folder):
+    """Return what lies in a folder, git's own apart."""
+    return sorted(path.name for path in folder.iterdir() if path.name != ".git")
 
 
 def settings_of(folder):
@@ -61,7 +73,11 @@ def test_a_script_with_options(folder, capsys):
     assert (settings.budget.amount, settings.budget.unit) == (1_000_000, "tokens")
     assert '@experiment("--lr=0.0006")' in (folder / "experiments" / "test_lr.py").read_text()
     out = capsys.readouterr().out
-    assert out.endswith("next:\n  pytest experiments/ --exprun-mode=plan\n  pytest experiments/ -k lr\n")
+    first, edit, flag = out.partition("next:\n")[2].splitlines()
+    assert first == '  git add pytest.ini experiments/test_lr.py && git commit -m "how to train"'
+    assert edit.startswith("  exprun try    # ")
+    assert flag.startswith("  pytest experiments/ -k lr    # ")
+    assert "budget: 1M tokens a run, 977 steps of 1024; exprun_tokens changes it" in out
     assert "to do" not in out
 
 
@@ -121,7 +137,7 @@ def test_a_file_that_trains_nothing_gets_no_command(folder, capsys):
     (folder / "mylab.py").write_text("import math\n\ndef train_model(data, lr=0.25):\n    return 1.0\n")
     assert main(["init", "mylab.py", "--budget", "9 steps"]) == 2
     assert "it trains nothing. Give one the parameters seed and train_tokens" in capsys.readouterr().err
-    assert [path.name for path in folder.iterdir()] == ["mylab.py"]
+    assert names_in(folder) == ["mylab.py"]
 
 
 SKLEARN = """import random
@@ -239,7 +255,7 @@ def test_a_given_command_is_checked(folder, capsys):
     """--command is taken as it is, or refused with the reason, and then nothing is written."""
     assert main(["init", "--command", "torchrun train.py {flags}", "--budget", "9 steps"]) == 2
     assert "no {seed}" in capsys.readouterr().err
-    assert not list(folder.iterdir())
+    assert not names_in(folder)
     assert main(["init", "--command", "torchrun t.py {seed} {output_dir} {flags}", "--budget", "9 steps"]) == 0
     assert settings_of(folder).command[0] == "torchrun"
 
@@ -335,8 +351,127 @@ def test_any_name_of_a_script_is_one_word(folder, name, configuration):
     assert settings.command[2] == "--seed={seed}"
 
 
+LOOP = """import random
+out_dir = "out"
+random.seed(1337)
+for step in range(30):
+    loss = random.random()  # .backward()
+open(os.path.join(out_dir, "m"), "w")
+print(f"val_loss: {loss}")
+"""
+
+
+def test_what_a_project_lacks_still_is_offered_again(folder, capsys):
+    """The patch that was not applied, the keys as they are; once it is applied there is nothing to offer, and the line says what to do."""
+    (folder / "train.py").write_text(LOOP)
+    assert main(["init"]) == 0
+    patch, keys = (folder / "exprun-init.patch").read_text(), (folder / "pytest.ini").read_text()
+    (folder / "exprun-init.patch").unlink()
+    capsys.readouterr()
+    assert main(["init"]) == 0
+    out = capsys.readouterr().out
+    assert ((folder / "exprun-init.patch").read_text(), (folder / "pytest.ini").read_text()) == (patch, keys)
+    assert out.startswith("pytest.ini is set up already: exprun_command = python train.py")
+    assert patch in out
+    assert "let exprun_env be" not in out
+    assert "git apply exprun-init.patch && rm exprun-init.patch && git add pytest.ini train.py && git commit" in out
+    subprocess.run(["git", "apply", "exprun-init.patch"], check=True)
+    assert main(["init"]) == 2
+    err = capsys.readouterr().err
+    assert "is set up already: exprun_command = python train.py" in err
+    assert "Next: exprun try, after an edit; or remove that key and begin anew" in err
+
+
+def test_a_key_that_the_patch_needs_is_named(folder, capsys):
+    """A project that was set up by hand gets the variables of the patch as a line to write, and its data that git ignores."""
+    (folder / "train.py").write_text(LOOP + "open('big.bin')\n")
+    (folder / "big.bin").write_text("x")
+    (folder / ".gitignore").write_text("*.bin\n")
+    (folder / "pytest.ini").write_text(
+        "[pytest]\nexprun_command = python train.py {seed} {output_dir} {flags}\nexprun_env = A=1\nexprun_budget = 9 steps\n"
+    )
+    assert main(["init"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "to do: let exprun_env be: A=1 SEED={seed} OUTPUT_DIR={output_dir}" in out
+    assert "to do: let exprun_shared be: big.bin" in out
+    assert "STEPS" not in (folder / "exprun-init.patch").read_text()
+
+
+def test_a_function_that_was_named_by_hand_gets_its_parameters(folder):
+    """The trainer of the configuration is what is read."""
+    (folder / "mylab.py").write_text(SKLEARN)
+    (folder / "pytest.ini").write_text("[pytest]\nexprun_trainer = mylab:train\nexprun_budget = 1 steps\n")
+    assert main(["init"]) == 0
+    assert "seed=0, train_steps=1" in (folder / "exprun-init.patch").read_text()
+
+
+def test_data_that_git_ignores_are_shared(folder):
+    """As the sources name them."""
+    (folder / "train.py").write_text(ARGPARSE + "open('data/big.bin')\n")
+    (folder / "data").mkdir()
+    (folder / "data" / "big.bin").write_text("x")
+    (folder / ".gitignore").write_text("*.bin\n")
+    assert main(["init"]) == 0
+    assert settings_of(folder).shared == ("data/big.bin",)
+
+
+def test_the_command_that_somebody_trains_with_is_taken(folder, capsys):
+    """Behind two dashes; its number of steps is the budget, its config file goes into the commit. Without them the line says so."""
+    (folder / "train.py").write_text(CONFIGURATOR)
+    (folder / "small.py").write_text("max_iters = 7\n")
+    assert main(["init", "python", "train.py", "--device=cpu"]) == 2
+    assert (
+        "goes behind two dashes, after the options: exprun init -- python train.py --device=cpu"
+        in capsys.readouterr().err
+    )
+    assert main(["init", "--", "python", "train.py", "small.py", "--device=cpu"]) == 0
+    settings = settings_of(folder)
+    assert settings.command[:4] == ("python", "train.py", "small.py", "--device=cpu")
+    assert str(settings.budget) == "7 steps"
+    assert "git add pytest.ini experiments/test_your_flag.py small.py train.py" in capsys.readouterr().out
+
+
+def test_the_skill_for_agents(folder, capsys):
+    """Beside the set-up or afterwards, in a folder of the user's; one that differs stops everything before anything is written."""
+    (folder / "train.py").write_text(ARGPARSE)
+    assert main(["init", "--agent"]) == 0
+    path = folder / ".claude" / "skills" / "exprun" / "SKILL.md"
+    assert path.read_text().startswith("---\nname: exprun\n")
+    assert "git add pytest.ini experiments/test_lr.py .claude/skills/exprun/SKILL.md" in capsys.readouterr().out
+    assert main(["init", "--agent=.agents/skills"]) == 0
+    assert (folder / ".agents" / "skills" / "exprun" / "SKILL.md").exists()
+    assert "skill for coding agents: .agents/skills/exprun/SKILL.md" in capsys.readouterr().out
+    path.write_text("mine")
+    (folder / "pytest.ini").unlink()
+    assert main(["init", "--agent"]) == 2
+    assert "differs from this version's" in capsys.readouterr().err
+    assert not (folder / "pytest.ini").exists()
+    assert path.read_text() == "mine"
+
+
+def test_a_program_reads_one_object(folder, capsys):
+    """Which the schema knows: what was written, what is to do and what to type; a refusal, too."""
+    import jsonschema
+
+    schema = json.loads((Path(cli.__file__).parent / "report" / "answer.schema.json").read_text(encoding="utf-8"))
+    (folder / "train.py").write_text(CONFIGURATOR)
+    assert main(["init", "--json", "--agent"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    jsonschema.validate(answer, schema)
+    assert answer["keys"]["exprun_budget"] == "500 steps"
+    assert (answer["file"], answer["patch"]) == ("pytest.ini", "exprun-init.patch")
+    assert (folder / answer["experiment"]).exists()
+    assert (folder / answer["skill"]).exists()
+    assert answer["next"][1] == "exprun try"
+    subprocess.run(answer["next"][0], shell=True, check=True, capture_output=True)
+    assert main(["init", "--json"]) == 2
+    answer = json.loads(capsys.readouterr().out)
+    jsonschema.validate(answer, schema)
+    assert "is set up already" in answer["errors"][0]
+
+
 def test_a_newcomer_gets_to_a_plan(pytester, monkeypatch):
-    """After init, the first printed command lists what would be trained."""
+    """After init, a plan of the first experiment lists what would be trained."""
     monkeypatch.chdir(pytester.path)
     (pytester.path / "train.py").write_text(ARGPARSE)
     assert main(["init"]) == 0
@@ -350,4 +485,7 @@ def test_the_page_of_commands_describes_init():
     page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
     section = page.partition("\n## exprun init\n")[2].partition("\n## ")[0]
     assert "| [`exprun init`](#exprun-init) |" in page
-    assert all(each in section for each in ("`SCRIPT`", "`--budget`", "`--command`", "$ exprun init\n"))
+    assert all(
+        each in section
+        for each in ("`SCRIPT`", "`--budget`", "`--command`", "`--agent`", "`--json`", "$ exprun init\n")
+    )

@@ -132,13 +132,13 @@ def read_script(path: Path) -> Script | None:
     declared = set(script.options)
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(each) for each in node.decorator_list):
-            _add(script, _assignments(node.body))
+            _add(script, assignments(node.body))
     script.fields = set(script.options) - declared
     if _CONFIGURATOR.search(script.text):  # every module variable is an option
         before = list(takewhile(lambda node: not _CONFIGURATOR.search(ast.unparse(node)), tree.body))
-        script.variables = {option.name for option in _assignments(before)}
+        script.variables = {option.name for option in assignments(before)}
         script.fields -= script.variables
-        _add(script, _assignments(before))
+        _add(script, assignments(before))
     script.overwritten = set(_overwritten(tree))
     script.words = set(_words(tree))
     if {"HfArgumentParser", "TrainingArguments"} <= script.words:
@@ -167,7 +167,8 @@ def _read_call(call: ast.Call, script: Script) -> None:
         _add(script, (Option(each, keywords.get("default"), is_switch) for each in long))
 
 
-def _assignments(body: list[ast.stmt]) -> Iterator[Option]:
+def assignments(body: list[ast.stmt]) -> Iterator[Option]:
+    """Return the variables that are given something written out, and those that are only declared."""
     for statement in body:
         target: ast.expr | None = statement.target if isinstance(statement, ast.AnnAssign) else None
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1:

@@ -13,6 +13,7 @@ from pytest_exprun.running.options.script_options import SPELLINGS, number_of
 from pytest_exprun.running.options.seedings import Seeding, Sources
 
 SEED = "SEED"
+OUTPUT_DIR = "OUTPUT_DIR"
 _LIBRARIES = {
     "torch": ("torch", "{}.manual_seed({})"),
     "numpy": ("numpy", "{}.random.seed({})"),
@@ -94,19 +95,43 @@ def length_in(path: Path, sources: Sources) -> Length | None:
         for name in SPELLINGS[unit]:
             for where in order:
                 for statement in sources.trees[where].body:
-                    target, value = _assignment(statement)
+                    target, value = assignment(statement)
                     amount = number_of(value) if value is not None and target.lower() == name else None
                     if value is not None and type(amount) is int and amount > 0 and value.lineno == value.end_lineno:
                         return Length(unit, amount, target.upper(), Literal.of(where, value, str(amount)))
     return next(_loops(path, sources), None)
 
 
-def _assignment(statement: ast.stmt) -> tuple[str, ast.expr | None]:
+def assignment(statement: ast.stmt) -> tuple[str, ast.expr | None]:
+    """Return the variable that a statement gives a value and that value; no name if it gives none."""
     if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
         return statement.targets[0].id, statement.value
     if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
         return statement.target.id, statement.value
     return "", None
+
+
+def output_seam(sources: Sources, patch: Patch) -> bool:
+    """Let the environment name the output folder where a source has it as one text of a known name; return whether it does."""
+    found = [each for path, tree in sources.trees.items() for each in _folders(path, tree)]
+    for literal in found:
+        patch.replace(literal, f'os.environ.get("{OUTPUT_DIR}", {literal.text})')
+    return bool(found)
+
+
+def _folders(path: Path, tree: ast.Module) -> Iterator[Literal]:
+    """Return the folders to write in that are given to a name once and used: `out_dir = "out"`, `OUT = Path("out")`."""
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    for target, value in map(assignment, tree.body):
+        if target.lower() not in SPELLINGS["output_dir"]:
+            continue
+        uses = [isinstance(node.ctx, ast.Load) for node in names if node.id == target]
+        text = value
+        if isinstance(value, ast.Call) and ast.unparse(value.func) in {"Path", "pathlib.Path"} and len(value.args) == 1:
+            text = value.args[0]
+        is_folder = isinstance(text, ast.Constant) and isinstance(text.value, str) and not Path(text.value).suffix
+        if text is not None and is_folder and uses.count(False) == 1 and True in uses:
+            yield Literal.of(path, text)
 
 
 def _loops(path: Path, sources: Sources) -> Iterator[Length]:
@@ -147,7 +172,7 @@ def flag_seam(path: Path, sources: Sources, patch: Patch) -> str | None:
 def _numbers(tree: ast.Module, seeded: Collection[int]) -> Iterator[tuple[str, int, ast.expr]]:
     """Return the numbers at the top of a script: fractions with a name, then what a model is made with where it is given its seed."""
     for statement in tree.body:
-        name, value = _assignment(statement)
+        name, value = assignment(statement)
         if value is not None and isinstance(number_of(value), float) and number_of(value):
             yield name, statement.lineno, value
     for statement in tree.body:

@@ -19,11 +19,15 @@ NAMES = frozenset(
     {
         *("seed", "seed_all", "manual_seed", "manual_seed_all", "set_seed", "set_random_seed", "seed_everything"),
         *("set_global_seed", "set_global_seeds", "default_rng", "RandomState", "PRNGKey", "SeedSequence", "Random"),
+        "check_random_state",
     }
 )
 _KEYS = re.compile(r"jax\.random\.key|jr\.key|jrandom\.key")
-_GENERATORS = frozenset({"default_rng", "RandomState", "PRNGKey", "SeedSequence", "key", "Random"})
+_GENERATORS = frozenset(
+    {"default_rng", "RandomState", "PRNGKey", "SeedSequence", "key", "Random", "check_random_state"}
+)
 _KEYWORDS = ("seed", "random_state", "random_seed", "rng_seed")
+_SEED = re.compile(r"seed|random_state", re.IGNORECASE)
 _DATA = re.compile(r"split|fold$|^make_|^load|^fetch|^shuffle$|dataset|sample$", re.IGNORECASE)
 _DECLARES = ("add_argument", "set_defaults", "option", "field", "Field")
 _DEEPEST = 4
@@ -199,13 +203,13 @@ class Sources:
         parameters = {each.arg for one in functions for each in (*one.args.args, *one.args.kwonlyargs)}
         given = (parameters - {"self", "cls"}) | set(self.variables)
         if _number(seed) is not None:  # `1337 + rank`: what is added to a number is its seed only if it is called so
-            given = {name for name in given if "seed" in name.lower()}
+            given = {name for name in given if _SEED.search(name)}
         for node in ast.walk(seed):
             if isinstance(node, ast.Name) and node.id in given:
                 return True
-            asked = isinstance(node, ast.Constant) and isinstance(node.value, str) and "seed" in node.value.lower()
+            asked = isinstance(node, ast.Constant) and isinstance(node.value, str) and _SEED.search(node.value)
             attribute = (
-                isinstance(node, ast.Attribute) and "seed" in node.attr.lower() and not isinstance(node.value, ast.Call)
+                isinstance(node, ast.Attribute) and _SEED.search(node.attr) and not isinstance(node.value, ast.Call)
             )
             if (asked or attribute) and (self.has_options or not any(self._entries(each) for each in ast.walk(seed))):
                 return True
@@ -222,7 +226,7 @@ class Sources:
         name = node.attr if isinstance(node, ast.Attribute) else ""
         if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
             name = str(node.slice.value)
-        if "seed" not in name.lower() or name in NAMES - {"seed"}:
+        if not _SEED.search(name) or name in NAMES - {"seed"}:
             return []
         return [(path, value) for path, tree in self.trees.items() for value in _fields(tree, name)]
 
@@ -259,10 +263,12 @@ def _assigned(nodes: Iterable[ast.AST], name: str) -> Iterator[ast.expr]:
 
 
 def _fields(tree: ast.Module, name: str) -> Iterator[ast.expr]:
-    """Return what classes and dictionaries have under a name, if it is written out."""
+    """Return what classes, by a field or as the default of a parameter, and dictionaries have under a name, if it is written out."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
-            yield from (value for value in _assigned(node.body, name) if _number(value) is not None)
+            makers = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
+            values = [*_assigned(node.body, name), *(_default(each, name) for each in makers)]
+            yield from (value for value in values if value is not None and _number(value) is not None)
         elif isinstance(node, ast.Dict):
             pairs = zip(node.keys, node.values, strict=True)
             yield from (

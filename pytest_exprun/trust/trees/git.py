@@ -72,3 +72,20 @@ def is_ignored(path: Path) -> bool:
     except RefusedError as error:
         return not str(error).endswith("exit status 1")
     return True
+
+
+def refuse_bare(folder: Path) -> None:
+    """Refuse a bare repository; where no git can be asked, nothing is said.
+
+    Raises:
+        RefusedError: it is one, and `git init` would be the wrong word.
+    """
+    try:
+        is_bare = Git(folder)("rev-parse", "--is-bare-repository").strip() == "true"
+    except RefusedError:
+        return
+    if is_bare:
+        raise RefusedError(
+            f"{folder} is a bare repository, which holds no files to train with: clone it, or give it a working tree "
+            "(git worktree add ../work), and start there"
+        )

@@ -20,7 +20,7 @@ from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import Tree
 from pytest_exprun.terms.whole_file import replace_file
 from pytest_exprun.trust.identity.checkouts import Checkout
-from pytest_exprun.trust.trees.git import Git
+from pytest_exprun.trust.trees.git import Git, refuse_bare
 
 _GITLINK = "160000"
 _SHORT = 7
@@ -61,10 +61,11 @@ class Repository:
         """Return the repository of a project.
 
         Raises:
-            RefusedError: git is not installed, or the root directory lies in no working tree.
+            RefusedError: git is not installed, or the root directory lies in no working tree, as that of a bare repository.
         """
         root, store = settings.root, settings.path("store")
         if not root.is_dir() or Checkout.around(root) is None:
+            refuse_bare(root)
             raise RefusedError(
                 f"{root} is in no git repository, and a state of the code to compare with has to come from one: git init"
             )

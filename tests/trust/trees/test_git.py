@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_exprun.terms.errors import RefusedError
-from pytest_exprun.trust.trees.git import Git, is_ignored
+from pytest_exprun.trust.trees.git import Git, is_ignored, refuse_bare
 
 
 def test_what_it_prints_and_what_it_is_told(checkout):
@@ -28,3 +28,13 @@ def test_which_files_it_leaves_out(checkout, tmp_path):
     assert is_ignored(checkout.root / "secret" / "big.bin")
     assert not is_ignored(checkout.root / "model.py")
     assert is_ignored(tmp_path / "elsewhere.txt")
+
+
+def test_a_bare_repository_has_its_own_words(checkout, tmp_path):
+    """`git init` would not help there; a working tree and a folder in no repository pass."""
+    checkout.git("clone", "--bare", ".", str(tmp_path / "bare.git"))
+    with pytest.raises(RefusedError, match=r"bare\.git is a bare repository, which holds no files .*git worktree add"):
+        refuse_bare(tmp_path / "bare.git")
+    refuse_bare(checkout.root)
+    (tmp_path / "elsewhere").mkdir()
+    refuse_bare(tmp_path / "elsewhere")

@@ -248,7 +248,7 @@ class TestNames:
         bare = tmp_path / "bare"
         checkout.git("clone", "--quiet", "--bare", str(checkout.root), str(bare))
         checkout.root = bare
-        with pytest.raises(RefusedError, match="is in no git repository"):
+        with pytest.raises(RefusedError, match="is a bare repository, which holds no files"):
             checkout.repository()
 
     def test_no_git(self, checkout, monkeypatch, tmp_path):

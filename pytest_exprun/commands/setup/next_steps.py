@@ -1,0 +1,96 @@
+"""What to type after `exprun init`: commands that can be pasted, each with what it is for."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_exprun.terms.errors import RefusedError
+from pytest_exprun.trust.trees.git import Git, is_ignored, refuse_bare
+
+PATCH = "exprun-init.patch"
+_NO_REPOSITORY = (
+    "exprun try compares states in git, and this folder is in no repository: name data and outputs in .gitignore, "
+    "then git init, as below"
+)
+_NO_GIT = "exprun try compares states in git, which is not installed"
+
+
+@dataclass(frozen=True)
+class Place:
+    """What git knows of a folder.
+
+    Attributes:
+        is_installed: there is git at all.
+        is_repository: the folder is in a working tree.
+        has_commit: something was committed there.
+    """
+
+    is_installed: bool = True
+    is_repository: bool = False
+    has_commit: bool = False
+
+    @classmethod
+    def of(cls, folder: Path) -> Place:
+        """Look at a folder.
+
+        Raises:
+            RefusedError: it is a bare repository, where no file can be.
+        """
+        git = Git(folder)
+        refuse_bare(folder)
+        try:
+            inside = git("rev-parse", "--is-inside-work-tree").strip() == "true"
+        except RefusedError as error:
+            return cls(is_installed="not installed" not in str(error))
+        try:
+            git("rev-parse", "--verify", "--quiet", "HEAD")
+        except RefusedError:
+            return cls(is_repository=inside)
+        return cls(is_repository=inside, has_commit=True)
+
+    def notes(self) -> list[str]:
+        """Say what `exprun try` lacks."""
+        if not self.is_installed:
+            return [_NO_GIT]
+        return [] if self.is_repository else [_NO_REPOSITORY]
+
+    def commit(self, files: Iterable[Path]) -> list[str]:
+        """Return the commands that commit these files, all there are where there was no commit yet; none without git."""
+        if not self.is_installed:
+            return []
+        begin = [] if self.is_repository else ["git init"]
+        if not self.has_commit:
+            return [*begin, "git add .", 'git commit -m "how to train"']
+        names = dict.fromkeys(os.path.relpath(each) for each in files if not is_ignored(each.absolute()))
+        return [f"git add {shlex.join(names)}", 'git commit -m "how to train"'] if names else []
+
+    @staticmethod
+    def is_committed(path: Path) -> bool:
+        """Whether a file is in the last commit as it is."""
+        try:
+            return not Git(path.absolute().parent)("status", "--porcelain", "--", path.name)
+        except RefusedError:
+            return False
+
+
+def next_steps(place: Place, *, patched: bool, files: Iterable[Path], test: Path | None) -> Iterator[tuple[str, str]]:
+    """Return commands, each with what it is for.
+
+    Args:
+        place: what git knows of the folder.
+        patched: there is a patch to apply.
+        files: what must be in a commit, besides the patch, which must not.
+        test: the first experiment, None where none was written.
+    """
+    apply = [f"git apply {PATCH}" if place.is_installed else f"patch -p1 < {PATCH}", f"rm {PATCH}"] if patched else []
+    if first := [*apply, *place.commit(files)]:
+        yield " && ".join(first), ""
+    if place.is_installed:
+        yield "exprun try", "after an edit: that edit against the commit"
+    if test is not None:
+        chosen = f"pytest {shlex.quote(os.path.relpath(test.parent))}/ -k {test.stem.removeprefix('test_')}"
+        yield chosen, "or by a flag; its cost: --exprun-mode=plan"

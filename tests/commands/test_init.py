@@ -463,7 +463,7 @@ def test_a_program_reads_one_object(folder, capsys):
     assert (folder / answer["experiment"]).exists()
     assert (folder / answer["skill"]).exists()
     assert answer["next"][1] == "exprun try"
-    subprocess.run(answer["next"][0], shell=True, check=True, capture_output=True)
+    subprocess.run(["sh", "-c", answer["next"][0]], check=True, capture_output=True)
     assert main(["init", "--json"]) == 2
     answer = json.loads(capsys.readouterr().out)
     jsonschema.validate(answer, schema)

@@ -93,9 +93,8 @@ def _beside(made: Proposal, length: Option, steps: int) -> list[str]:
         elif _WARMUP.fullmatch(name) and option.default >= steps:
             longer.append(f"{option.name} = {option.default}")
     if longer:
-        made.notes.append(
-            f"{', '.join(longer)} of {made.path} is no shorter than a run of {steps} steps, which ends before it does: set it in exprun_command"
-        )
+        which = f"{', '.join(longer)} of {made.path}"
+        made.notes.append(f"{which} is no shorter than a run of {steps} steps: set it in exprun_command")
     return words
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
 import pytest
 
@@ -36,18 +35,19 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("batch", "command", "asked", "keys", "said"),
+    ("case", "keys", "said"),
     [
-        (10, "train.py", None, {"tokens_per_step": "10000"}, "1M tokens a run, 100 steps of 10000; exprun_tokens"),
-        (11, "train.py", None, {"budget": "1000 steps"}, "1000 steps a run, of the 600000 that train.py takes by itself"),
-        (11, "train.py --max_iters=2000", None, {"budget": "2000 steps"}, "2000 steps a run, as the command says"),
-        (10, "train.py --max_iters 2000", None, {"budget": "2000 steps"}, "as the command says; exprun_budget changes it"),
-        (10, "train.py --batch_size=2000", None, {"budget": "1000 steps"}, "of the 600000"),
-        (10, "train.py --max_iters=9", "20 steps", {"budget": "20 steps"}, ""),
+        ((10, "train.py", None), {"tokens_per_step": "10000"}, "1M tokens a run, 100 steps of 10000; exprun_tokens"),
+        ((11, "train.py", None), {"budget": "1000 steps"}, "1000 steps a run, of the 600000 that train.py takes by itself"),
+        ((11, "train.py --max_iters=2000", None), {"budget": "2000 steps"}, "2000 steps a run, as the command says"),
+        ((10, "train.py --max_iters 2000", None), {"budget": "2000 steps"}, "as the command says; exprun_budget changes it"),
+        ((10, "train.py --batch_size=2000", None), {"budget": "1000 steps"}, "of the 600000"),
+        ((10, "train.py --max_iters=9", "20 steps"), {"budget": "20 steps"}, ""),
     ],
 )  # fmt: skip
-def test_a_budget_is_neither_three_steps_nor_the_whole_training(folder, batch, command, asked, keys, said):
+def test_a_budget_is_neither_three_steps_nor_the_whole_training(folder, case, keys, said):
     """The user's number, else a million tokens if these are 100 steps or more, else a thousand of the script's own; said in steps."""
+    batch, command, asked = case
     _, found, made = length_of(folder, SIZES.format(batch=batch) + READS, command, asked)
     assert found == keys
     assert said in "".join(made.said)

@@ -64,7 +64,7 @@ def test_the_printed_lines_work(folder):
     git("commit", "-m", "a")
     Path("pytest.ini").write_text("[pytest]\n")
     Path("exprun-init.patch").write_text("--- a/it's.py\n+++ b/it's.py\n@@ -1 +1 @@\n-a\n+b\n")
-    subprocess.run(first(folder, patched=True), shell=True, check=True, capture_output=True)
+    subprocess.run(["sh", "-c", first(folder, patched=True)], check=True, capture_output=True)
     assert subprocess.run(["git", "status", "--porcelain"], check=True, capture_output=True).stdout == b""
     assert Path("it's.py").read_text() == "b\n"
     assert Place.of(folder).is_committed(Path("pytest.ini"))
@@ -73,7 +73,7 @@ def test_the_printed_lines_work(folder):
 def test_a_bare_repository_is_refused_in_its_own_words(folder):
     """There is no file to train with, and `git init` would not help."""
     git("init", "--bare")
-    with pytest.raises(RefusedError, match="is a bare repository, which holds no files .*git worktree add"):
+    with pytest.raises(RefusedError, match=r"is a bare repository, which holds no files .*git worktree add"):
         Place.of(folder)
 
 

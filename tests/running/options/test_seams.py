@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_exprun.running.options.patches import Patch
-from pytest_exprun.running.options.seams import flag_seam, function_seam, length_in, seed_seam
+from pytest_exprun.running.options.seams import flag_seam, function_seam, length_in, output_seam, seed_seam
 from pytest_exprun.running.options.seedings import Sources
 
 SCRIPT = Path("train.py")
@@ -44,12 +44,17 @@ def run(folder, patch, **variables):
         "import random\nprint(random.random())\n",
         "#!/usr/bin/env python\nfrom random import random\nprint(random())\n",
         "from random import Random\nprint(Random(5).random())\n",
+        "from random import Random\ndef draw(random_state=0):\n    return Random(random_state).random()\nprint(draw())\n",
+        (
+            "from random import Random\nclass Net:\n    def __init__(self, random_state=0):\n        self.random_state = random_state\n"
+            "    def fit(self):\n        return Random(self.random_state).random()\nprint(Net().fit())\n"
+        ),
     ],
 )
 def test_two_seeds_give_two_results(folder, source):
     """Fixed in one place or in two, or not at all: afterwards a seed says what is drawn."""
     patch = Patch()
-    assert seed_seam(SCRIPT, sources_of(source), patch, None) == []
+    assert seed_seam(SCRIPT, sources_of(source, has_options=False), patch, None) == []
     first = run(folder, patch, SEED="1")
     assert run(folder, None, SEED="1") == first != run(folder, None, SEED="2")
 
@@ -96,6 +101,16 @@ def test_how_long_a_script_trains_is_found(folder, source, length):  # noqa: ARG
     """A constant with a known name, else the bound of the loop that trains."""
     found = length_in(SCRIPT, sources_of(source))
     assert (found.amount, found.unit, found.variable) == length
+
+
+def test_an_output_folder_is_told_and_stays_what_it_is_without(folder):
+    """One text of a known name, as it is or as a path; a file is none, nor is a name that nothing uses."""
+    source = "from pathlib import Path\nout_dir = 'here'\nRUN_DIR = Path('there')\nsave_path = 'm.pt'\nlogdir = 'x'\n"
+    patch = Patch()
+    assert output_seam(sources_of(source + "print(out_dir, RUN_DIR, save_path)\n"), patch)
+    assert run(folder, patch) == "here there m.pt\n"
+    assert run(folder, None, OUTPUT_DIR="o") == "o o m.pt\n"
+    assert not output_seam(sources_of("logdir = 'x'\n"), Patch())
 
 
 def test_a_loop_over_data_is_no_budget(folder):  # noqa: ARG001

@@ -64,6 +64,24 @@ def test_a_number_is_found_where_it_is_written(tmp_path, source, line, number):
     assert (found.line, found.text) == (line, number)
 
 
+ESTIMATOR = """class Net:
+    def __init__(self, hidden=3, random_state=0):
+        self.random_state = random_state
+
+    def fit(self):
+        return check_random_state(self.random_state)
+
+"""
+
+
+@pytest.mark.parametrize(("made", "fixed"), [("Net()", [(6, "0")]), ("Net(random_state=4)", [(6, "0"), (8, "4")])])
+def test_an_estimator_seeds_by_the_default_of_its_parameter(tmp_path, made, fixed):
+    """And by what it is made with; where a command line is read it may be told from there."""
+    found = [each for each in read(tmp_path, ESTIMATOR + made, has_options=False).seedings() if each.fixed]
+    assert [(each.line, each.fixed.text) for each in found] == fixed
+    assert read(tmp_path, ESTIMATOR, has_options=True).seedings()[0].fixed is None
+
+
 def test_a_parameter_that_is_a_seed_tells(tmp_path):
     """Whatever is added to it."""
     assert read(tmp_path, "def main(seed):\n    torch.manual_seed(seed + 1)").seedings()[0].fixed is None

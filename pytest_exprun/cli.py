@@ -220,7 +220,7 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
     if others and arguments.command == "init" and arguments.words:
         raise SettingsError(
             f"{others[0]} is no option of `exprun init`; the command that you train with goes behind two dashes, after the options: "
-            f"exprun init -- {shlex.join(argv[argv.index('init') + 1 :])}"
+            f"exprun init -- {shlex.join(argv[argv.index(arguments.words[0]) :])}"
         )
     if others:
         parser.error(f"unrecognized arguments: {' '.join(others)}")

@@ -32,13 +32,14 @@ from pytest_exprun.terms.model import option_name
 
 @dataclass
 class _Written:
-    """What was written, and what is said of it."""
+    """What was written, what else belongs into the commit, and what is said of it."""
 
     file: Path | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
     test: Path | None = None
     diff: str = ""
     skill: Path | None = None
+    beside: list[Path] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -51,10 +52,10 @@ def run(_settings: Settings, arguments: argparse.Namespace, console: Console) ->
     """
     place = Place.of(Path.cwd())
     project = find_project(Path.cwd(), os.environ)
-    written = _Written(skill=place_of(project.root, arguments.agent) if arguments.agent else None)
+    written = _Written(skill=place_of(project.root, arguments.agent) if arguments.agent is not None else None)
     known = next((name for name in ("command", "trainer") if project.values.get(name)), None)
     made = _lacking(project, known, arguments) if known else _proposal(arguments.words, arguments)
-    written.notes += [*made.notes, *place.notes()]
+    written.notes += [*([] if known else made.notes), *place.notes()]
     written.diff = made.patch.diff(Path.cwd())
     try:
         if known:
@@ -101,7 +102,7 @@ def _set_up(written: _Written, project: Project, made: Proposal) -> None:
     flag = made.flag or first_flag(made.script)
     written.test = project.root / "experiments" / f"test_{option_name(flag).lower()}.py"
     written.file = write_keys(project, written.keys)
-    written.said = made.said
+    written.said, written.beside = made.said, made.given.files if made.given else []
     written.notes[:0] = write_test(written.test, flag)
 
 
@@ -119,7 +120,9 @@ def _lacking(project: Project, known: str, arguments: argparse.Namespace) -> Pro
     try:
         return _proposal(words, arguments, is_again=True)
     except SettingsError:
-        return Proposal()
+        if arguments.words:
+            raise
+        return Proposal()  # what a whole command starts is not for us to find
 
 
 def _keep(written: _Written, project: Project, made: Proposal, known: str) -> None:
@@ -140,8 +143,10 @@ def _keep(written: _Written, project: Project, made: Proposal, known: str) -> No
         raise SettingsError(
             f"{own}, and its sources lack nothing that is known here. Next: exprun try, after an edit; or remove that key and begin anew"
         )
-    written.file, written.said = project.file, [own]
-    written.notes = [*needs, *(written.notes if written.diff else [])]
+    experiments = project.root / "experiments"
+    written.file, written.beside = project.file, [experiments] if experiments.is_dir() else []
+    written.said = [own, "its keys stay as they are: change them there"]
+    written.notes[:0] = needs
 
 
 def _text(value: object) -> str:
@@ -153,7 +158,7 @@ def _text(value: object) -> str:
 
 def _tell(written: _Written, made: Proposal, place: Place, console: Console, *, as_json: bool) -> None:
     """Print what was written and what to type next, for people or as one JSON object."""
-    own = [written.file, written.test, written.skill, *(made.given.files if made.given and written.test else [])]
+    own = [written.file, written.test, written.skill, *written.beside]
     files = [each for each in own if each is not None and not place.is_committed(each)] + made.patch.files()
     steps = list(next_steps(place, patched=bool(written.diff), files=files, test=written.test))
     if as_json:

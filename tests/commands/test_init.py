@@ -372,14 +372,33 @@ def test_what_a_project_lacks_still_is_offered_again(folder, capsys):
     out = capsys.readouterr().out
     assert ((folder / "exprun-init.patch").read_text(), (folder / "pytest.ini").read_text()) == (patch, keys)
     assert out.startswith("pytest.ini is set up already: exprun_command = python train.py")
+    assert "its keys stay as they are" in out
     assert patch in out
     assert "let exprun_env be" not in out
-    assert "git apply exprun-init.patch && rm exprun-init.patch && git add pytest.ini train.py && git commit" in out
+    assert (
+        "git apply exprun-init.patch && rm exprun-init.patch && git add pytest.ini experiments train.py && git commit"
+        in out
+    )
     subprocess.run(["git", "apply", "exprun-init.patch"], check=True)
     assert main(["init"]) == 2
     err = capsys.readouterr().err
     assert "is set up already: exprun_command = python train.py" in err
     assert "Next: exprun try, after an edit; or remove that key and begin anew" in err
+    assert main(["init", "nope.py"]) == 2
+    assert "there is no script nope.py" in capsys.readouterr().err
+
+
+def test_a_patched_script_is_set_up_anew_without_a_patch(folder):
+    """The refusal says to remove the key and begin anew: the keys come out as before."""
+    (folder / "train.py").write_text(LOOP)
+    assert main(["init"]) == 0
+    keys = (folder / "pytest.ini").read_text()
+    subprocess.run(["git", "apply", "exprun-init.patch"], check=True)
+    for name in ("pytest.ini", "exprun-init.patch"):
+        (folder / name).unlink()
+    assert main(["init"]) == 0
+    assert (folder / "pytest.ini").read_text() == keys
+    assert not (folder / "exprun-init.patch").exists()
 
 
 def test_a_key_that_the_patch_needs_is_named(folder, capsys):
@@ -419,7 +438,7 @@ def test_the_command_that_somebody_trains_with_is_taken(folder, capsys):
     """Behind two dashes; its number of steps is the budget, its config file goes into the commit. Without them the line says so."""
     (folder / "train.py").write_text(CONFIGURATOR)
     (folder / "small.py").write_text("max_iters = 7\n")
-    assert main(["init", "python", "train.py", "--device=cpu"]) == 2
+    assert main(["init", "--json", "python", "train.py", "--device=cpu"]) == 2
     assert (
         "goes behind two dashes, after the options: exprun init -- python train.py --device=cpu"
         in capsys.readouterr().err

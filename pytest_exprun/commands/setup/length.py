@@ -111,7 +111,8 @@ def _in_source(made: Proposal, *, is_again: bool) -> dict[str, str | None]:
             f"{path} has no option for tokens, steps or seconds, and no loop with a number: say how long it trains by itself, as in "
             "`exprun init --budget '2000 steps'`"
         )
-    made.patch.tell(found.literal, found.variable)
+    if not found.is_told:
+        made.patch.tell(found.literal, found.variable)
     made.environment.append(f"{found.variable}={{{_CARRIED[found.unit]}}}")
     if "EPOCH" in found.variable:
         made.notes.append(f"a step of the budget is an epoch of {path}")

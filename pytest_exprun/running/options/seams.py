@@ -32,12 +32,18 @@ _TRAINING = re.compile(r"backward\(|\.step\(|fit\(|train", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Length:
-    """How long a script trains, where its source has it as a number: so many units, told by an environment variable."""
+    """How long a script trains, where its source has it as a number: so many units, told by an environment variable.
+
+    Attributes:
+        literal: where the source has it.
+        is_told: the variable is read there already.
+    """
 
     unit: str
     amount: int
     variable: str
     literal: Literal
+    is_told: bool = False
 
 
 def seed_seam(path: Path, sources: Sources, patch: Patch, option: str | None) -> list[Seeding]:
@@ -89,7 +95,9 @@ def _imported(tree: ast.Module) -> set[str]:
 
 
 def length_in(path: Path, sources: Sources) -> Length | None:
-    """Return how long the script trains: by a constant of a known name, in its own file first, else by the bound of its loop."""
+    """Return how long the script trains: by a variable that it reads, a constant of a known name, or the bound of its loop."""
+    if told := next(_told(sources), None):
+        return told
     order = [path, *(each for each in sources.trees if each != path)]
     for unit in ("tokens", "steps", "seconds"):
         for name in SPELLINGS[unit]:
@@ -100,6 +108,17 @@ def length_in(path: Path, sources: Sources) -> Length | None:
                     if value is not None and type(amount) is int and amount > 0 and value.lineno == value.end_lineno:
                         return Length(unit, amount, target.upper(), Literal.of(where, value, str(amount)))
     return next(_loops(path, sources), None)
+
+
+def _told(sources: Sources) -> Iterator[Length]:
+    """Return what the environment tells already, as after our patch: `int(os.environ.get("STEPS", "200"))`."""
+    units = {name: unit for unit in ("tokens", "steps", "seconds") for name in SPELLINGS[unit]}
+    for path, tree in sources.trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in {"os.environ.get", "os.getenv"}:
+                name, number = [*(str(each.value) for each in node.args if isinstance(each, ast.Constant)), "", ""][:2]
+                if name.lower() in units and number.isdecimal():
+                    yield Length(units[name.lower()], int(number), name, Literal.of(path, node), is_told=True)
 
 
 def assignment(statement: ast.stmt) -> tuple[str, ast.expr | None]:

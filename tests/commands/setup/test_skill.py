@@ -35,7 +35,7 @@ def test_another_text_is_left_with_what_to_do(tmp_path):
         skill.place_of(tmp_path, "skills")
 
 
-@pytest.mark.parametrize("folder", ["train.py", "train.py/x", "../elsewhere"])
+@pytest.mark.parametrize("folder", ["train.py", "train.py/x", "../elsewhere", ""])
 def test_only_a_folder_of_the_project_is_allowed(tmp_path, folder):
     """`--agent train.py` takes the script for the folder: the line says so."""
     (tmp_path / "train.py").write_text("")

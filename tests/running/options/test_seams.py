@@ -103,6 +103,16 @@ def test_how_long_a_script_trains_is_found(folder, source, length):  # noqa: ARG
     assert (found.amount, found.unit, found.variable) == length
 
 
+def test_a_length_that_is_told_already_is_known(folder):  # noqa: ARG001
+    """After our patch a script still says how long it trains; a variable of another name says nothing."""
+    text = (
+        "LR = int(os.environ.get('LR', '3'))\nfor step in range(int(os.getenv('STEPS', '40'))):\n    loss.backward()\n"
+    )
+    found = length_in(SCRIPT, sources_of(text))
+    assert (found.amount, found.unit, found.variable, found.is_told) == (40, "steps", "STEPS", True)
+    assert not length_in(SCRIPT, sources_of("STEPS = 7\n")).is_told
+
+
 def test_an_output_folder_is_told_and_stays_what_it_is_without(folder):
     """One text of a known name, as it is or as a path; a file is none, nor is a name that nothing uses."""
     source = "from pathlib import Path\nout_dir = 'here'\nRUN_DIR = Path('there')\nsave_path = 'm.pt'\nlogdir = 'x'\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 from collections.abc import Mapping
@@ -68,7 +67,7 @@ def run(_settings: Settings, arguments: argparse.Namespace, console: Console) ->
             write_skill(written.skill)
     except OSError as error:
         raise SettingsError(f"{error.filename} cannot be written: {(error.strerror or str(error)).lower()}") from None
-    _tell(written, made, place, console, as_json=arguments.json)
+    _tell(written, made, place, console)
     return 0
 
 
@@ -156,13 +155,13 @@ def _text(value: object) -> str:
 # What is said.
 
 
-def _tell(written: _Written, made: Proposal, place: Place, console: Console, *, as_json: bool) -> None:
-    """Print what was written and what to type next, for people or as one JSON object."""
+def _tell(written: _Written, made: Proposal, place: Place, console: Console) -> None:
+    """Print what was written and what to type next."""
     own = [written.file, written.test, written.skill, *written.beside]
     files = [each for each in own if each is not None and not place.is_committed(each)] + made.patch.files()
     steps = list(next_steps(place, patched=bool(written.diff), files=files, test=written.test))
-    if as_json:
-        console.print_data(json.dumps(_object(written, [command for command, _ in steps]), indent=1))
+    if console.for_program:
+        console.answer(**_answer(written), next=[command for command, _ in steps])
         return
     if written.keys and written.file is not None:
         console.say(f"wrote to {os.path.relpath(written.file)}:")
@@ -184,19 +183,12 @@ def _tell(written: _Written, made: Proposal, place: Place, console: Console, *, 
         console.print_data(f"  {command}    # {what}" if what else f"  {command}")
 
 
-def _object(written: _Written, commands: list[str]) -> dict[str, Any]:
+def _answer(written: _Written) -> dict[str, Any]:
     """Return what a program reads: paths from the current folder."""
-    paths = {
-        name: None if path is None else os.path.relpath(path)
-        for name, path in (("file", written.file), ("experiment", written.test), ("skill", written.skill))
-    }
+    paths = {"file": written.file, "experiment": written.test, "skill": written.skill}
     return {
-        "exit_status": 0,
-        "file": paths["file"],
+        **{name: None if path is None else os.path.relpath(path) for name, path in paths.items()},
         "keys": {f"{PREFIX}{name}": text for name, text in written.keys.items()},
-        "experiment": paths["experiment"],
         "patch": PATCH if written.diff else None,
-        "skill": paths["skill"],
         "to_do": written.notes,
-        "next": commands,
     }

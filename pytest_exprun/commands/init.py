@@ -14,6 +14,7 @@ from pytest_exprun.commands.console import Console
 from pytest_exprun.commands.setup.first_experiment import first_flag, write_test
 from pytest_exprun.commands.setup.functions import call_by_keywords, call_when_patched
 from pytest_exprun.commands.setup.given import Given
+from pytest_exprun.commands.setup.length import ini_text
 from pytest_exprun.commands.setup.local_data import ignored_data
 from pytest_exprun.commands.setup.next_steps import PATCH, Place, next_steps
 from pytest_exprun.commands.setup.program import run_as_command
@@ -26,7 +27,7 @@ from pytest_exprun.settings.project import Project, find_project
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.settings.templates import placeholders
 from pytest_exprun.terms.errors import SettingsError
-from pytest_exprun.terms.model import option_name
+from pytest_exprun.terms.model import Budget, option_name
 
 
 @dataclass
@@ -53,7 +54,8 @@ def run(_settings: Settings, arguments: argparse.Namespace, console: Console) ->
     project = find_project(Path.cwd(), os.environ)
     written = _Written(skill=place_of(project.root, arguments.agent) if arguments.agent is not None else None)
     known = next((name for name in ("command", "trainer") if project.values.get(name)), None)
-    made = _lacking(project, known, arguments) if known else _proposal(arguments.words, arguments)
+    asked = Settings.read({"budget": arguments.own_budget}, project.root).budget if arguments.own_budget else None
+    made = _lacking(project, known, arguments, asked) if known else _proposal(arguments.words, arguments, asked)
     written.notes += [*([] if known else made.notes), *place.notes()]
     written.diff = made.patch.diff(Path.cwd())
     try:
@@ -71,11 +73,12 @@ def run(_settings: Settings, arguments: argparse.Namespace, console: Console) ->
     return 0
 
 
-def _proposal(words: list[str], arguments: argparse.Namespace, *, is_again: bool = False) -> Proposal:
+def _proposal(
+    words: list[str], arguments: argparse.Namespace, asked: Budget | None, *, is_again: bool = False
+) -> Proposal:
     """Read the script and find what starts it."""
-    asked = arguments.own_budget
     if arguments.own_command:
-        return Proposal(keys={"command": arguments.own_command, "budget": asked})
+        return Proposal(keys={"command": arguments.own_command, "budget": ini_text(asked)})
     given = Given.read(Path.cwd(), words)
     script = read_script(given.script) or Script()
     given.settle(script)
@@ -108,16 +111,16 @@ def _set_up(written: _Written, project: Project, made: Proposal) -> None:
 # A project that is set up already.
 
 
-def _lacking(project: Project, known: str, arguments: argparse.Namespace) -> Proposal:
+def _lacking(project: Project, known: str, arguments: argparse.Namespace, asked: Budget | None) -> Proposal:
     """Return what the script of a project lacks still; nothing where it cannot be found."""
     settings = project.settings({})
     told = {name for word in (*settings.command, *settings.env) for name in placeholders(word)}
-    if not told & {"steps", "seconds", "train_tokens"} and not arguments.own_budget:
-        arguments.own_budget = f"{settings.budget.amount} {settings.budget.unit}"  # what it trains by itself
+    if not told & {"steps", "seconds", "train_tokens"}:
+        asked = asked or settings.budget  # what it trains by itself
     module = settings.trainer.partition(":")[0].replace(".", "/")
     words = arguments.words or ([f"{module}.py"] if known == "trainer" else list(settings.command))
     try:
-        return _proposal(words, arguments, is_again=True)
+        return _proposal(words, arguments, asked, is_again=True)
     except SettingsError:
         if arguments.words:
             raise

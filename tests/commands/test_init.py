@@ -95,6 +95,15 @@ def test_a_given_budget_is_told_by_its_own_option(folder, budget, told):
     assert f"{settings.budget.amount} {settings.budget.unit}" == budget
 
 
+@pytest.mark.parametrize("budget", ["20", "x steps", "0 steps", "2 minutes", "1.5 steps"])
+def test_a_budget_that_is_none_is_refused(folder, capsys, budget):
+    """One line says what is allowed, and nothing is written."""
+    (folder / "train.py").write_text(ARGPARSE)
+    assert main(["init", "--budget", budget]) == 2
+    assert f"exprun_budget = '{budget}': allowed is an amount and its unit" in capsys.readouterr().err
+    assert names_in(folder) == ["train.py"]
+
+
 def test_a_script_with_a_configurator_and_a_hard_coded_seed(folder, capsys):
     """Module variables are the options; every line that fixes the seed is changed by the patch, which is shown and written."""
     (folder / "train_gpt.py").write_text(CONFIGURATOR)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ast
 
+from pytest_exprun.commands.setup.length import ini_text
 from pytest_exprun.commands.setup.proposal import Proposal, amount
 from pytest_exprun.running.options.script_options import BUDGETS, parameters_of
 from pytest_exprun.running.options.seams import function_seam
 from pytest_exprun.running.training.printed import returned_metrics
 from pytest_exprun.terms.errors import SettingsError
-from pytest_exprun.terms.model import lower_is_better
+from pytest_exprun.terms.model import Budget, lower_is_better
 
 
-def call_by_keywords(made: Proposal, asked: str | None) -> None:
+def call_by_keywords(made: Proposal, asked: Budget | None) -> None:
     """Call the one function that takes a seed and a budget.
 
     Raises:
@@ -22,11 +23,15 @@ def call_by_keywords(made: Proposal, asked: str | None) -> None:
     parameters = parameters_of(function)
     parameter = next(each for each in BUDGETS if each in parameters)
     unit = parameter.removeprefix("train_")
-    if asked and (wanted := f"train_{asked.rpartition(' ')[2]}") not in parameters:
-        raise SettingsError(f"{made.path}: {function.name} has no parameter {wanted} for a budget of {asked}")
+    if asked is not None and (wanted := f"train_{asked.unit}") not in parameters:
+        raise SettingsError(f"{made.path}: {function.name} has no parameter {wanted} for a budget of {ini_text(asked)}")
     own = None if unit == "tokens" else f"{amount(parameters[parameter], unit)} {unit}"
     made.let_call(function)
-    made.keys = {"trainer": f"{made.path.stem}:{function.name}", "budget": asked or own, **_metric_of(function)}
+    made.keys = {
+        "trainer": f"{made.path.stem}:{function.name}",
+        "budget": ini_text(asked) or own,
+        **_metric_of(function),
+    }
 
 
 def call_when_patched(made: Proposal) -> None:

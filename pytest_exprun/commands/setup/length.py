@@ -21,7 +21,7 @@ _SCHEDULE = re.compile(r"(\w*_)?(decay|anneal|annealing|cosine|schedule)_(iters|
 _WARMUP = re.compile(r"\w*warm_?up\w*(iters|steps|iterations)")
 
 
-def how_long(made: Proposal, asked: str | None, *, is_again: bool) -> tuple[list[str], dict[str, str | None]]:
+def how_long(made: Proposal, asked: Budget | None, *, is_again: bool) -> tuple[list[str], dict[str, str | None]]:
     """Return the words that tell the script how long to train, and the settings for it; without an option, its source is to be changed.
 
     Args:
@@ -34,15 +34,27 @@ def how_long(made: Proposal, asked: str | None, *, is_again: bool) -> tuple[list
     """
     for unit, placeholder in _CARRIED.items():
         option = made.script.called(unit)
-        if option is not None and (asked or unit).endswith(unit):
+        if option is not None and _can_tell(made.script, unit, asked):
             words = [f"--{option.name}={{{placeholder}}}"]
             if unit != "steps":
-                return words, _budget(made, asked or (f"{amount(option, unit)} {unit}" if unit == "seconds" else None))
+                own = f"{amount(option, unit)} {unit}" if unit == "seconds" else None
+                return words, _budget(made, ini_text(asked) or own)
             keys, steps = _in_steps(made, option, asked)
             return [*words, *_beside(made, option, steps)], keys
-    if asked:
-        return [], {"budget": asked}
+    if asked is not None:
+        return [], {"budget": ini_text(asked)}
     return [], _in_source(made, is_again=is_again)
+
+
+def ini_text(budget: Budget | None) -> str | None:
+    """Return a budget as the ini file has it."""
+    return None if budget is None else f"{budget.amount} {budget.unit}"
+
+
+def _can_tell(script: Script, unit: str, asked: Budget | None) -> bool:
+    """Whether an option of this unit tells the budget: a number of steps tells tokens where it is known how many one takes."""
+    by_steps = unit == "steps" and asked is not None and asked.unit == "tokens" and tokens_per_step(script) is not None
+    return asked is None or asked.unit == unit or by_steps
 
 
 def _budget(made: Proposal, budget: str | None) -> dict[str, str | None]:
@@ -51,15 +63,18 @@ def _budget(made: Proposal, budget: str | None) -> dict[str, str | None]:
     return {"budget": budget}
 
 
-def _in_steps(made: Proposal, option: Option, asked: str | None) -> tuple[dict[str, str | None], int]:
+def _in_steps(made: Proposal, option: Option, asked: Budget | None) -> tuple[dict[str, str | None], int]:
     """Return the settings of a budget in steps, and how many they are: the user's, the standard tokens' or the script's own."""
     own, name = amount(option, "steps"), option.name.replace("-", "_")
     is_epoch, said = "epoch" in name, made.given is not None and name in made.given.said
     if is_epoch:
         made.notes.append(f"a step of the budget is an epoch of {made.path}")
-    if asked:
-        return {"budget": asked}, int(asked.split()[0])
-    per_step = None if said or is_epoch or "timestep" in name else tokens_per_step(made.script)
+    if asked is not None and asked.unit == "steps":
+        return {"budget": ini_text(asked)}, asked.amount
+    per_step = tokens_per_step(made.script)
+    if asked is not None and per_step:
+        return {"tokens": str(asked.amount), "tokens_per_step": str(per_step)}, -(-asked.amount // per_step)
+    per_step = None if said or is_epoch or "timestep" in name else per_step
     if per_step:
         steps = -(-STANDARD_TOKENS // per_step)
         if steps >= FEWEST_STEPS:

@@ -10,6 +10,7 @@ from pytest_exprun.commands.setup.proposal import Proposal
 from pytest_exprun.running.options.script_options import read_script
 from pytest_exprun.running.options.seams import OUTPUT_DIR, SEED, flag_seam, output_seam, seed_seam
 from pytest_exprun.running.training.printed import printed_metrics
+from pytest_exprun.terms.model import Budget
 
 _WRITES = frozenset(
     {"open", "save", "savez", "dump", "mkdir", "makedirs", "SummaryWriter", "to_csv"}
@@ -17,7 +18,7 @@ _WRITES = frozenset(
 )
 
 
-def run_as_command(made: Proposal, asked: str | None, *, is_again: bool) -> None:
+def run_as_command(made: Proposal, asked: Budget | None, *, is_again: bool) -> None:
     """Find the settings; what the script has no option for goes through its environment.
 
     Args:

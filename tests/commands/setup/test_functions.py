@@ -11,6 +11,7 @@ from pytest_exprun.commands.setup.given import Given
 from pytest_exprun.commands.setup.proposal import Proposal
 from pytest_exprun.running.options.script_options import read_script
 from pytest_exprun.terms.errors import SettingsError
+from pytest_exprun.terms.model import Budget
 
 
 def proposal(folder, text):
@@ -47,7 +48,7 @@ def test_a_budget_needs_its_parameter(folder):
     """Else the line names the one that lacks."""
     made = proposal(folder, "def train(seed, train_steps=7):\n    return 1.0\n")
     with pytest.raises(SettingsError, match="has no parameter train_seconds for a budget of 9 seconds"):
-        call_by_keywords(made, "9 seconds")
+        call_by_keywords(made, Budget(9, "seconds"))
 
 
 def test_what_a_function_lacks_is_a_patch(folder):

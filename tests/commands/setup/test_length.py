@@ -11,6 +11,7 @@ from pytest_exprun.commands.setup.length import FEWEST_STEPS, MOST_STEPS, how_lo
 from pytest_exprun.commands.setup.proposal import Proposal
 from pytest_exprun.running.options.script_options import read_script
 from pytest_exprun.terms.errors import SettingsError
+from pytest_exprun.terms.model import Budget
 
 SIZES = "max_iters = 600000\nbatch_size = {batch}\nblock_size = 1000\ngradient_accumulation_steps = 1\n"
 BESIDE = "eval_interval = 2000\nlr_decay_iters = 600000\nwarmup_iters = 1500\neval_iters = 5000\n"
@@ -24,7 +25,8 @@ def length_of(folder, text, command="train.py", asked=None, *, is_again=False):
     script = read_script(given.script)
     given.settle(script)
     made = Proposal.of(given, script)
-    return *how_long(made, asked, is_again=is_again), made
+    budget = Budget(int(asked.split()[0]), asked.split()[1]) if asked else None
+    return *how_long(made, budget, is_again=is_again), made
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +45,7 @@ def folder(tmp_path, monkeypatch):
         ((10, "train.py --max_iters 2000", None), {"budget": "2000 steps"}, "as the command says; exprun_budget changes it"),
         ((10, "train.py --batch_size=2000", None), {"budget": "1000 steps"}, "of the 600000"),
         ((10, "train.py --max_iters=9", "20 steps"), {"budget": "20 steps"}, ""),
+        ((10, "train.py", "70000 tokens"), {"tokens": "70000", "tokens_per_step": "10000"}, ""),
     ],
 )  # fmt: skip
 def test_a_budget_is_neither_three_steps_nor_the_whole_training(folder, case, keys, said):

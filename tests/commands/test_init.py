@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -506,6 +507,56 @@ def test_a_newcomer_gets_to_a_plan(pytester, monkeypatch):
     result = pytester.runpytest_inprocess("experiments/", "--exprun-mode=plan", "-p", "no:cacheprovider")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["baseline (no flags) at 1M tokens: stored none; missing 42, 137, 256, 512, 1024; *"])
+
+
+NEWCOMERS = """import os, random
+out_dir = "out"
+rate = 0.1
+max_iters = 5000
+eval_interval = 2000
+exec(open("configurator.py").read())
+random.seed(1337)
+data = open(os.path.join("data", "set.bin")).read()
+from model import step
+loss = 2.0 + random.random() / 100
+for n in range(1, max_iters + 1):
+    loss = step(loss, rate)
+    if n % eval_interval == 0:
+        print(f"step {n}: train loss {loss:.4f}, val loss {loss:.4f}")
+"""
+CONFIGURATION = """import sys
+for word in sys.argv[1:]:
+    name, equals, value = word.removeprefix("--").partition("=")
+    globals().update({name: int(value) if value.isdecimal() else value}) if equals else exec(open(word).read())
+"""
+
+
+def test_three_commands_lead_to_a_verdict_on_an_edit(folder):
+    """Init with the command that trains, the line that it prints, and a try: no hand edit, data that git ignores, nothing left behind."""
+    files = {"train.py": NEWCOMERS, "small.py": "max_iters = 7\n", ".gitignore": "*.bin\n__pycache__/\n"}
+    files["configurator.py"] = CONFIGURATION
+    files["model.py"] = "def step(loss, rate):\n    return loss * (1 - rate)\n"
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    (folder / "data").mkdir()
+    (folder / "data" / "set.bin").write_text("x")
+    subprocess.run(["git", "add", "."], check=True)
+    subprocess.run(["git", "commit", "-qm", "theirs"], check=True)
+
+    def shell(*words):
+        done = subprocess.run(words, check=False, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    exprun = (sys.executable, "-c", "import sys; from pytest_exprun.cli import main; sys.exit(main())")
+    printed = shell(*exprun, "init", "--", "python", "train.py", "small.py")
+    shell("sh", "-c", printed.partition("next:\n")[2].splitlines()[0])
+    assert shell("git", "status", "--porcelain") == ""
+    (folder / "model.py").write_text("def step(loss, rate):\n    return loss * (1 - 2 * rate)\n")
+    assert "WINNER" in shell(*exprun, "try")
+    assert str(settings_of(folder).budget) == "7 steps"
+    assert settings_of(folder).shared == ("data/set.bin",)
+    assert not (folder / "out").exists()
 
 
 def test_the_page_of_commands_describes_init():

@@ -550,7 +550,9 @@ def test_three_commands_lead_to_a_verdict_on_an_edit(folder):
 
     exprun = (sys.executable, "-c", "import sys; from pytest_exprun.cli import main; sys.exit(main())")
     printed = shell(*exprun, "init", "--", "python", "train.py", "small.py")
-    shell("sh", "-c", printed.partition("next:\n")[2].splitlines()[0])
+    first = printed.partition("next:\n")[2].splitlines()[0]
+    assert "git add pytest.ini experiments/test_rate.py train.py && git commit" in first  # small.py is in a commit
+    shell("sh", "-c", first)
     assert shell("git", "status", "--porcelain") == ""
     (folder / "model.py").write_text("def step(loss, rate):\n    return loss * (1 - 2 * rate)\n")
     assert "WINNER" in shell(*exprun, "try")

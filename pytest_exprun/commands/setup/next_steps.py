@@ -12,11 +12,12 @@ from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.trust.trees.git import Git, is_ignored, refuse_bare
 
 PATCH = "exprun-init.patch"
+_NOT_IN_ONE = "not a git repository"
+"""How git says that a folder is in no repository."""
 _NO_REPOSITORY = (
     "exprun try compares states in git, and this folder is in no repository: name data and outputs in .gitignore, "
     "then git init, as below"
 )
-_NO_GIT = "exprun try compares states in git, which is not installed"
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,12 @@ class Place:
     """What git knows of a folder.
 
     Attributes:
-        is_installed: there is git at all.
+        trouble: why it can say nothing: it is not installed, or refuses to look at the folder.
         is_repository: the folder is in a working tree.
         has_commit: something was committed there.
     """
 
-    is_installed: bool = True
+    trouble: str = ""
     is_repository: bool = False
     has_commit: bool = False
 
@@ -45,7 +46,7 @@ class Place:
         try:
             inside = git("rev-parse", "--is-inside-work-tree").strip() == "true"
         except RefusedError as error:
-            return cls(is_installed="not installed" not in str(error))
+            return cls(trouble="" if _NOT_IN_ONE in str(error) else str(error))
         try:
             git("rev-parse", "--verify", "--quiet", "HEAD")
         except RefusedError:
@@ -54,13 +55,13 @@ class Place:
 
     def notes(self) -> list[str]:
         """Say what `exprun try` lacks."""
-        if not self.is_installed:
-            return [_NO_GIT]
+        if self.trouble:
+            return [f"exprun try needs git: {self.trouble}"]
         return [] if self.is_repository else [_NO_REPOSITORY]
 
     def commit(self, files: Iterable[Path]) -> list[str]:
-        """Return the commands that commit these files, all there are where there was no commit yet; none without git."""
-        if not self.is_installed:
+        """Return the commands that commit these files, all there are where there was no commit yet; none where git cannot."""
+        if self.trouble:
             return []
         begin = [] if self.is_repository else ["git init"]
         if not self.has_commit:
@@ -86,10 +87,10 @@ def next_steps(place: Place, *, patched: bool, files: Iterable[Path], test: Path
         files: what must be in a commit, besides the patch, which must not.
         test: the first experiment, None where none was written.
     """
-    apply = [f"git apply {PATCH}" if place.is_installed else f"patch -p1 < {PATCH}", f"rm {PATCH}"] if patched else []
+    apply = [f"patch -p1 < {PATCH}" if place.trouble else f"git apply {PATCH}", f"rm {PATCH}"] if patched else []
     if first := [*apply, *place.commit(files)]:
         yield " && ".join(first), ""
-    if place.is_installed:
+    if not place.trouble:
         yield "exprun try", "after an edit: that edit against the commit"
     if test is not None:
         chosen = f"pytest {shlex.quote(os.path.relpath(test.parent))}/ -k {test.stem.removeprefix('test_')}"

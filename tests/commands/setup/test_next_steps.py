@@ -77,6 +77,15 @@ def test_a_bare_repository_is_refused_in_its_own_words(folder):
         Place.of(folder)
 
 
+def test_a_repository_that_git_does_not_trust_is_not_begun_anew(folder, monkeypatch):
+    """Its words say what to do, and `git init` would be wrong."""
+    git("init")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    place = Place.of(folder)
+    assert "dubious ownership" in place.notes()[0]
+    assert list(next_steps(place, patched=False, files=[folder / "pytest.ini"], test=None)) == []
+
+
 def test_without_git_the_patch_is_applied_by_patch(folder, monkeypatch):
     """And what needs git is not proposed."""
     monkeypatch.setenv("PATH", str(folder))

@@ -20,7 +20,7 @@ from pytest_exprun.commands.setup.next_steps import PATCH, Place, next_steps
 from pytest_exprun.commands.setup.program import run_as_command
 from pytest_exprun.commands.setup.proposal import Proposal
 from pytest_exprun.commands.setup.skill import place_of, write_skill
-from pytest_exprun.running.options.script_options import Script, read_script
+from pytest_exprun.running.options.script_options import read_script
 from pytest_exprun.settings.ini_file import write_keys
 from pytest_exprun.settings.options import PREFIX
 from pytest_exprun.settings.project import Project, find_project
@@ -80,7 +80,11 @@ def _proposal(
     if arguments.own_command:
         return Proposal(keys={"command": arguments.own_command, "budget": ini_text(asked)})
     given = Given.read(Path.cwd(), words)
-    script = read_script(given.script) or Script()
+    script = read_script(given.script)
+    if script is None:
+        raise SettingsError(
+            f"{given.script} is no Python that can be read: python -m py_compile {given.script} says where it breaks"
+        )
     given.settle(script)
     made = Proposal.of(given, script)
     is_module = len(given.script.parts) == 1 and given.script.stem.isidentifier()

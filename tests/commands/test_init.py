@@ -330,6 +330,21 @@ def test_no_script_or_several(folder, capsys, files, argument, message):
     assert re.search(message, capsys.readouterr().err)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"def (:\n", "train.py is no Python that can be read: python -m py_compile train.py says where"),
+        (b"# coding: latin-1\nrandom.seed(1)  # \xe4\n", "train.py is to be changed by a patch and must be UTF-8"),
+    ],
+)
+def test_a_script_that_cannot_be_read_or_changed_is_one_line(folder, capsys, content, message):
+    """And nothing is written."""
+    (folder / "train.py").write_bytes(content)
+    assert main(["init", "train.py", "--budget", "9 steps"]) == 2
+    assert message in capsys.readouterr().err
+    assert names_in(folder) == ["train.py"]
+
+
 @pytest.mark.parametrize("given", ["{}/train.py", "./train.py", "../lab/train.py"])
 def test_a_script_is_found_by_any_path(tmp_path, monkeypatch, given):
     """Its name in the command and in the patch is that from here."""

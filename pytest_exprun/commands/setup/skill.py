@@ -21,6 +21,10 @@ def place_of(root: Path, folder: str) -> Path:
     """
     path = Path(os.path.normpath(root / folder / "exprun" / "SKILL.md"))
     in_the_way = next((each for each in path.parents if each.exists() and not each.is_dir()), None)
+    if path.is_dir():
+        raise SettingsError(
+            f"{os.path.relpath(path)} is a folder: remove it, or name another folder of skills than {folder}"
+        )
     if not folder or in_the_way is not None or not path.is_relative_to(root):
         raise SettingsError(
             f"--agent={folder}: allowed is a folder of skills in {root}, as in --agent=.agents/skills"

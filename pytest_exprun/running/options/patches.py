@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_exprun.terms.errors import SettingsError
+
 _NO_NEWLINE = "\\ No newline at end of file\n"
 
 
@@ -62,7 +64,11 @@ class Patch:
         return sorted({each.path for each in self._replaced} | {path for path, _ in self._added})
 
     def diff(self, root: Path) -> str:
-        """Return the unified diff, its paths relative to this folder."""
+        """Return the unified diff, its paths relative to this folder.
+
+        Raises:
+            SettingsError: a file is not UTF-8.
+        """
         parts = []
         for path in self.files():
             before = _lines(path)
@@ -96,8 +102,13 @@ class Patch:
 
 
 def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"{path} is to be changed by a patch and must be UTF-8 for that: {error.reason}, byte {error.start}"
+        ) from None
     # Only what ends a line for patch, too: a form feed inside one does not.
-    text = path.read_bytes().decode("utf-8")
     return text.splitlines(keepends=True) if "\f" not in text else [f"{line}\n" for line in text.split("\n")]
 
 

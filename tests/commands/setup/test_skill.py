@@ -41,3 +41,10 @@ def test_only_a_folder_of_the_project_is_allowed(tmp_path, folder):
     (tmp_path / "train.py").write_text("")
     with pytest.raises(SettingsError, match="allowed is a folder of skills in"):
         skill.place_of(tmp_path, folder)
+
+
+def test_a_folder_of_the_files_name_is_no_skill(tmp_path):
+    """It is named, not stumbled over."""
+    (tmp_path / "skills" / "exprun" / "SKILL.md").mkdir(parents=True)
+    with pytest.raises(SettingsError, match=r"SKILL\.md is a folder: remove it"):
+        skill.place_of(tmp_path, "skills")

@@ -17,9 +17,10 @@ MODULES = {
 HEAVY = {"numpy", "scipy", "torch", "matplotlib", "ray"}
 SHELL = {"plugin", "hookspec", "reporter", "__init__", "commands.trial"}
 DOORS = "doors"
-_TRUST = ("terms", "settings", "trust.files", "trust.identity", "trust.store", "trust.trees")
+_TRUST = ("terms", "settings", "trust.files", "trust.identity", "trust.store", "trust.ledger", "trust.trees")
 _JUDGED = ("terms", "settings", "verdict", "verdict.sessions")
 _RUNNING = ("running.options", "running.sandbox", "running.training", "running.executors")
+_STUDY = ("study", "study.arms")
 BELOW = {
     "terms": (),
     "settings": ("terms",),
@@ -29,16 +30,18 @@ BELOW = {
     "trust.files": _TRUST[:2],
     "trust.identity": _TRUST[:3],
     "trust.store": _TRUST[:4],
-    "trust.trees": _TRUST[:5],
+    "trust.ledger": _TRUST[:5],
+    "trust.trees": _TRUST[:6],
     "running.options": _TRUST,
     "running.sandbox": (*_TRUST, *_RUNNING[:1]),
     "running.training": (*_TRUST, *_RUNNING[:2]),
     "running.executors": (*_TRUST, *_RUNNING[:3]),
-    "study": (*_TRUST, *_RUNNING, *_JUDGED, "report"),
+    "study.arms": (*_TRUST, *_RUNNING, *_JUDGED, "report"),
+    "study": (*_TRUST, *_RUNNING, *_JUDGED, "report", "study.arms"),
     "commands.setup": (*_TRUST, *_RUNNING),
-    "commands": (*_TRUST, *_RUNNING, *_JUDGED, "report", "study", "commands.setup"),
-    "commands.ideas": (*_TRUST, *_RUNNING, *_JUDGED, "report", "study", "commands"),
-    DOORS: (*_TRUST, *_RUNNING, *_JUDGED, "report", "study", "commands", "commands.ideas"),
+    "commands": (*_TRUST, *_RUNNING, *_JUDGED, "report", *_STUDY, "commands.setup"),
+    "commands.ideas": (*_TRUST, *_RUNNING, *_JUDGED, "report", *_STUDY, "commands"),
+    DOORS: (*_TRUST, *_RUNNING, *_JUDGED, "report", *_STUDY, "commands", "commands.ideas"),
 }
 """The plan of the house: room -> rooms that it may import from, besides itself. What judges and shows never sees what trusts and runs."""
 MOST_FILES = 10

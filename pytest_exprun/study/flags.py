@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pytest_exprun.running.executors.contract import Executor, Surroundings
 from pytest_exprun.running.executors.processes import Processes
 from pytest_exprun.running.executors.reading import Reading
-from pytest_exprun.study.asked import RunObserver
+from pytest_exprun.study.arms.asked import RunObserver
 from pytest_exprun.terms.errors import ExprunError, TrainerError, visible
 from pytest_exprun.terms.model import Experiment, RunSpec, Tree, Variant
 from pytest_exprun.trust.trees.ground import Grounds

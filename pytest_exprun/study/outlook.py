@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_exprun.settings.settings import Settings
-from pytest_exprun.study.asked import ArmPlan
+from pytest_exprun.study.arms.asked import ArmPlan
 from pytest_exprun.terms.model import Variant
 from pytest_exprun.terms.outcome import RunResult
 

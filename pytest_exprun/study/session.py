@@ -21,11 +21,11 @@ from pytest_exprun.terms.outcome import Arm, CurvePoint, RunResult
 
 if TYPE_CHECKING:
     from pytest_exprun.settings.declaration import Register
-    from pytest_exprun.study.asked import ArmPlan
+    from pytest_exprun.study.arms.asked import ArmPlan
     from pytest_exprun.study.diffs import Diffs
     from pytest_exprun.study.outlook import Outlook
     from pytest_exprun.study.study import Study
-    from pytest_exprun.trust.store.ledger import Ledger
+    from pytest_exprun.trust.ledger.ledger import Ledger
     from pytest_exprun.verdict.comparison import Comparison
 
 
@@ -87,7 +87,7 @@ class Session:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger of what was asked, for reading."""
-        from pytest_exprun.trust.store.ledger import Ledger
+        from pytest_exprun.trust.ledger.ledger import Ledger
 
         return Ledger(self.settings.path("store"))
 
@@ -250,7 +250,7 @@ class Session:
 
     def others(self, baseline: str, known: Collection[str]) -> Sequence[tuple[str, float]]:
         """Return what a baseline was asked besides, as the ledger has it (`verdict.sessions.chance.Others`)."""
-        from pytest_exprun.trust.store.questions import others
+        from pytest_exprun.trust.ledger.questions import others
 
         return others(self.ledger, baseline, known) if self._ledger_is_readable else ()
 

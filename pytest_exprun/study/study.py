@@ -17,18 +17,18 @@ from pytest_exprun.report.values import recorded
 from pytest_exprun.running.executors.contract import Executor
 from pytest_exprun.running.options.seed_use import doubts
 from pytest_exprun.settings.settings import Settings
-from pytest_exprun.study.asked import ArmPlan, Asked, RunObserver
+from pytest_exprun.study.arms.asked import ArmPlan, Asked, RunObserver
+from pytest_exprun.study.arms.runs import Runs
 from pytest_exprun.study.flags import Flags
 from pytest_exprun.study.gates import GateResult, judge_gate, needs_all_seeds
-from pytest_exprun.study.runs import Runs
 from pytest_exprun.terms.errors import ExprunError, StoreError, TrainerError
 from pytest_exprun.terms.model import FIRST_LOOK, Budget, Experiment, Variant, shortens
 from pytest_exprun.terms.outcome import Arm, Verdict
 from pytest_exprun.terms.sameness import difference
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.identity.key import Key
-from pytest_exprun.trust.store.ledger import Ledger
-from pytest_exprun.trust.store.questions import Question, Questions
+from pytest_exprun.trust.ledger.ledger import Ledger
+from pytest_exprun.trust.ledger.questions import Question, Questions
 from pytest_exprun.trust.store.store import Store
 from pytest_exprun.trust.trees.ground import Grounds
 from pytest_exprun.verdict.comparison import Comparison, compare, decide

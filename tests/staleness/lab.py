@@ -20,7 +20,7 @@ from pathlib import Path
 from pytest_exprun.running.sandbox.fresh_process import preserved_process_state
 from pytest_exprun.running.training.trainers import CallableTrainer
 from pytest_exprun.settings.settings import Settings
-from pytest_exprun.study.stale import Differs, Verification
+from pytest_exprun.study.arms.stale import Differs, Verification
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
 from pytest_exprun.terms.outcome import RunResult

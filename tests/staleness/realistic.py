@@ -27,7 +27,7 @@ from pytest_exprun.running.sandbox import escapes  # noqa: F401  # before any fo
 from pytest_exprun.running.training.trainers import at_root
 from pytest_exprun.settings.declaration import declare_baseline
 from pytest_exprun.settings.settings import Settings
-from pytest_exprun.study.asked import ArmPlan
+from pytest_exprun.study.arms.asked import ArmPlan
 from pytest_exprun.study.session import Session
 from pytest_exprun.terms.errors import ExprunError
 from tests.staleness.projects.words import OTHER_FILES, REWRITES, Edit, Project, Site, rewritten

@@ -11,9 +11,9 @@ import sys
 
 import pytest
 
-from pytest_exprun.study.runs import Runs
+from pytest_exprun.study.arms.runs import Runs
 from pytest_exprun.terms.errors import StoreError
-from pytest_exprun.trust.store.ledger import Ledger
+from pytest_exprun.trust.ledger.ledger import Ledger
 from tests.executor_contract import wait_until
 
 ROPE_TEST = '@experiment("--rope")\ndef test_rope(): ...\n'

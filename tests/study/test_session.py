@@ -8,7 +8,7 @@ import pytest
 
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study import session as sessions
-from pytest_exprun.study.asked import ArmPlan
+from pytest_exprun.study.arms.asked import ArmPlan
 from pytest_exprun.study.outlook import Outlook
 from pytest_exprun.study.session import Session
 from pytest_exprun.terms.model import Variant

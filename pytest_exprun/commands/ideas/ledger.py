@@ -14,9 +14,9 @@ from pytest_exprun.report.text import plain, signed
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import MissingRunError, RefusedError
 from pytest_exprun.terms.whole_file import replace_file
-from pytest_exprun.trust.store import chain
-from pytest_exprun.trust.store.ledger import LEDGER, Ledger
-from pytest_exprun.trust.store.questions import ASKED, JUDGED, OUTCOME
+from pytest_exprun.trust.ledger import chain
+from pytest_exprun.trust.ledger.ledger import LEDGER, Ledger
+from pytest_exprun.trust.ledger.questions import ASKED, JUDGED, OUTCOME
 
 VALID, NOT_VALID = 0, 1
 _SHOWN = 20

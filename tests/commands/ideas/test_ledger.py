@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from pytest_exprun.trust.store import chain
-from pytest_exprun.trust.store.ledger import Ledger
+from pytest_exprun.trust.ledger import chain
+from pytest_exprun.trust.ledger.ledger import Ledger
 from pytest_exprun.trust.store.store import ATTRIBUTES
 from tests.shell import ROPE, snapshot
 from tests.states import Checkout

@@ -19,7 +19,7 @@ from pytest_exprun.terms.errors import ExprunError, StoreError
 from pytest_exprun.terms.model import Experiment, Variant
 from pytest_exprun.terms.secrets import conceal_all
 from pytest_exprun.trust.identity.key import Key
-from pytest_exprun.trust.store.ledger import Ledger
+from pytest_exprun.trust.ledger.ledger import Ledger
 
 ASKED, OUTCOME = "asked", "outcome"
 JUDGED, FAILED, REFUSED, STOPPED = "judged", "error", "refused", "stopped"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_exprun.study.stale import Comparing, Differs, Verification
+from pytest_exprun.study.arms.stale import Comparing, Differs, Verification
 from pytest_exprun.terms.curves import MAX_OTHER_POINTS, MAX_POINTS
 from pytest_exprun.terms.outcome import CurvePoint
 from pytest_exprun.trust.identity.key import Key

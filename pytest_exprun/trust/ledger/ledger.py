@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_exprun.terms.errors import StoreError
-from pytest_exprun.trust.store import chain
+from pytest_exprun.trust.ledger import chain
 from pytest_exprun.trust.store.filesystem import FileSystem
 from pytest_exprun.trust.store.locks import exclusive
 from pytest_exprun.trust.store.store import LOCKS, QUARANTINE, TEMPORARY, now

@@ -9,8 +9,8 @@ import pytest
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import TrainerError
 from pytest_exprun.terms.model import Experiment, Tree, Variant
-from pytest_exprun.trust.store.ledger import Ledger
-from pytest_exprun.trust.store.questions import Question, Questions, others
+from pytest_exprun.trust.ledger.ledger import Ledger
+from pytest_exprun.trust.ledger.questions import Question, Questions, others
 from tests.stored import BASELINE, ROPE, make_key
 
 EXPERIMENT = Experiment("rope", ROPE)

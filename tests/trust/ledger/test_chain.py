@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_exprun.terms.errors import StoreError
-from pytest_exprun.trust.store import chain
+from pytest_exprun.trust.ledger import chain
 
 TIME = "2026-11-29T05:07:24.{:06d}+00:00"
 

@@ -14,17 +14,17 @@ from pathlib import Path
 import pytest
 
 from pytest_exprun.terms.errors import StoreError
-from pytest_exprun.trust.store import chain
-from pytest_exprun.trust.store import ledger as ledger_module
+from pytest_exprun.trust.ledger import chain
+from pytest_exprun.trust.ledger.ledger import Ledger
+from pytest_exprun.trust.ledger import ledger as ledger_module
 from pytest_exprun.trust.store.filesystem import FileSystem
-from pytest_exprun.trust.store.ledger import Ledger
 from tests.stored import Failing
 
 ROOT = Path(__file__).parents[3]
 WRITER = """
 import sys
 from pathlib import Path
-from pytest_exprun.trust.store.ledger import Ledger
+from pytest_exprun.trust.ledger.ledger import Ledger
 for number in range(int(sys.argv[3])):
     Ledger(Path(sys.argv[1])).append("asked", {"id": f"{sys.argv[2]}-{number}"})
 """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pytest_exprun.running.executors.contract import OnPoint
 from pytest_exprun.settings.settings import Settings
-from pytest_exprun.study.asked import Asked, RunObserver
+from pytest_exprun.study.arms.asked import Asked, RunObserver
 from pytest_exprun.terms.curves import Room, kept
 from pytest_exprun.terms.errors import MissingRunError, StoreError
 from pytest_exprun.terms.kept import marked, staleness

@@ -15,8 +15,8 @@ from pytest_exprun.running.options.seed_use import UNREAD, doubts
 from pytest_exprun.running.training.lines import declared_clocks
 from pytest_exprun.running.training.trainers import require_metric
 from pytest_exprun.settings.settings import Settings
-from pytest_exprun.study.asked import ArmPlan, Asked, RunObserver
-from pytest_exprun.study.stale import StaleRuns
+from pytest_exprun.study.arms.asked import ArmPlan, Asked, RunObserver
+from pytest_exprun.study.arms.stale import StaleRuns
 from pytest_exprun.terms.errors import ExprunError, MissingRunError, StoreError, TrainerError
 from pytest_exprun.terms.model import RunSpec, Variant
 from pytest_exprun.terms.outcome import RunResult

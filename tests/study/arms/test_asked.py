@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_exprun.settings.settings import Settings
-from pytest_exprun.study.asked import ArmPlan, Asked
+from pytest_exprun.study.arms.asked import ArmPlan, Asked
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
 from pytest_exprun.trust.trees.ground import Ground
 from tests.stored import BASELINE, KEY, ROPE

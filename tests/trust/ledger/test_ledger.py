@@ -15,8 +15,8 @@ import pytest
 
 from pytest_exprun.terms.errors import StoreError
 from pytest_exprun.trust.ledger import chain
-from pytest_exprun.trust.ledger.ledger import Ledger
 from pytest_exprun.trust.ledger import ledger as ledger_module
+from pytest_exprun.trust.ledger.ledger import Ledger
 from pytest_exprun.trust.store.filesystem import FileSystem
 from tests.stored import Failing
 

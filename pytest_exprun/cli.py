@@ -23,11 +23,18 @@ INTERRUPTED_STATUS = 130
 CLOSED_PIPE_STATUS = 141
 """128 and the number of SIGINT, and of SIGPIPE: what a shell reports of a command that such a signal ended."""
 
-_OF_SESSIONS = ("mode", "plots", "against", "against_gate", "tried", "flags", "shared")
+_OF_SESSIONS = ("mode", "plots", "against", "against_gate", "tried", "flags", "confirm", "shared")
 """Settings that only a pytest session has a use for, and `try` and `run`, which start one."""
-_OF_TRY = tuple(row.name for row in Settings.rows() if row.name not in {"mode", "tried", "flags"})
+_OF_TRY = tuple(row.name for row in Settings.rows() if row.name not in {"mode", "tried", "flags", "confirm"})
 _OF_RUN = tuple(name for name in _OF_TRY if name not in {"against", "shared", "sealed", "seal"})
-_MODULES = {"try": "trial", "run": "trial", "log": "trial", "apply": "trial", "ledger": "ideas.ledger"}
+_MODULES = {
+    "try": "trial",
+    "run": "trial",
+    "log": "trial",
+    "apply": "trial",
+    "ledger": "ideas.ledger",
+    "confirm": "ideas.confirm",
+}
 """Commands whose module has another name."""
 _OF_LOG = ("report_dir", "store")
 _OF_JUDGE = ("rule", "metric", "min_effect")
@@ -97,10 +104,14 @@ def build_parser() -> argparse.ArgumentParser:
         gate = "what it must be to pass (default: not_loser)"
         each.add_argument("--gate", dest="exprun_against_gate", metavar="GATE", help=gate)
         each.add_argument("--plan", action="store_true", help="say what it would train; train nothing")
+        fresh = "judge a WINNER once more on fresh seeds, as exprun confirm does"
+        each.add_argument("--confirm", dest="exprun_confirm", action="store_const", const="winners", help=fresh)
 
     _add(commands, "log", "what was tried, best first, with its diff; trains nothing", settings=_OF_LOG)
     apply = _add(commands, "apply", "put a tried diff into the working tree, which must be clean", settings=_OF_LOG)
     apply.add_argument("name", metavar="NAME", help="what it is called in the log")
+    again = _add(commands, "confirm", "a WINNER once more on fresh seeds, both arms, judged once")
+    again.add_argument("name", metavar="NAME", help="the experiment's name in the reports")
 
     _ledger(_add(commands, "ledger", "what was asked, and whether nothing of it was changed", settings=("store",)))
 

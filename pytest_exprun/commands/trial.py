@@ -24,7 +24,7 @@ from pytest_exprun.verdict.comparison import Comparison
 from pytest_exprun.verdict.sessions.chance import rank
 
 KEEP, DROP, BROKEN, OPEN = 0, 1, 2, 3
-"""The exit status: it passed its gate, it did not, it was refused or broke, it is undecided."""
+"""The exit status: it passed its gate, it did not, it was refused or broke, it is undecided or was not confirmed."""
 
 
 @dataclass
@@ -118,12 +118,13 @@ def _answers(listener: _Listener) -> list[dict[str, Any]]:
 def _status(answers: list[dict[str, Any]], listener: _Listener, status: int) -> int:
     """Return the worst of all: a program that tries one state wants to know of that one."""
     failed = [each for each in answers if not each["gate"]["passed"]]
+    unconfirmed = [each for each in answers if each["confirmation"] and not each["confirmation"]["confirmed"]]
     heard = len(answers) + len(listener.skipped) >= listener.expected
     if listener.errors or not heard or status not in (0, 1) or bool(failed) != bool(status):
         return BROKEN
     if not failed:
-        return KEEP
-    return OPEN if all(each["open"] for each in failed) else DROP
+        return OPEN if unconfirmed else KEEP
+    return OPEN if all(each["open"] or each in unconfirmed for each in failed) else DROP
 
 
 # What was tried.

@@ -66,8 +66,9 @@ def confirmation(comparison: Comparison) -> str:
 
 
 def is_doubtful(comparison: Comparison) -> bool:
-    """Whether a WINNER or LOSER stands that the test does not bear out: this must stand out wherever the verdict does."""
-    return comparison.verdict is not Verdict.NEUTRAL and comparison.judgement.confirmed is False
+    """Whether a WINNER or LOSER stands that neither its test nor fresh seeds bear out: this must stand out wherever the verdict does."""
+    is_finding = comparison.verdict is not Verdict.NEUTRAL and comparison.confirmation is None
+    return is_finding and comparison.judgement.confirmed is False
 
 
 def stale_mark(comparison: Comparison) -> str:
@@ -88,7 +89,7 @@ def _items(comparison: Comparison) -> Iterator[tuple[str, str]]:
     is_identical = comparison.judgement.kind == "identical"
     if not is_identical:
         yield "Interval", _interval(comparison)
-    if comparison.verdict is Verdict.WINNER:
+    if comparison.verdict is Verdict.WINNER and comparison.confirmation is None:
         yield (
             "Winner's curse",
             "The difference is probably an overestimate: it was picked for being large. Expect less when it is repeated.",

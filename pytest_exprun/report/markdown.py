@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_exprun.report.certainty import certainty, confirmation, is_doubtful
 from pytest_exprun.report.provenance import compute, data, environment, reproduction, stale_note, states
@@ -20,6 +20,7 @@ from pytest_exprun.report.text import (
     markdown,
     number,
     p_sentence,
+    p_value,
     percent,
     places,
     signed,
@@ -58,6 +59,7 @@ def experiment_report(
         _test_section(comparison),
         _clock_section(comparison),
         _verdict_section(comparison, gate),
+        _confirmation_section(comparison),
         ["## How sure is this?", "", *certainty(comparison)],
         *map(_picture, pictures),
         _seeds_section(comparison),
@@ -187,6 +189,34 @@ def _verdict_section(comparison: Comparison, gate: str | None) -> list[str]:
     if gate:
         lines += ["", f"Gate {code(comparison.declaration.gate)}: {markdown(sentence(gate))}"]
     return lines
+
+
+def _confirmation_section(comparison: Comparison) -> list[str]:
+    """Return what fresh seeds said beside the first look; nothing if they were not asked."""
+    fresh, first = comparison.confirmation, replace(comparison, confirmation=None).quoted
+    if fresh is None:
+        return []
+    decimals = places([comparison.baseline[comparison.metric]])
+    seeds = {"First look": comparison.experiment.seeds, "Fresh seeds": fresh.seeds}
+    rows = [
+        (
+            name,
+            f"{signed(each.improvement, decimals)} ({percent(each.percent)})",
+            DASH
+            if each.low is None or each.high is None
+            else f"{signed(each.low, decimals)} to {signed(each.high, decimals)}",
+            signed(each.sigmas, 2),
+            p_value(each.p_value, each.alpha),
+            ", ".join(map(str, used)),
+        )
+        for (name, used), each in zip(seeds.items(), (first, comparison.quoted), strict=True)
+    ]
+    text = (
+        f"{markdown(sentence(fresh.reason))} These seeds were drawn from the ledger, both arms were trained on them, and they were judged "
+        "once. Their estimate is the one to quote: the first look's was picked for being large."
+    )
+    titles = ("", "Improvement", "95 % interval", "In sigmas", "p", "Seeds")
+    return [f"## {fresh.word}", "", text, "", *table(titles, rows)]
 
 
 def sentence(text: str) -> str:

@@ -6,7 +6,6 @@ summary page of a GitHub Actions job are written here.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -75,6 +74,8 @@ def _name(row: Row, view: View) -> str:
 
 def _verdict(row: Row, view: View) -> str:
     found, judgement, remark = row.comparison, row.comparison.judgement, ""
+    if view is not View.TERMINAL and found.confirmation:
+        return f"{found.verdict}, {found.confirmation.word}{stale_mark(found)}"
     if view is View.TERMINAL:
         return ("no effect" if has_no_effect(found) else str(found.verdict)) + (STALE if found.stale else "")
     if view is View.LIST and (is_doubtful(found) or judgement.p_value is None):
@@ -106,15 +107,20 @@ def _places(row: Row) -> int:
 
 def _improvement(row: Row, _view: View) -> str:
     """Return the change in the metric's unit and in percent, positive when better."""
-    change, better = row.comparison.effect().raw_percent, row.comparison.effect().improvement
-    relative = None if change is None or better is None else math.copysign(change, better)
-    return f"{signed(row.comparison.judgement.improvement, _places(row))} ({percent(relative)})"
+    quoted = row.comparison.quoted
+    return f"{signed(quoted.improvement, _places(row))} ({percent(quoted.percent)})"
 
 
 def _p(row: Row, view: View) -> str:
-    judgement = row.comparison.judgement
+    quoted = row.comparison.quoted
     doubt = "?" if view is View.TERMINAL and is_doubtful(row.comparison) else ""
-    return p_value(judgement.p_value, judgement.alpha) + doubt
+    return p_value(quoted.p_value, quoted.alpha) + doubt
+
+
+def _seeds(row: Row, _view: View) -> str:
+    """Return how many seeds the experiment was judged on, and how many fresh ones it was confirmed on."""
+    fresh = row.comparison.confirmation
+    return str(row.comparison.evidence.n_experiment) + (f"+{len(fresh.seeds)}" if fresh else "")
 
 
 def _wall(row: Row, view: View) -> str:
@@ -137,10 +143,10 @@ COLUMNS = (
     Column(("", "Improvement", "", ""), _improvement),
     Column(
         ("sigma", "In sigmas", "Sigmas better", "Sigmas better"),
-        lambda row, _: signed(row.comparison.judgement.sigmas, 1),
+        lambda row, _: signed(row.comparison.quoted.sigmas, 1),
     ),
     Column(("p", "p", "p", "p"), _p),
-    Column(("n", "n", "n", ""), lambda row, _: str(row.comparison.evidence.n_experiment)),
+    Column(("n", "n", "n", ""), _seeds),
     Column(("wall %", "Wall time", "Wall time", ""), _wall),
     Column(("Holm p", "", "Holm p", "Holm p"), lambda row, _: p_value(row.q)),
 )
@@ -238,10 +244,14 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
+def _fresh(found: Comparison) -> str:
+    return f". {found.confirmation.word}: {markdown(found.confirmation.reason)}" if found.confirmation else ""
+
+
 def _summarised(family: Family) -> list[list[str]]:
     declared = family.comparisons[0].declaration
     headlines = [
-        f"**{each.verdict}** {markdown(each.name)}: {markdown(each.reason)}"
+        f"**{each.verdict}** {markdown(each.name)}: {markdown(each.reason)}{_fresh(each)}"
         for each in family.comparisons
         if each.declaration.diff
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -217,6 +218,8 @@ def _remarks(comparison: Comparison) -> Iterator[str]:
     name, judgement = plain(comparison.name), comparison.judgement
     if is_doubtful(comparison):
         yield f"{name}: {comparison.verdict}, but {confirmation(comparison)} (level {level(judgement.alpha)})"
+    if fresh := comparison.confirmation:
+        yield f"{name}: {fresh.word}, {plain(fresh.reason)}; its row quotes them, the first look's was {signed(judgement.sigmas, 1)}"
     if comparison.two_sigma.verdict is not comparison.verdict:
         yield f"{name}: {comparison.verdict} by rule {judgement.rule}, {comparison.two_sigma.verdict} by the protocol's two_sigma"
     if judgement.kind in ("diverged", "blow-up", "identical"):
@@ -239,6 +242,27 @@ def _whereabouts(paths: Mapping[str, Path]) -> list[str]:
 def _shown(path: Path) -> str:
     """Return a path as typed from the current directory."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+# Of a confirmation.
+
+
+def confirmation_lines(comparison: Comparison) -> list[str]:
+    """Return what fresh seeds said of a WINNER, and what the first look had said."""
+    fresh, decimals = comparison.confirmation, places([comparison.baseline[comparison.metric]])
+    assert fresh is not None
+    quoted, first = comparison.quoted, replace(comparison, confirmation=None).quoted
+    interval = (
+        ""
+        if quoted.low is None
+        else f", 95 % interval {signed(quoted.low, decimals)} to {signed(quoted.high, decimals)}"
+    )
+    return [
+        f"{fresh.word} {plain(comparison.name)}: {plain(fresh.reason)}",
+        f"quote this: {plain(comparison.metric)} better by {signed(quoted.improvement, decimals)} ({percent(quoted.percent)}){interval}",
+        f"the first look said {signed(first.improvement, decimals)}, {signed(first.sigmas, 1)} sigmas: it was picked for being large",
+        f"fresh seeds: {', '.join(map(str, fresh.seeds))}",
+    ]
 
 
 # Under a failed assertion.

@@ -51,6 +51,7 @@ _EFFECT = (
     "ci_low",
     "ci_high",
 )
+_CONFIRMATION = ("sigmas", "estimate", "ci_low", "ci_high", "p_value", "alpha")
 _OPEN = frozenset({"suggestive", "inconclusive"})
 """Kinds of NEUTRAL that further seeds may decide."""
 
@@ -64,6 +65,7 @@ def properties(comparison: Comparison) -> list[Property]:
         *_at(_JUDGED, comparison),
         *_states(comparison),
         *((f"stale_{arm}", text) for arm, text in comparison.stale.items()),
+        *_fresh(comparison),
         *((name, getattr(comparison.evidence, name)) for name in _EVIDENCE),
     ]
     for effect in comparison.effects.values():
@@ -78,6 +80,13 @@ def _states(comparison: Comparison) -> Iterator[tuple[str, object]]:
         yield from (("base_commit", diff.base), ("tip_commit", diff.tip), ("uncommitted", diff.uncommitted))
         yield from (("base_tree", _id(declared.control)), ("tip_tree", _id(declared.variant)))
         yield from (("files", tuple(name for name, *_ in diff.files)), ("patch", diff.patch))
+
+
+def _fresh(comparison: Comparison) -> Iterator[tuple[str, object]]:
+    """Say what fresh seeds said, if they were asked."""
+    if (found := comparison.confirmation) is not None:
+        yield "confirmation", found.word
+        yield from ((f"confirmation_{name}", getattr(found, name)) for name in _CONFIRMATION)
 
 
 def _id(variant: Variant) -> str | None:
@@ -108,7 +117,12 @@ def _of_metric(effect: Effect, comparison: Comparison) -> Iterator[tuple[str, ob
 
 def answer(comparison: Comparison) -> dict[str, Any]:
     """Return a comparison as plain JSON values; `answer.schema.json` beside this module says which."""
-    declared, judgement, effect = comparison.declaration, comparison.judgement, comparison.effect()
+    declared, judgement, effect, quoted = (
+        comparison.declaration,
+        comparison.judgement,
+        comparison.effect(),
+        comparison.quoted,
+    )
     return {
         "name": comparison.name,
         "verdict": str(comparison.verdict),
@@ -119,8 +133,9 @@ def answer(comparison: Comparison) -> dict[str, Any]:
         "lower_is_better": declared.lower_is_better,
         "baseline_mean": _finite_mean(comparison.baseline, declared.metric),
         "experiment_mean": _finite_mean(comparison.experiment, declared.metric),
-        "sigmas_better": _finite(judgement.sigmas),
-        "p_value": _finite(effect.p_value),
+        "sigmas_better": _finite(quoted.sigmas),
+        "p_value": _finite(effect.p_value if comparison.confirmation is None else quoted.p_value),
+        "confirmation": comparison.confirmation.to_json() if comparison.confirmation else None,
         "baseline_seeds": list(comparison.baseline.seeds),
         "experiment_seeds": list(comparison.experiment.seeds),
         "budget": str(declared.budget),
@@ -185,7 +200,8 @@ def is_open(comparison: Comparison) -> bool:
 
 
 def next_step(comparison: Comparison) -> str:
-    """Say what the evidence asks for: `confirm` a winner, `discard`, or `train more seeds`."""
+    """Say what the evidence asks for: `confirm` a winner, `keep` a confirmed one, `discard`, or `train more seeds`."""
     if comparison.verdict is Verdict.WINNER:
-        return "confirm"
+        fresh = comparison.confirmation
+        return "confirm" if fresh is None else "keep" if fresh.confirmed else "discard"
     return "train more seeds" if is_open(comparison) else "discard"

@@ -11,14 +11,14 @@ from functools import cached_property
 from string import Formatter
 from typing import Any
 
-from pytest_exprun.settings.settings import GATES, RULES, Settings
+from pytest_exprun.settings.settings import CONFIRMED_GATE, GATES, RULES, Settings
 from pytest_exprun.terms.errors import DeclarationError, RefusedError, meant
 from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Diff, Experiment, Tree, Variant, sets, slugify
 from pytest_exprun.terms.secrets import conceal, concealed
 
 STATES = ("ref", "patch", "against")
 """Keywords that put an arm on another state of the code."""
-KEYWORDS = ("name", "baseline", "metric", "higher_is_better", "seeds", "rule", "min_effect", "gate", *STATES)
+KEYWORDS = ("name", "baseline", "metric", "higher_is_better", "seeds", "rule", "min_effect", "gate", "confirm", *STATES)
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 MAX_TOKEN = 1_000
 
@@ -102,7 +102,8 @@ def declare(marked: Marked, settings: Settings) -> Experiment:
         min_effect=_min_effect(marked, settings),
         futility=settings.futility,
         baseline_seeds=settings.seeds_of_baselines,
-        gate=_one_of(marked, "gate", "not_loser", GATES),
+        gate=(gate := _one_of(marked, "gate", "not_loser", GATES)),
+        confirm=_confirm(marked, settings, gate),
         prediction=conceal(" ".join(marked.doc.split())),
         nodeids=(conceal(marked.nodeid),) if marked.nodeid else (),
     )
@@ -149,6 +150,7 @@ def declare_diff(settings: Settings, name: str, control: Tree, tree: Tree, diff:
         variant=Variant(flags, tree),
         control=Variant(flags, control),
         gate=settings.against_gate,
+        confirm=settings.confirm == "winners" or settings.against_gate == CONFIRMED_GATE,
         diff=diff,
     )
 
@@ -238,6 +240,13 @@ def _one_of(marked: Marked, keyword: str, default: str, allowed: Sequence[str]) 
     if value not in allowed:
         raise marked.error(f"{keyword}={value!r}: allowed is {', '.join(allowed)}")
     return str(value)
+
+
+def _confirm(marked: Marked, settings: Settings, gate: str) -> bool:
+    given = marked.kwargs.get("confirm", settings.confirm == "winners")
+    if not isinstance(given, bool):
+        raise marked.error(f"confirm={given!r}: allowed is True or False")
+    return given or gate == CONFIRMED_GATE
 
 
 def _min_effect(marked: Marked, settings: Settings) -> float:

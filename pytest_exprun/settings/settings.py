@@ -29,7 +29,8 @@ from pytest_exprun.terms.secrets import concealed
 
 RULES: Mapping[str, float | None] = {"two_sigma": 2.0, "tested": None}
 """Each rule's fixed bar in baseline sigmas; None where `exprun_min_effect` sets it. All else about a rule stands in verdict.rules.TABLE."""
-GATES = ("not_loser", "non_inferior", "winner", "loser", "identical")
+GATES = ("not_loser", "non_inferior", "winner", "confirmed", "loser", "identical")
+CONFIRMED_GATE = "confirmed"
 PLOTS = ("auto", "off")
 SEALS = ("refuse", "overlay")
 STALE = ("verify", "retrain", "error", "keep")
@@ -162,6 +163,12 @@ class Settings:
     min_effect: float = option(JUDGED, 2.0, number(0), "the bar of rule `tested`, in baseline sigmas")
     futility: float = option(
         JUDGED, 0.0, number(0), "rule `tested` stops after three seeds below this many sigmas (0: never)"
+    )
+    confirm: str = option(
+        JUDGED,
+        "never",
+        choice("never", "winners"),
+        "judge every WINNER once more on fresh seeds, drawn from the ledger",
     )
 
     mode: str = option(

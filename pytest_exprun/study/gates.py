@@ -45,6 +45,12 @@ def _wants(*allowed: Verdict) -> Judge:
     return judge
 
 
+def _confirmed(comparison: Comparison, _: Values) -> tuple[bool, str]:
+    if (found := comparison.confirmation) is None:
+        return False, f"the verdict is {comparison.verdict}, the gate wants a WINNER that fresh seeds confirm"
+    return found.confirmed, f"{found.word}: {found.reason}"
+
+
 def _identical(comparison: Comparison, _: Values) -> tuple[bool, str]:
     same = comparison.judgement.kind == "identical"
     return same, "every seed equals the control's" if same else "the change must not matter, yet the seeds differ"
@@ -66,6 +72,7 @@ _JUDGES: Mapping[str, Judge] = {
     "not_loser": _wants(Verdict.WINNER, Verdict.NEUTRAL),
     "non_inferior": _non_inferior,
     "winner": _wants(Verdict.WINNER),
+    "confirmed": _confirmed,
     "loser": _wants(Verdict.LOSER),
     "identical": _identical,
 }

@@ -47,6 +47,12 @@ class Outlook:
         self.seconds += float(result.provenance.get("wall_time", 0.0))
         self.timed += 1
 
+    def expect(self, plans: Iterable[ArmPlan]) -> None:
+        """More is to be trained than was counted: fresh seeds."""
+        for plan in plans:
+            needed, optional = self.missing.get(identity := repr(plan.variant.identity), (0, 0))
+            self._set(identity, (needed + len(plan.missing), optional))
+
     def decided(self, variant: Variant) -> None:
         """A verdict fell: the experiment's arm needs no further seeds of its own."""
         self._set(repr(variant.identity), (0, 0))

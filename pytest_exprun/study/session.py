@@ -128,15 +128,22 @@ class Session:
     def arm_incomplete(self, plan: ArmPlan) -> None:
         """Say what is about to be trained, and why stored runs do not stand."""
         if self._outlook is None:
-            from pytest_exprun.study.outlook import Outlook
-
-            self._outlook = Outlook.of(self.study.plans(of_broken=False), self.settings.jobs)
+            self.more_to_train(self.study.plans(of_broken=False))
         seeds = ", ".join(map(str, plan.missing))
         self.say(f"{plan}: training seed{'s' if len(plan.missing) > 1 else ''} {seeds} at {self.settings.budget}")
         if plan.why:
             self.say(f"  stored runs do not stand: {plan.why}")
-        elif not plan.stored and plan.role != "exp":
+        elif plan.role != "exp" and plan.missing == self.settings.seeds_of_baselines:
             self._say_report_without_runs(plan)
+
+    def more_to_train(self, plans: Sequence[ArmPlan]) -> None:
+        """Count what is missing of these arms among what is to come."""
+        from pytest_exprun.study.outlook import Outlook
+
+        if self._outlook is None:
+            self._outlook = Outlook.of(plans, self.settings.jobs)
+        else:
+            self._outlook.expect(plans)
 
     def _say_report_without_runs(self, plan: ArmPlan) -> None:
         from pytest_exprun.report.text import baseline_stem
@@ -187,10 +194,11 @@ class Session:
         """Write the experiment's report; say what a diff costs."""
         if self._outlook is not None:
             self._outlook.decided(comparison.declaration.variant)
+        is_new = comparison.declaration.comparison_id not in self.comparisons
         self.receive(comparison)
         from pytest_exprun.report.provenance import compute
 
-        if note := compute(comparison):
+        if is_new and (note := compute(comparison)):
             self.notice(note)
 
     def not_saved(self, text: str) -> None:
@@ -207,9 +215,10 @@ class Session:
     # What is known, from the study or from an xdist worker.
 
     def receive(self, comparison: Comparison) -> None:
-        """Take in a comparison, once, and write its reports."""
+        """Take in a comparison and write its reports: once, and again when fresh seeds were asked."""
         identity = comparison.declaration.comparison_id
-        if identity in self.comparisons:
+        known = self.comparisons.get(identity)
+        if known is not None and known.confirmation == comparison.confirmation:
             return
         self.comparisons[identity] = comparison
         self.receive_arm(comparison.baseline)

@@ -19,6 +19,7 @@ from pytest_exprun.running.options.seed_use import doubts
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.arms.asked import ArmPlan, Asked, RunObserver
 from pytest_exprun.study.arms.runs import Runs
+from pytest_exprun.study.confirming import Confirming
 from pytest_exprun.study.flags import Flags
 from pytest_exprun.study.gates import GateResult, judge_gate, needs_all_seeds
 from pytest_exprun.terms.errors import ExprunError, StoreError, TrainerError
@@ -27,6 +28,7 @@ from pytest_exprun.terms.outcome import Arm, Verdict
 from pytest_exprun.terms.sameness import difference
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
 from pytest_exprun.trust.identity.key import Key
+from pytest_exprun.trust.ledger.confirmations import Confirmations
 from pytest_exprun.trust.ledger.ledger import Ledger
 from pytest_exprun.trust.ledger.questions import Question, Questions
 from pytest_exprun.trust.store.store import Store
@@ -44,7 +46,10 @@ class Observer(RunObserver, Protocol):
         """All seeds of a baseline or control arm stand."""
 
     def compared(self, comparison: Comparison) -> None:
-        """A verdict fell."""
+        """A verdict fell, or fresh seeds were asked about it."""
+
+    def more_to_train(self, plans: Sequence[ArmPlan]) -> None:
+        """Fresh seeds are about to be trained, which nobody counted."""
 
 
 @dataclass
@@ -80,7 +85,17 @@ class Study:
             self.observer,
             self.identity if self.beside else "",
         )
-        self._questions = Questions(Ledger(self.store.root, self.store.fs), self.settings)
+        ledger = Ledger(self.store.root, self.store.fs)
+        self._questions = Questions(ledger, self.settings)
+        self._confirming = Confirming(
+            Confirmations(ledger),
+            self.runs,
+            self.settings.mode,
+            self._asked,
+            self._question,
+            self._flag_check,
+            self.observer.more_to_train,
+        )
 
     @property
     def store(self) -> Store:
@@ -109,10 +124,24 @@ class Study:
             self._comparisons[experiment.comparison_id] = known
             self._note(experiment, known)
             if isinstance(known, Comparison):
+                known = self._comparisons[experiment.comparison_id] = self._confirming.known(known)
                 self.observer.compared(known)
         if isinstance(known, ExprunError):
             raise known
+        if experiment.confirm and known.verdict is Verdict.WINNER:
+            return self.confirm(known)
         return known
+
+    def confirm(self, found: Comparison) -> Comparison:
+        """Return a WINNER with what fresh seeds say of it, training what is missing; the second answer is the first.
+
+        Raises:
+            ExprunError: it is no WINNER, a run cannot be trusted, or is missing in a mode that never trains.
+        """
+        if found.confirmation is None:
+            found = self._comparisons[found.declaration.comparison_id] = self._confirming.confirm(found)
+            self.observer.compared(found)
+        return found
 
     def _before_training(self, experiment: Experiment) -> None:
         """Check an experiment's flags, and note that it is asked: from here on runs are trained for it.

@@ -288,6 +288,8 @@ class Experiment:
     prediction: str = ""
     nodeids: tuple[str, ...] = ()
     diff: Diff | None = None
+    confirm: bool = False
+    """Whether a WINNER is to be confirmed on fresh seeds at once."""
 
     @property
     def lower_is_better(self) -> bool:
@@ -306,7 +308,7 @@ class Experiment:
 
     @cached_property
     def comparison_id(self) -> str:
-        """What makes two tests ask the same question. Name, gate, prediction and nodeids do not."""
+        """What makes two tests ask the same question. Name, gate, prediction, nodeids and confirm do not."""
         parts = (
             self.variant.identity,
             self.control.identity,
@@ -331,6 +333,7 @@ class Experiment:
         data["budget"] = {"amount": self.budget.amount, "unit": self.budget.unit}
         data["directions"] = dict(self.directions)
         data["diff"] = vars(self.diff) if self.diff else None
+        del data["confirm"]  # what was asked for shows in what came out
         return {name: list(value) if isinstance(value, tuple) else value for name, value in data.items()}
 
     @classmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_exprun.terms.errors import RefusedError, TrainerError
 from pytest_exprun.terms.judged_at import check_places, judged_early
@@ -19,10 +19,26 @@ from pytest_exprun.terms.outcome import Arm, Effect, RunResult, Verdict
 from pytest_exprun.terms.sameness import EVERYWHERE, WITHIN_ARM, difference
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.clocks import with_one_clock
+from pytest_exprun.verdict.confirmation import Confirmation
 from pytest_exprun.verdict.effects import Evidence, effects_of, evidence_of, paired_values
 from pytest_exprun.verdict.rules import PROTOCOL, Judgement, judge_by, rule_named
 
 ALPHA = 0.05
+
+
+class Estimate(NamedTuple):
+    """How much better an experiment is, in the metric's unit with its 95 % interval, in percent, in sigmas; the one-sided p and its level.
+
+    Positive is better; None is undefined.
+    """
+
+    improvement: float | None
+    percent: float | None
+    sigmas: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+    alpha: float
 
 
 @dataclass(frozen=True)
@@ -36,6 +52,8 @@ class Comparison:
     two_sigma: Judgement
     effects: Mapping[str, Effect]
     evidence: Evidence
+    confirmation: Confirmation | None = None
+    """What fresh seeds said of a WINNER, if they were asked."""
 
     @property
     def name(self) -> str:
@@ -117,6 +135,21 @@ class Comparison:
             raise RefusedError(f"{self.name}: {self.reason}; a diverged arm is never shown to be harmless")
         return values[0], values[1]
 
+    @property
+    def quoted(self) -> Estimate:
+        """The estimate to quote: that of fresh seeds if there is one, as the first look's of a WINNER was picked for being large."""
+        if (fresh := self.confirmation) is not None:
+            numbers = (fresh.estimate, fresh.percent, fresh.sigmas, fresh.ci_low, fresh.ci_high, fresh.p_value)
+            return Estimate(*numbers, fresh.alpha)
+        effect, judgement = self.effect(), self.judgement
+        low, high = effect.ci
+        if self.lower and low is not None and high is not None:
+            low, high = -high, -low
+        percent = effect.raw_percent
+        if percent is not None and judgement.improvement is not None:
+            percent = math.copysign(percent, judgement.improvement)
+        return Estimate(judgement.improvement, percent, judgement.sigmas, low, high, judgement.p_value, judgement.alpha)
+
     def headline(self) -> str:
         """One line with the verdict and its numbers."""
         means = f"{_mean(compared_baseline(self), self.metric)} -> {_mean(self.experiment, self.metric)}"
@@ -147,6 +180,7 @@ class Comparison:
             **({"judged_early": early} if (early := self.judged_early) else {}),
             "declaration": self.declaration.to_json(),
             **({"stale": self.stale} if self.stale else {}),
+            **({"confirmation": self.confirmation.to_json()} if self.confirmation else {}),
         }
 
     @classmethod
@@ -154,7 +188,10 @@ class Comparison:
         """Rebuild what `to_json` wrote by comparing its runs again; a malformed mapping raises KeyError, TypeError or ValueError."""
         declaration = Experiment.from_json(data["declaration"])
         runs = [tuple(RunResult.from_json(run) for run in data[arm]) for arm in ("baseline", "experiment")]
-        return compare(declaration, runs[0], runs[1])
+        said = data.get("confirmation")
+        return replace(
+            compare(declaration, runs[0], runs[1]), confirmation=Confirmation.from_json(said) if said else None
+        )
 
 
 def has_no_effect(comparison: Comparison) -> bool:

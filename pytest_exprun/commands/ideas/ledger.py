@@ -15,6 +15,7 @@ from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import MissingRunError, RefusedError
 from pytest_exprun.terms.whole_file import replace_file
 from pytest_exprun.trust.ledger import chain
+from pytest_exprun.trust.ledger.confirmations import CONFIRMED, chosen
 from pytest_exprun.trust.ledger.ledger import LEDGER, Ledger
 from pytest_exprun.trust.ledger.questions import ASKED, JUDGED, OUTCOME
 
@@ -71,6 +72,8 @@ def _questions(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             last[each["id"]] = found[-1]
         elif each["kind"] == OUTCOME and each.get("id") in last and "result" in each:
             last[each["id"]]["outcome"] = said
+        elif each["kind"] == CONFIRMED and each.get("question") in last:
+            last[each["question"]]["confirmation"] = said
     return found
 
 
@@ -80,7 +83,10 @@ def _outcome(question: Mapping[str, Any]) -> str:
         return "no outcome"
     if found["result"] != JUDGED:
         return f"{found['result']}: {plain(found.get('reason', ''))}"
-    return f"{found.get('verdict')}, {signed(found.get('sigmas'), 1)} sigmas on {len(found.get('seeds', ()))} seeds"
+    first = f"{found.get('verdict')}, {signed(found.get('sigmas'), 1)} sigmas on {len(found.get('seeds', ()))} seeds"
+    if (fresh := question.get("confirmation")) is None:
+        return first
+    return f"{first}; {'CONFIRMED' if fresh.get('confirmed') else 'NOT CONFIRMED'}, {plain(fresh.get('reason', ''))}"
 
 
 def _what(question: Mapping[str, Any]) -> str:
@@ -99,14 +105,15 @@ def _verify(ledger: Ledger, arguments: argparse.Namespace, console: Console) -> 
     if not arguments.head and not ledger.path.exists():
         raise MissingRunError(f"there is no ledger {ledger.path}: nothing was asked yet, or it was taken away")
     found = ledger.verified()
+    faults = sorted([*found.faults, *chosen(ledger.read())])
     place = found.place_of(arguments.head) if arguments.head else None
     is_missing = bool(arguments.head) and place is None
-    status = NOT_VALID if found.faults or is_missing else VALID
-    faults = [{"line": number, "what": what} for number, what in found.faults]
-    told = {"valid": status == VALID, "lines": len(found.heads), "head": found.head, "faults": faults}
+    status = NOT_VALID if faults or is_missing else VALID
+    told = {"valid": status == VALID, "lines": len(found.heads), "head": found.head}
+    told["faults"] = [{"line": number, "what": what} for number, what in faults]
     console.answer(ledger={**told, "torn_bytes": found.torn, "line_of_head": place})
-    for number, what in found.faults[:1]:
-        more = f" (and {len(found.faults) - 1} more faults)" if found.faults[1:] else ""
+    for number, what in faults[:1]:
+        more = f" (and {len(faults) - 1} more faults)" if faults[1:] else ""
         console.show([f"NOT VALID: line {number}: {what}{more}"])
     if is_missing:
         console.show(

@@ -194,6 +194,12 @@ class Store:
         folders = [self._arm(slug, standing) for standing in self.standing(slug, key)]
         return tuple(sorted({seed for folder in folders for seed in _seeds(folder)}))
 
+    def used_seeds(self, slug: str) -> set[int]:
+        """Seeds of all records by an arm's name, whatever key they have, those that were superseded included."""
+        name = _folder(slug)
+        folders = [*self.root.glob(f"{name}/*"), *self.root.glob(f"{SUPERSEDED}/*/{name}")]
+        return {seed for folder in folders for seed in _seeds(folder)}
+
     def path(self, slug: str, key: Key, seed: int) -> Path:
         """Where the record of one run lies."""
         return self.root / f"{_folder(slug)}/{key.short}/seed-{seed:d}.json"

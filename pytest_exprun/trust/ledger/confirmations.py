@@ -1,0 +1,145 @@
+"""What a ledger says of confirmations: the fresh seeds of each, drawn so that nobody chooses them, its level, and what came out."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pytest_exprun.terms.secrets import conceal_all
+from pytest_exprun.trust.ledger import chain
+from pytest_exprun.trust.ledger.ledger import Ledger
+
+DRAWN, CONFIRMED = "confirm", "confirmation"
+"""Kinds of lines: that a confirmation is asked for, with its seeds; and what it gave."""
+_SEEDS = 1_000_000
+"""Seeds are below this: trainers add to their seed and multiply it."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A confirmation that was asked for.
+
+    Attributes:
+        question: the id of the question whose WINNER is confirmed.
+        seeds: the fresh seeds, of both arms.
+        alpha: its one-sided level.
+        confirmed: what came out; None as long as nothing did.
+    """
+
+    question: str
+    seeds: tuple[int, ...]
+    alpha: float
+    confirmed: bool | None = None
+
+
+Plan = Callable[[Sequence[Drawn]], tuple[float, int]]
+"""From all confirmations before, in the ledger's order, to the level of the next one and how many seeds it takes."""
+
+
+@dataclass(frozen=True)
+class Confirmations:
+    """The confirmations of a ledger."""
+
+    ledger: Ledger
+
+    def all(self) -> list[Drawn]:
+        """Return them in the ledger's order.
+
+        Raises:
+            StoreError: the ledger cannot be read.
+        """
+        found: dict[str, Drawn] = {}
+        for each in self.ledger.entries(f'"kind": "{DRAWN}'):
+            identity = str(each.get("of", ""))
+            if each["kind"] == DRAWN and isinstance(each.get("seeds"), list):
+                drawn = Drawn(str(each.get("question")), tuple(each["seeds"]), float(each.get("alpha", 0)))
+                found.setdefault(each["prev"], drawn)
+            elif each["kind"] == CONFIRMED and identity in found:
+                found[identity] = replace(found[identity], confirmed=bool(each.get("confirmed")))
+        return list(found.values())
+
+    def of(self, question: str) -> Drawn | None:
+        """Return the first confirmation of a question: there is one, however often it is asked for.
+
+        Raises:
+            StoreError: the ledger cannot be read.
+        """
+        return next((each for each in self.all() if each.question == question), None)
+
+    def draw(self, question: str, content: Mapping[str, Any], used: Collection[int], plan: Plan) -> Drawn:
+        """Return the confirmation of a question, after its seeds are drawn and noted where it was never asked for.
+
+        Args:
+            question: its id.
+            content: what else the line says, plain JSON values.
+            used: seeds that a stored run of either arm had.
+            plan: gives the level and the number of seeds.
+
+        Raises:
+            StoreError: the ledger cannot be read or written: nothing may be trained.
+        """
+        with self.ledger.held():
+            known = self.of(question)
+            if known is None:
+                alpha, count = plan(self.all())
+                skipped: list[int] = []
+                seeds = fresh_seeds(self.ledger.head or chain.FIRST, question, used, count, skipped)
+                drawn = {"question": question, **content, "seeds": list(seeds), "skipped": skipped, "alpha": alpha}
+                self.ledger.append(DRAWN, conceal_all(drawn))
+                known = Drawn(question, seeds, alpha)
+        return known
+
+    def answer(self, drawn: Drawn, content: Mapping[str, Any]) -> None:
+        """Note what a confirmation gave, unless that is noted already.
+
+        Raises:
+            StoreError: the ledger cannot be read or written.
+        """
+        with self.ledger.held():
+            lines = self.ledger.entries(drawn.question)
+            asked = next(each for each in lines if each["kind"] == DRAWN and each["question"] == drawn.question)
+            line = {"question": drawn.question, "of": asked["prev"], **content}
+            last = [each for each in lines if each["kind"] == CONFIRMED and each.get("of") == asked["prev"]][-1:]
+            if not any(line.items() <= each.items() for each in last):
+                self.ledger.append(CONFIRMED, conceal_all(line))
+
+
+def fresh_seeds(
+    head: str, question: str, used: Collection[int], count: int, skipped: list[int] | None = None
+) -> tuple[int, ...]:
+    """Return seeds that follow from the ledger's head and the change on trial: SHA-256 of both and a running number, below a million.
+
+    Args:
+        head: the hash of the last line before, which holds everything that was asked.
+        question: the id of the question.
+        used: seeds that are none, as a stored run had them.
+        count: how many.
+        skipped: takes in those that were drawn and had been used.
+    """
+    found: dict[int, None] = {}
+    for number in itertools.count():
+        digest = hashlib.sha256(f"{head} {question} {number}".encode()).digest()
+        seed = int.from_bytes(digest[:8], "big") % _SEEDS
+        if seed in used:
+            if skipped is not None:
+                skipped.append(seed)
+        else:
+            found[seed] = None
+        if len(found) == count:
+            break
+    return tuple(found)
+
+
+def chosen(data: bytes) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a ledger whose seeds are not those that their place draws: number from 1, and what is wrong."""
+    for number, line in enumerate(chain.lines_of(data)[0], 1):
+        with contextlib.suppress(chain.BrokenLine, KeyError, TypeError):
+            said = chain.read(line)
+            if said["kind"] == DRAWN:
+                drawn = fresh_seeds(said["prev"], said["question"], said["skipped"], len(said["seeds"]))
+                if drawn != tuple(said["seeds"]):
+                    yield number, "its seeds are not those that follow from the line before: somebody chose them"

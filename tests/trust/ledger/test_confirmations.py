@@ -1,0 +1,79 @@
+"""Fresh seeds that nobody chooses, noted before they are trained."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_exprun.terms.errors import StoreError
+from pytest_exprun.trust.ledger.confirmations import Confirmations, Drawn, chosen, fresh_seeds
+from pytest_exprun.trust.ledger.ledger import Ledger
+
+QUESTION = "0123456789abcdef"
+
+
+def plan(earlier):
+    """Give each confirmation half the level of the one before, and one seed more."""
+    return 0.05 / 2 ** len(earlier), 5 + len(earlier)
+
+
+@pytest.fixture
+def confirmations(tmp_path):
+    """Return the confirmations of a ledger that has one line."""
+    ledger = Ledger(tmp_path)
+    ledger.append("asked", {"id": QUESTION})
+    return Confirmations(ledger)
+
+
+def test_seeds_follow_from_the_ledger_and_the_change():
+    """The same place gives the same seeds; another head or another change gives others. None was used."""
+    first = fresh_seeds("head", "a", (), 5)
+    assert first == fresh_seeds("head", "a", (), 5)
+    assert len(set(first)) == 5
+    assert all(0 <= seed < 1_000_000 for seed in first)
+    assert not set(first) & set(fresh_seeds("head", "b", (), 5))
+    assert not set(first) & set(fresh_seeds("other", "a", (), 5))
+    skipped = []
+    assert fresh_seeds("head", "a", first[:2], 5, skipped)[:3] == first[2:]
+    assert skipped == list(first[:2])
+
+
+def test_a_question_is_confirmed_once(confirmations):
+    """Whoever asks again gets the same seeds and level; the line stands before anything is trained, and follows from the head."""
+    head = confirmations.ledger.head
+    drawn = confirmations.draw(QUESTION, {"name": "rope"}, (), plan)
+    assert drawn == Drawn(QUESTION, fresh_seeds(head, QUESTION, (), 5), 0.05)
+    before = confirmations.ledger.read()
+    assert confirmations.draw(QUESTION, {"name": "again"}, {1}, plan) == drawn
+    assert confirmations.ledger.read() == before
+    other = confirmations.draw("f" * 16, {}, (), plan)
+    assert (other.alpha, len(other.seeds)) == (0.025, 6)
+    assert confirmations.all() == [drawn, other]
+
+
+def test_what_came_out_is_noted_once(confirmations):
+    """And belongs to its own confirmation."""
+    drawn = confirmations.draw(QUESTION, {}, (), plan)
+    confirmations.draw("f" * 16, {}, (), plan)
+    for _ in range(2):
+        confirmations.answer(drawn, {"result": "judged", "confirmed": True})
+    assert [each.confirmed for each in confirmations.all()] == [True, None]
+    assert confirmations.ledger.read().count(b'"confirmation"') == 1
+    confirmations.answer(drawn, {"result": "error", "confirmed": False})
+    assert confirmations.of(QUESTION).confirmed is False
+
+
+def test_seeds_that_somebody_chose_are_found(confirmations):
+    """A line whose seeds are not those that its place draws, though every hash is right."""
+    confirmations.draw(QUESTION, {}, {3}, plan)
+    assert list(chosen(confirmations.ledger.read())) == []
+    confirmations.ledger.append(
+        "confirm", {"question": "f" * 16, "seeds": [1, 2, 3, 4, 5], "skipped": [], "alpha": 0.05}
+    )
+    assert [number for number, _ in chosen(confirmations.ledger.read())] == [3]
+
+
+def test_without_a_ledger_nothing_is_drawn(tmp_path):
+    """What cannot be noted must not be trained."""
+    (tmp_path / "ledger.jsonl").mkdir()
+    with pytest.raises(StoreError):
+        Confirmations(Ledger(tmp_path)).draw(QUESTION, {}, (), plan)

@@ -27,14 +27,8 @@ _OF_SESSIONS = ("mode", "plots", "against", "against_gate", "tried", "flags", "c
 """Settings that only a pytest session has a use for, and `try` and `run`, which start one."""
 _OF_TRY = tuple(row.name for row in Settings.rows() if row.name not in {"mode", "tried", "flags", "confirm"})
 _OF_RUN = tuple(name for name in _OF_TRY if name not in {"against", "shared", "sealed", "seal"})
-_MODULES = {
-    "try": "trial",
-    "run": "trial",
-    "log": "trial",
-    "apply": "trial",
-    "ledger": "ideas.ledger",
-    "confirm": "ideas.confirm",
-}
+_MODULES = dict.fromkeys(("try", "run", "log", "apply"), "trial")
+_MODULES |= {name: f"ideas.{name}" for name in ("ledger", "confirm", "budget")}
 """Commands whose module has another name."""
 _OF_LOG = ("report_dir", "store")
 _OF_JUDGE = ("rule", "metric", "min_effect")
@@ -63,6 +57,11 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     _add(commands, "power", "how many seeds see how large an effect, from the stored baseline; trains nothing")
+    budget = _add(commands, "budget", "what a session of many ideas can see, from the stored baseline; trains nothing")
+    budget.add_argument(
+        "--ideas", type=int, required=True, metavar="N", help="how many ideas are to be tried, 1 to 1000"
+    )
+    budget.add_argument("--hours", type=float, required=True, metavar="H", help="how long the session may last")
     _judge(_add(commands, "judge", "a verdict on numbers that exist already; trains nothing", settings=_OF_JUDGE))
     _add(commands, "aa", "train five further baseline seeds and judge them against the baseline: must be NEUTRAL")
 

@@ -15,6 +15,7 @@ MIN_POOL = BASELINE + EXPERIMENT
 REAL_LOSSES = Path(__file__).parent.parent / "data" / "real_val_losses.json"
 
 SHAPES = ("normal", "twice the noise", "heavy tails", "skewed", "contaminated", "real losses")
+_MEAN = {"skewed": math.exp(0.5), "contaminated": 0.5}
 MEANING = {
     "normal": "both arms normal, equal variance",
     "twice the noise": "normal, the experiment's standard deviation is twice the baseline's",
@@ -61,6 +62,11 @@ def noise(rng: np.random.Generator, size: tuple[int, ...], shape: str) -> Floats
     if shape == "contaminated":
         return (normal + 5 * (rng.random(size) < 0.1)) / _SIGMA[shape]
     return normal
+
+
+def centred(rng: np.random.Generator, size: tuple[int, ...], shape: str) -> Floats:
+    """Draw seeds of a baseline around their true mean, 0."""
+    return noise(rng, size, shape) - _MEAN.get(shape, 0.0) / _SIGMA.get(shape, 1.0)
 
 
 def _real(rng: np.random.Generator, rows: int, improvement: float) -> tuple[Floats, Floats]:

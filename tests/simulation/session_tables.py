@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import twin
-from draws import arms
+from draws import arms, centred
 from levels import LEVELS, constant, fallback
 from sessions import Ideas, Outcome, Strategy, fresh_seeds, paired_p, run
 from twin import Bools, Floats
@@ -161,6 +161,17 @@ def test_rows(trials: int, seed: int) -> Iterator[list[str]]:
             for test in (paired, welch, either):
                 rates = (f"{100 * (test(control, arm - size) <= alpha).mean():.2f} %" for size in (0.0, 1.0, 1.5, 2.0))
                 yield [str(count), f"{alpha:.2g}".removeprefix("0"), f"{rho:g}", test.__name__, *rates]
+
+
+def size_rows(trials: int, seed: int) -> Iterator[list[str]]:
+    """How often the test confirms a change whose mean is the control's, whatever its seeds."""
+    for shape in ("normal", "skewed", "heavy tails", "contaminated"):
+        for width in (1.0, 2.0, 0.5):
+            rng, rates = np.random.default_rng(seed), []
+            for count, alpha in ((5, 0.05), (10, 0.025), (21, 0.05 / 110)):
+                control, arm = centred(rng, (trials, count), shape), width * centred(rng, (trials, count), shape)
+                rates.append(f"{100 * (paired(control, arm) <= alpha).mean():.3f} %")
+            yield [shape, f"{width:g}", *rates]
 
 
 OUTLOOK_LENGTHS = (1, 10, 30, 100, 300, 1000)

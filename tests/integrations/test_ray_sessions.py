@@ -163,12 +163,13 @@ def test_a_killed_run_is_told_retried_and_recorded(project):
     assert len(project.seen) > 8 + 2  # the runs, and Ray's own processes
 
 
-def test_ctrl_c_ends_everything_and_keeps_what_is_done(project):
-    """The terminal sends SIGINT to all its processes: the session ends, finished seeds stay stored, queued ones never start."""
+@pytest.mark.parametrize(("send", "number"), [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)])
+def test_ctrl_c_ends_everything_and_keeps_what_is_done(project, send, number):
+    """The terminal sends SIGINT to all its processes, a scheduler SIGTERM to one: finished seeds stay stored, queued ones never start."""
     project.write("--slow=1")
     project.start()
     project.wait_for(r"seed \d+ +val_loss")
-    os.killpg(project.process.pid, signal.SIGINT)
+    send(project.process.pid, number)
     assert project.end() == 2, project.text
     assert "KeyboardInterrupt" in project.text
     done = len(project.records())

@@ -10,8 +10,10 @@ import contextlib
 import importlib.util
 import os
 import secrets
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +94,7 @@ class RayExecutor:
 
     def _join(self, ray: Any, address: str) -> None:
         check_address(address)
+        before = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(
                 address=address,
@@ -102,6 +105,9 @@ class RayExecutor:
             )
         except Exception as error:  # noqa: BLE001  # Ray raises many kinds, bare Exception among them
             raise SettingsError(f"exprun_executor = ray: {_cannot_join(address, error)}") from None
+        # Ray's own would end this process from within a run, without a word of what is done; ours ends it as Ctrl-C does.
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
     def _excludes(self) -> list[str]:
         """What need not travel: what this plugin itself writes, and what is no source."""

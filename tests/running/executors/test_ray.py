@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import sys
 from importlib.machinery import ModuleSpec
@@ -117,6 +118,17 @@ class StandIn(ModuleType):
         assert force
         self.cancelled.append(task)
         task.close()
+
+
+def test_ray_does_not_decide_what_a_signal_does(tmp_path, monkeypatch):
+    """It takes SIGTERM for itself when it starts: the session would end from within a run."""
+    monkeypatch.setitem(sys.modules, "ray", ray := StandIn())
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: signal.signal(signal.SIGTERM, lambda *_: None), raising=False)
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    assert Lab(tmp_path, "ray").run(seeds=(42,))[42].status == "finished"
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.fixture

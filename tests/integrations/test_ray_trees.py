@@ -14,7 +14,9 @@ import pytest
 from pytest_exprun.running.executors.contract import Surroundings, failure
 from pytest_exprun.running.executors.processes import Processes
 from tests.executor_contract import is_alive, wait_until
+from tests.planted import commits
 from tests.planted.commits import IGNORED, nano, toy
+from tests.planted.test_planted import test_each_gets_its_word as each_gets_its_word
 from tests.shell import shell
 from tests.states import Checkout
 from tests.tree_lab import TreeLab
@@ -173,13 +175,19 @@ KINDS = {
 }
 
 
+@pytest.fixture
+def no_cluster(monkeypatch):
+    """Have sessions start a cluster of their own, whatever this process has joined."""
+    for variable in [each for each in os.environ if each.startswith("RAY_")]:
+        monkeypatch.delenv(variable)
+
+
+@pytest.mark.usefixtures("no_cluster")
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_session_judges_as_one_of_processes(tmp_path, monkeypatch, kind):
+def test_a_session_judges_as_one_of_processes(tmp_path, kind):
     """Two ideas at once: the same keys, records, figures and words; nothing is left in the root."""
     files, ini, (name, old, better, worse) = KINDS[kind]
     answers, records, opened = {}, {}, {}
-    for variable in [each for each in os.environ if each.startswith("RAY_")]:
-        monkeypatch.delenv(variable)
     for executor in ("processes", "ray"):
         root = tmp_path / executor
         root.mkdir()
@@ -202,6 +210,15 @@ def test_a_session_judges_as_one_of_processes(tmp_path, monkeypatch, kind):
     assert len(records["ray"]) == 11
     assert records["ray"] == records["processes"]
     assert opened["ray"] == opened["processes"]
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_planted_commits_get_the_words_that_they_deserve(tmp_path, monkeypatch):
+    """Twenty states in one session on one baseline; what breaks one breaks no other."""
+    here = "exprun_executor = processes\nexprun_jobs = 2\n"
+    assert here in commits.INI
+    monkeypatch.setattr(commits, "INI", commits.INI.replace(here, "exprun_executor = ray\n"))
+    each_gets_its_word(tmp_path, "toy")
 
 
 def stored(path: Path) -> dict:

@@ -211,7 +211,7 @@ def test_judge_and_why_import_nothing_heavy(project):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["run", "power", "budget", "judge", "aa", "why", "audit", "ledger"])
+@pytest.mark.parametrize("command", ["run", "confirm", "power", "budget", "judge", "aa", "why", "audit", "ledger"])
 def test_every_command_and_option_is_documented(command):
     """Each command has its heading, and each option of its own stands below it."""
     assert f"\n## exprun {command}\n" in PAGE

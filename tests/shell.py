@@ -22,6 +22,8 @@ from pytest_exprun.trust.store.records import decode, encode
 BASELINE = (2.00, 2.01, 2.02, 1.99, 1.98)
 SAME = (1.99, 2.003, 2.012, 1.985, 1.97)
 SCHEMA = json.loads(Path(values.__file__).with_name("answer.schema.json").read_text(encoding="utf-8"))
+LUCK = "+ 10 * args.worse + (-5 if args.seed in (42, 137, 256) else 1)"
+"""What stands in the toy's source in place of its beginning: better at the first look's seeds alone, worse at all others."""
 ROPE = '@experiment("--rope")\ndef test_rope(): ...'
 
 

@@ -85,6 +85,7 @@ class Diffs:
     def _experiment(self, name: str, base: Commit, tip: Commit, control: Tree, tree: Tree) -> Experiment:
         uncommitted = name == HERE and self.repository.tree_of(tip).id != tree.id
         label = f"{tree.name}-{tree.id[:7]}" if uncommitted else tree.name
+        tree = replace(tree, name=label)  # on the default branch both arms would be called alike
         tree, refused = self._sealed(label, control, tree)
         diff = replace(self._diff(base, tip, control, tree), uncommitted=uncommitted, refused=refused)
         return declare_diff(self.settings, label, control, tree, diff)

@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.shell import SCHEMA, shell
+from tests.shell import LUCK, SCHEMA, shell
 from tests.states import Checkout
 
 INI = "[pytest]\nexprun_trainer = toy:main\nexprun_plots = off\n"
@@ -239,3 +239,35 @@ def test_a_word_behind_the_flags_mark_is_no_option(project):
     assert status == 2
     assert "no option --json" in out
     assert project.runs == []
+
+
+# Confirmed at once.
+
+
+def test_a_state_is_confirmed_at_once(lab):
+    """Its fresh runs are performed in the trees; what was tried so is told as confirmed by every command that follows."""
+    status, out, _ = tried(lab, "better", "--tokens=2000", "--confirm", "--json")
+    (found,) = json.loads(out)["comparisons"]
+    assert (status, found["next"], found["confirmation"]["confirmed"]) == (0, "keep", True)
+    assert not (lab.root / ".traces" / "runs").exists()
+    status, out, _ = ended("confirm", "better", "--tokens=2000", "--json", cwd=lab.root)
+    assert (status, json.loads(out)["comparisons"][0]["confirmation"]) == (0, found["confirmation"])
+    status, out, _ = ended("log", "--json", cwd=lab.root)
+    assert json.loads(out)["tried"][0]["next"] == "keep"
+
+
+def test_a_state_that_was_lucky_is_undecided(lab):
+    """A WINNER on the first look's seeds alone: exit status 3."""
+    toy = (lab.root / "toy.py").read_text(encoding="utf-8")
+    lab.branch("lucky", **{"toy.py": toy.replace("+ 10 * args.worse", LUCK)})
+    status, out, _ = tried(lab, "lucky", "--tokens=2000", "--confirm")
+    assert "lucky: NOT CONFIRMED" in out
+    assert status == 3
+
+
+def test_the_working_tree_has_a_name_of_its_own(lab):
+    """On the default branch the runs of both arms would be called alike."""
+    lab.write(**{"toy.py": (lab.root / "toy.py").read_text(encoding="utf-8").replace("loss = 2.0 +", "loss = 1.9 +")})
+    out = tried(lab, "--tokens=2000")[1]
+    assert re.search(r"^exp \(main-[0-9a-f]{7}\): training", out, re.MULTILINE)
+    assert re.search(r"^main-[0-9a-f]{7} +seed 42 ", out, re.MULTILINE)

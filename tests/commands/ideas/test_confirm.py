@@ -8,14 +8,14 @@ import signal
 
 import pytest
 
-from tests.shell import edit, shell
+from tests.shell import LUCK, edit, shell
 
 GOOD = """
 @experiment("--rope")
 def test_rope(): ...
 """
 LUCKY = """
-@experiment("--noise=3")
+@experiment("--noop")
 def test_lucky(): ...
 """
 
@@ -61,7 +61,8 @@ def test_the_second_answer_is_the_first(exprun, rope):
 
 
 def test_luck_is_not_confirmed(exprun, project):
-    """A change without effect, whose own noise made it win at the first look: exit status 3, and the report says so."""
+    """A change that is better at the seeds of the first look alone: exit status 3, and the report says so."""
+    edit(project, "+ 10 * args.worse", LUCK.replace("(-5", "args.noop * (-5"))
     project.write(LUCKY)
     project.run().assert_outcomes(passed=1)
     told = exprun.told("confirm", "lucky", status=3)["comparisons"][0]

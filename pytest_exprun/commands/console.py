@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 import tempfile
 import textwrap
@@ -16,6 +17,7 @@ from typing import Any, TextIO
 from pytest_exprun.terms.errors import TrainerError, shown
 
 WIDTH = 80
+_NUMBERS = re.compile(r"\[\n[-+.\deE,\s]+\]")
 _KEPT_LINES = 10
 
 
@@ -96,8 +98,12 @@ def standard_output_kept() -> Iterator[None]:
 
 
 def print_object(values: Mapping[str, Any]) -> None:
-    """Print the one object that a program reads."""
-    sys.stdout.write(json.dumps(values, indent=1, allow_nan=False) + "\n")
+    """Print the one object that a program reads; numbers of a list stand in one line, so that a comparison fits a screen."""
+    text = json.dumps(values, indent=1, allow_nan=False)
+    sys.stdout.write(
+        _NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]).replace("[ ", "[").replace(" ]", "]"), text)
+    )
+    sys.stdout.write("\n")
 
 
 def folded(line: str) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 
-from pytest_exprun.commands.console import WIDTH, Console, folded
+from pytest_exprun.commands.console import WIDTH, Console, folded, print_object
 from pytest_exprun.terms.errors import TrainerError
 
 
@@ -62,3 +63,13 @@ def test_what_a_trainer_prints_is_shown_only_if_it_fails():
         train_in_vain(console)
     assert console.err.getvalue() == "the trainer's last lines:\n" + "".join(f"  {line}\n" for line in range(10, 20))
     assert console.out.getvalue() == ""
+
+
+def test_numbers_of_a_list_stand_in_one_line(capsys):
+    """The object is the same; texts are left as they are, and a comparison with its seeds fits a screen."""
+    values = {"seeds": [42, 137, -1.5e-7], "pairs": [[1, None], [2, 3]], "text": ["[1,  2]", "a"], "none": []}
+    print_object(values)
+    out = capsys.readouterr().out
+    assert json.loads(out) == values
+    assert ' "seeds": [42, 137, -1.5e-07],' in out.splitlines()
+    assert '  "[1,  2]",' in out.splitlines()

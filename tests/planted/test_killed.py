@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_exprun.trust.ledger.ledger import Ledger
 from tests.executor_contract import wait_until
 from tests.planted.commits import IGNORED, toy
 from tests.shell import shell, snapshot
@@ -67,8 +68,9 @@ class Lab:
         return mine, snapshot(root / ".git"), told
 
     def check(self) -> None:
-        """Whether everything is as it was, and every folder of a tree is whole."""
+        """Whether everything is as it was, every folder of a tree is whole, and the ledger valid to its last whole line."""
         assert self.repository() == self.before
+        assert not Ledger(self.checkout.root / ".exprun").verified().faults
         for folder in (
             path for path in (self.checkout.root / ".exprun" / "trees").iterdir() if TREE.fullmatch(path.name)
         ):
@@ -81,9 +83,9 @@ class Lab:
                 }.items()
             )
 
-    def start(self):
+    def start(self, *words: str):
         """Start a session that tries both."""
-        return shell("try", ".", "idea", "--json", cwd=self.checkout.root)
+        return shell("try", ".", "idea", "--json", *words, cwd=self.checkout.root)
 
     def finish(self) -> None:
         """Let one end, and compare its words."""
@@ -107,7 +109,7 @@ def killed(lab: Lab, kills: int, chance: random.Random) -> int:
     """Kill so many sessions; let one end now and then, after two or three were killed on one store. Return how many had ended before."""
     late = 0
     for number in range(kills):
-        process = lab.start()
+        process = lab.start(*["--confirm"] * (number % 2))
         time.sleep(chance.uniform(0, SECONDS))
         late += process.poll() is not None
         process.kill()

@@ -23,6 +23,7 @@ from pytest_exprun.study.study import Study
 from pytest_exprun.terms.model import Experiment, Variant
 from pytest_exprun.terms.outcome import CurvePoint, RunResult
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
+from pytest_exprun.trust.ledger.ledger import Ledger
 from pytest_exprun.trust.store.filesystem import FileSystem
 from pytest_exprun.trust.store.records import DamagedRecord, decode
 from pytest_exprun.trust.store.store import Store
@@ -236,6 +237,9 @@ def check_after_kill(world, template, reference, expected):
     text = world.session(Counting(), mode="run")
     assert text == reference
     assert (world.folder / "report.json").read_text(encoding="utf-8") == reference
+    ledger = Ledger(world.folder / "store")
+    assert ledger.verified().faults == (), "the ledger is damaged"
+    assert ledger.entries()[-1]["kind"] == "outcome", "a question was left open"
     again = world.noted("trained ") - before
     assert not recorded & again, "a recorded seed was trained again"
     assert sum(world.noted("trained ").values()) <= sum(expected.values()) + 1, "more than the seed in flight repeated"

@@ -174,11 +174,15 @@ def merged(ours: bytes, theirs: bytes) -> bytes:
     for data, whose in ((ours, "our"), (theirs, "their")):
         if faults := verified(data).faults:
             raise StoreError(f"{whose} ledger is not valid and cannot be merged: line {faults[0][0]}: {faults[0][1]}")
-    by_line = {line: read(line) for line in (*lines_of(ours)[0], *lines_of(theirs)[0])}
-    lines = sorted(by_line, key=lambda line: (by_line[line]["time"], line))
-    followed = {link for content in by_line.values() for link in links(content)}
+    told: dict[bytes, tuple[str, tuple[str, ...]]] = {}
+    for line in (*lines_of(ours)[0], *lines_of(theirs)[0]):
+        if line not in told:
+            content = read(line)
+            told[line] = content["time"], tuple(links(content))
+    lines = sorted(told, key=lambda line: (told[line][0], line))
+    followed = {link for _, before in told.values() for link in before}
     ends = [line for line in lines if digest(line) not in followed]
     if len(ends) > 1:
         other, last = ends
-        lines.append(written(MERGED, later("", by_line[last]["time"]), {"other": digest(other)}, digest(last)))
+        lines.append(written(MERGED, later("", told[last][0]), {"other": digest(other)}, digest(last)))
     return b"".join(lines)

@@ -158,7 +158,7 @@ class Questions:
             raise
 
     def _outcome(self, question: Question, found: Mapping[str, Any]) -> dict[str, Any]:
-        content = {"id": question.id, "name": question.experiment.name, "control_key": question.control_key, **found}
+        content = {"id": question.id, "control_key": question.control_key, **found}
         plain: dict[str, Any] = json.loads(json.dumps(conceal_all(content)))
         return plain
 

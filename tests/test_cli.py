@@ -150,6 +150,7 @@ def test_every_setting_of_a_session_is_an_option(exprun):
         "against_gate",
         "tried",
         "flags",
+        "confirm",
         "shared",
     }
 

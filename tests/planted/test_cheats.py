@@ -168,11 +168,13 @@ def test_the_clock_is_changed(session, monkeypatch, year):
 
 def test_a_session_that_is_ended_when_it_looks_bad(session, monkeypatch):
     """The question stays in the ledger, and counts."""
-    def killed(*_):
-        raise KeyboardInterrupt
+
+    def ended(_, wanted):
+        if wanted:
+            raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(Runs, "train", killed)
+        patch.setattr(Runs, "train", ended)
         session.project.write('@experiment("--worse")\ndef test_worse(): ...\n', "test_worse.py")
         session.project.run()
     (session.root / "experiments" / "test_worse.py").unlink()

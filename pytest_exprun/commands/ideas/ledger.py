@@ -113,7 +113,7 @@ def _verify(ledger: Ledger, arguments: argparse.Namespace, console: Console) -> 
     told["faults"] = [{"line": number, "what": what} for number, what in faults]
     console.answer(ledger={**told, "torn_bytes": found.torn, "line_of_head": place})
     for number, what in faults[:1]:
-        more = f" (and {len(faults) - 1} more faults)" if faults[1:] else ""
+        more = f" (and {len(faults) - 1} more)" if faults[1:] else ""
         console.show([f"NOT VALID: line {number}: {what}{more}"])
     if is_missing:
         console.show(

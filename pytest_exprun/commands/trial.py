@@ -90,7 +90,8 @@ def _judge(settings: Settings, arguments: argparse.Namespace, console: Console) 
     session, answers = listener.session, _answers(listener)
     assert session is not None
     console.answer(comparisons=answers, nothing_to_compare=listener.skipped)
-    console.answer(errors=listener.errors, notices=session.notices)
+    lines, head = session.ledger_now
+    console.answer(errors=listener.errors, notices=session.notices, ledger={"head": head, "lines": lines})
     return _status(answers, listener, status)
 
 

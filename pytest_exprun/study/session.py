@@ -266,10 +266,13 @@ class Session:
     @property
     def anchor(self) -> list[str]:
         """The line that ties a report to the ledger as it is now; none where there is no ledger."""
-        lines = self.ledger.read().count(b"\n") if self._ledger_is_readable else 0
-        return (
-            [f"ledger: {lines} line{'' if lines == 1 else 's'}, head {self.ledger.head[:HEAD_DIGITS]}"] if lines else []
-        )
+        lines, head = self.ledger_now
+        return [f"ledger: {lines} line{'' if lines == 1 else 's'}, head {head[:HEAD_DIGITS]}"] if lines else []
+
+    @property
+    def ledger_now(self) -> tuple[int, str]:
+        """How many lines the ledger has, and its head."""
+        return (self.ledger.read().count(b"\n"), self.ledger.head) if self._ledger_is_readable else (0, "")
 
     @cached_property
     def _ledger_is_readable(self) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from pytest_exprun.trust.ledger.ledger import Ledger
 from tests.shell import LUCK, SCHEMA, shell
 from tests.states import Checkout
 
@@ -56,6 +57,12 @@ def test_a_better_and_a_worse_branch(lab):
     ]
     assert told["comparisons"][0]["compared"]["files"] == {"toy.py": [1, 1]}
     assert told["errors"] == told["nothing_to_compare"] == []
+    # Two questions with their outcomes; diffs are named by their hash, which the second session adds nothing to.
+    ledger = Ledger(lab.root / ".exprun")
+    assert told["ledger"] == {"head": ledger.head, "lines": 4}
+    asked = next(each for each in ledger.entries() if each.get("name") == "better")
+    assert asked["patch"] == told["comparisons"][0]["compared"]["patch"]
+    assert asked["tree"] == told["comparisons"][0]["compared"]["tip"]["tree"]
     assert tried(lab, "better", "--tokens=2000", "--gate=loser")[0] == 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,8 @@ from pytest_exprun.study.session import Session
 from pytest_exprun.study.study import Study
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import Variant
+from pytest_exprun.trust.ledger.ledger import Ledger
+from pytest_exprun.trust.ledger.questions import states
 from pytest_exprun.trust.store.inventory import Standing, StoredArm, stored_arms
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -34,19 +36,20 @@ def run(settings: Settings, arguments: argparse.Namespace, console: Console) -> 
     chosen = [arm for arm in arms if not arguments.k or matches(arguments.k, _name(arm))]
     if not chosen:
         console.show([_nothing(study, arms, arguments.k)])
-    questions = _questions(study, settings, chosen)
+    questions, trained = _questions(study, settings, chosen), states(Ledger(study.store.root))
     for standings in questions:
-        console.show(_block(standings, settings))
+        console.show(_block(standings, settings, trained))
     names = {str(path.relative_to(study.store.root)): reason for path, reason in damaged}
     for name, reason in names.items():
         console.show(
             [f"damaged: {plain(name)}: {plain(reason)}; the next session sets it aside and trains the seed again"]
         )
-    console.answer(arms=[_told(each, settings.stale) for standings in questions for each in standings], damaged=names)
+    found = [_told(each, settings.stale, trained) for standings in questions for each in standings]
+    console.answer(arms=found, damaged=names)
     return 0
 
 
-def _told(standing: Standing, stale: str) -> dict[str, Any]:
+def _told(standing: Standing, stale: str, trained: Mapping[str, list[str]]) -> dict[str, Any]:
     """Return what stands and what changed as plain JSON values."""
     arm, stands = standing.arm, [run.spec.seed for run in standing.runs]
     return {
@@ -57,6 +60,7 @@ def _told(standing: Standing, stale: str) -> dict[str, Any]:
         "stored_at": arm.stored_at,
         "seeds": list(arm.seeds),
         "standing": stands,
+        "states": trained.get(arm.key.short, []),
         "changes": [_changed(*change) for change in arm.key.changes(standing.now)],
         "read": {str(seed): [_changed(*each) for each in changed] for seed, changed in standing.stale_seeds.items()},
         "consequence": None if standing.attested else _consequence(standing, stale),
@@ -121,7 +125,7 @@ def _order(arm: StoredArm, control: Variant) -> tuple[object, ...]:
     return (arm.variant.identity != control.identity, arm.slug, arm.common_args, arm.budget.unit, arm.budget.amount)
 
 
-def _block(standings: list[Standing], settings: Settings) -> list[str]:
+def _block(standings: list[Standing], settings: Settings, trained: Mapping[str, list[str]]) -> list[str]:
     """Return the lines of one arm: what stands, or what has changed since the newest stored runs; older ones in a line each."""
     arm = standings[0].arm
     is_default = arm.variant.identity == settings.default_control.identity
@@ -136,6 +140,7 @@ def _block(standings: list[Standing], settings: Settings) -> list[str]:
             lines += _stale_lines(standing, settings.stale)
         else:
             lines.append(f"  {_seeds(standing)}: older, {plain(standing.arm.key.why(standing.now))}")
+        lines += [f"    trained for {plain(text)}" for text in trained.get(standing.arm.key.short, [])]
     return lines
 
 

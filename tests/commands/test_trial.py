@@ -278,3 +278,15 @@ def test_the_working_tree_has_a_name_of_its_own(lab):
     out = tried(lab, "--tokens=2000")[1]
     assert re.search(r"^exp \(main-[0-9a-f]{7}\): training", out, re.MULTILINE)
     assert re.search(r"^main-[0-9a-f]{7} +seed 42 ", out, re.MULTILINE)
+
+
+def test_why_knows_which_states_were_trained(lab):
+    """Records know content alone; the ledger has the commit, the tree and the diff that asked for it."""
+    tried(lab, "better", "--tokens=2000")
+    told = json.loads(ended("why", "--tokens=2000", "--json", cwd=lab.root)[1])
+    found = sorted(text for arm in told["arms"] for text in arm["states"])
+    commits = [lab.git("rev-parse", f"{name}^{{commit}}")[:7] for name in ("better", "main")]
+    trees = [lab.git("rev-parse", f"{name}^{{tree}}")[:7] for name in ("better", "main")]
+    assert re.fullmatch(rf"better \(commit {commits[0]}, tree {trees[0]}, diff [0-9a-f]{{7}}\)", found[0])
+    assert found[1] == f"control of better (commit {commits[1]}, tree {trees[1]})"
+    assert f"    trained for {found[1]}" in ended("why", "--tokens=2000", cwd=lab.root)[1].splitlines()

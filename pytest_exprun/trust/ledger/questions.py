@@ -26,6 +26,8 @@ JUDGED, FAILED, REFUSED, STOPPED = "judged", "error", "refused", "stopped"
 """What became of a question: a verdict; runs without one; no run at all; the session was interrupted. None of them: it was killed."""
 _OF_THE_LINE = frozenset({"prev", "crc", "kind", "time"})
 _MOST_CHARACTERS = 500
+_DIGITS = 7
+"""Of a commit, a tree or a diff that is named."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Question:
             "name": asked.name,
             **arms,
             "patch": asked.diff.patch if asked.diff else None,
+            **({"commits": [asked.diff.base, asked.diff.tip]} if asked.diff else {}),
             "common_args": list(asked.common_args),
             "budget": f"{asked.budget.amount} {asked.budget.unit}",
             **{name: getattr(asked, name) for name in same},
@@ -172,6 +175,24 @@ class Questions:
     def _last(self, question: Question) -> dict[str, Any]:
         lines = [each for each in self.ledger.entries(question.id) if each.get("id") == question.id]
         return lines[-1] if lines else {}
+
+
+def states(ledger: Ledger) -> dict[str, list[str]]:
+    """Return the folder of a key -> which states of the code were trained under it, as questions named them; flags alone are none.
+
+    Raises:
+        StoreError: the ledger cannot be read.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for each in ledger.entries('"patch": "'):
+        commits = each.get("commits") or ["", ""]
+        for role, commit in zip(("control_", ""), commits, strict=True):
+            of = f"{'control of ' if role else ''}{each['name']}"
+            tree = f"tree {str(each.get(f'{role}tree'))[:_DIGITS]}"
+            diff = "" if role else f", diff {each['patch'][:_DIGITS]}"
+            text = f"{of} (commit {commit[:_DIGITS]}, {tree}{diff})" if commit else f"{of} ({tree}{diff})"
+            found.setdefault(str(each.get(f"{role}key")), {})[text] = None
+    return {key: list(texts) for key, texts in found.items()}
 
 
 def others(ledger: Ledger, baseline: str, known: Collection[str]) -> list[tuple[str, float]]:

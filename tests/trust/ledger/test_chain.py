@@ -88,6 +88,13 @@ def test_a_line_put_in_by_somebody_who_knows_the_format_is_found(place):
     assert first_fault(b"".join([*lines[:place], put_in, *lines[place:]])) == place + 1
 
 
+def test_a_line_that_follows_a_later_one_is_found():
+    """Also where its time was made up to fit."""
+    later = chain.written("asked", TIME.format(9), {"id": "b"}, chain.FIRST)
+    first = chain.written("asked", TIME.format(0), {"id": "a"}, chain.digest(later))
+    assert chain.verified(first + later).faults[0] == (1, "it stands above line 2, which it follows: they were moved")
+
+
 @pytest.mark.parametrize("place", range(4))
 def test_an_edit_with_its_checksum_put_right_is_found(place):
     """The line that followed it follows a line that is not there. In the last line only a known head tells."""

@@ -132,6 +132,27 @@ def test_training_again_is_asking_again(new_questions):
     assert story(questions.ledger) == ["asked", "judged"] * 3
 
 
+def test_seeds_that_a_gate_wants_later_are_of_the_same_asking(new_questions):
+    """In one process a question is asked once, also after its answer."""
+    questions = new_questions()
+    questions.ask(ASKED)
+    assert questions.waits(ASKED)
+    questions.answer(ASKED, FOUND)
+    questions.ask(ASKED)
+    assert not questions.waits(ASKED)
+    assert story(questions.ledger) == ["asked", "judged"]
+
+
+def test_no_secret_is_written(new_questions, monkeypatch):
+    """Wherever one stands."""
+    monkeypatch.setattr("pytest_exprun.terms.secrets._TRUE", {"hidden-0123456789abcdef": "correct-horse"})
+    questions = new_questions()
+    questions.ask(Question(replace(EXPERIMENT, common_args=("--x=correct-horse",)), ASKED.keys))
+    questions.fail(ASKED, TrainerError("correct-horse"))
+    assert b"correct-horse" not in questions.ledger.path.read_bytes()
+    assert questions.ledger.path.read_bytes().count(b"hidden-0123456789abcdef") == 2
+
+
 def test_another_answer_from_the_store_is_noted(new_questions):
     """A verdict that is new is a line, though nothing was trained for it."""
     new_questions().answer(ASKED, FOUND)
@@ -209,6 +230,7 @@ def test_what_else_a_baseline_was_asked(new_questions):
         questions.ask(question)
         if outcome is not None:
             questions.answer(question, found)
+    questions.ask(Question(replace(EXPERIMENT, metric="accuracy"), ASKED.keys))  # is of the family of that metric
     elsewhere = Question(EXPERIMENT, (make_key(source="e" * 64), ASKED.keys[1]))
     questions.answer(elsewhere, {**FOUND, "baseline": "d" * 16})
     assert others(questions.ledger, "b" * 16, {f"{0:016x}"}) == [("two_sigma", 2.0)] * 4

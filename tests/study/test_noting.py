@@ -15,6 +15,7 @@ from pytest_exprun.study.arms.runs import Runs
 from pytest_exprun.terms.errors import StoreError
 from pytest_exprun.trust.ledger.ledger import Ledger
 from tests.executor_contract import wait_until
+from tests.states import Checkout
 
 ROPE_TEST = '@experiment("--rope")\ndef test_rope(): ...\n'
 
@@ -226,3 +227,32 @@ def test_a_ledger_that_cannot_be_read(toy_project, ledger):
     result = toy_project.run("--exprun-mode=frozen")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["note: the ledger * cannot be read: permission denied*"])
+
+
+def test_a_line_that_is_broken_stops_no_session(toy_project, ledger):
+    """In the middle of the ledger: sessions go on, the check names the line, and its question counts as one without an outcome."""
+    toy_project.write('@experiment("--shift=1")\ndef test_one(): ...\n@experiment("--shift=2")\ndef test_two(): ...\n')
+    toy_project.run()
+    lines = ledger.path.read_bytes().splitlines(keepends=True)
+    ledger.path.write_bytes(b"".join([lines[0], lines[1][:-9] + b"\n", *lines[2:]]))
+    shutil.rmtree(toy_project.pytester.path / "docs")
+    toy_project.write(ROPE_TEST)
+    toy_project.run().stdout.fnmatch_lines(["this baseline has judged 3 experiments:*"])
+    assert [number for number, _ in ledger.verified().faults] == [2, 3]
+    assert len(ledger.entries()) == 5
+
+
+def test_a_state_that_is_refused_is_asked_once(toy_project, ledger):
+    """It changes what is sealed: nothing is trained, and however often it is tried there are two lines."""
+    root = toy_project.pytester.path
+    checkout = Checkout(root)
+    checkout.commit("first", **{".gitignore": ".exprun/\n.traces/\n*.pyc\ndocs/\n", "evaluate.py": "SCALE = 1\n"})
+    checkout.branch("cheat", **{"evaluate.py": "SCALE = 0.9\n"})
+    for _ in range(2):
+        result = toy_project.pytester.runpytest_inprocess("--exprun-tried=cheat", "--exprun-sealed=evaluate.py")
+        result.assert_outcomes(errors=1)
+    assert story(ledger) == ["asked", "refused"]
+    asked, outcome = ledger.entries()
+    assert (asked["name"], asked["tree"]) == ("cheat", checkout.git("rev-parse", "cheat^{tree}"))
+    assert "exprun_sealed" in outcome["reason"]
+    assert toy_project.runs == []

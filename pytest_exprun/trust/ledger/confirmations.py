@@ -52,12 +52,13 @@ class Confirmations:
         Raises:
             StoreError: the ledger cannot be read.
         """
-        found: dict[str, Drawn] = {}
+        found: dict[tuple[str, str], Drawn] = {}  # after a merge lines of two branches may follow one and the same line
         for each in self.ledger.entries(f'"kind": "{DRAWN}'):
-            identity = str(each.get("of", ""))
+            question = str(each.get("question"))
+            identity = str(each.get("of")), question
             if each["kind"] == DRAWN and isinstance(each.get("seeds"), list):
-                drawn = Drawn(str(each.get("question")), tuple(each["seeds"]), float(each.get("alpha", 0)))
-                found.setdefault(each["prev"], drawn)
+                drawn = Drawn(question, tuple(each["seeds"]), float(each.get("alpha", 0)))
+                found.setdefault((each["prev"], question), drawn)
             elif each["kind"] == CONFIRMED and identity in found:
                 found[identity] = replace(found[identity], confirmed=bool(each.get("confirmed")))
         return list(found.values())

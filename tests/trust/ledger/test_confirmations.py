@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_exprun.terms.errors import StoreError
+from pytest_exprun.trust.ledger import chain
 from pytest_exprun.trust.ledger.confirmations import Confirmations, Drawn, chosen, fresh_seeds
 from pytest_exprun.trust.ledger.ledger import Ledger
 
@@ -60,6 +63,20 @@ def test_what_came_out_is_noted_once(confirmations):
     assert confirmations.ledger.read().count(b'"confirmation"') == 1
     confirmations.answer(drawn, {"result": "error", "confirmed": False})
     assert confirmations.of(QUESTION).confirmed is False
+
+
+def test_confirmations_of_two_branches_stay_apart(confirmations, tmp_path):
+    """Both drawn behind one and the same line; in the merged ledger each has its own outcome."""
+    here, there = confirmations, Confirmations(Ledger(tmp_path / "clone"))
+    there.ledger.root.mkdir()
+    there.ledger.path.write_bytes(here.ledger.read())
+    drawn = [each.draw(question, {}, (), plan) for each, question in ((here, QUESTION), (there, "f" * 16))]
+    here.answer(drawn[0], {"confirmed": True})
+    there.answer(drawn[1], {"confirmed": False})
+    here.ledger.path.write_bytes(chain.merged(here.ledger.read(), there.ledger.read()))
+    assert here.of(QUESTION) == replace(drawn[0], confirmed=True)
+    assert here.of("f" * 16) == replace(drawn[1], confirmed=False)
+    assert list(chosen(here.ledger.read())) == []
 
 
 def test_seeds_that_somebody_chose_are_found(confirmations):

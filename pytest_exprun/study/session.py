@@ -133,7 +133,7 @@ class Session:
         self.say(f"{plan}: training seed{'s' if len(plan.missing) > 1 else ''} {seeds} at {self.settings.budget}")
         if plan.why:
             self.say(f"  stored runs do not stand: {plan.why}")
-        elif plan.role != "exp" and plan.missing == self.settings.seeds_of_baselines:
+        elif plan.role != "exp" and not plan.stored and set(plan.missing) <= set(self.settings.seeds_of_baselines):
             self._say_report_without_runs(plan)
 
     def more_to_train(self, plans: Sequence[ArmPlan]) -> None:

@@ -18,6 +18,7 @@ from pytest_exprun.trust.ledger import chain
 from pytest_exprun.trust.ledger.confirmations import CONFIRMED, chosen
 from pytest_exprun.trust.ledger.ledger import LEDGER, Ledger
 from pytest_exprun.trust.ledger.questions import ASKED, JUDGED, OUTCOME
+from pytest_exprun.trust.store.store import Store
 
 VALID, NOT_VALID = 0, 1
 _SHOWN = 20
@@ -105,7 +106,7 @@ def _verify(ledger: Ledger, arguments: argparse.Namespace, console: Console) -> 
     if not arguments.head and not ledger.path.exists():
         raise MissingRunError(f"there is no ledger {ledger.path}: nothing was asked yet, or it was taken away")
     found = ledger.verified()
-    faults = sorted([*found.faults, *chosen(ledger.read())])
+    faults = sorted([*found.faults, *chosen(ledger.read(), Store(ledger.root).used_seeds("*"))])
     place = found.place_of(arguments.head) if arguments.head else None
     is_missing = bool(arguments.head) and place is None
     status = NOT_VALID if faults or is_missing else VALID

@@ -135,8 +135,11 @@ def fresh_seeds(
     return tuple(found)
 
 
-def chosen(data: bytes) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a ledger whose seeds are not those that their place draws: number from 1, and what is wrong."""
+def chosen(data: bytes, used: Collection[int]) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a ledger whose seeds are not those that their place draws: number from 1, and what is wrong.
+
+    `used` are the seeds that a run may have had: one that is passed over and none of them was passed over to get another.
+    """
     for number, line in enumerate(chain.lines_of(data)[0], 1):
         with contextlib.suppress(chain.BrokenLine, KeyError, TypeError):
             said = chain.read(line)
@@ -144,3 +147,8 @@ def chosen(data: bytes) -> Iterator[tuple[int, str]]:
                 drawn = fresh_seeds(said["prev"], said["question"], said["skipped"], len(said["seeds"]))
                 if drawn != tuple(said["seeds"]):
                     yield number, "its seeds are not those that follow from the line before: somebody chose them"
+                elif unknown := sorted(set(said["skipped"]) - set(used)):
+                    yield (
+                        number,
+                        f"it passes over seed {unknown[0]} as used, and no stored run has it: somebody chose the others",
+                    )

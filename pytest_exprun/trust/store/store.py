@@ -195,8 +195,8 @@ class Store:
         return tuple(sorted({seed for folder in folders for seed in _seeds(folder)}))
 
     def used_seeds(self, slug: str) -> set[int]:
-        """Seeds of all records by an arm's name, whatever key they have, those that were superseded included."""
-        name = _folder(slug)
+        """Seeds of all records by an arm's name (`*`: of all arms), whatever key they have, those that were superseded included."""
+        name = slug if slug == "*" else _folder(slug)
         folders = [*self.root.glob(f"{name}/*"), *self.root.glob(f"{SUPERSEDED}/*/{name}")]
         return {seed for folder in folders for seed in _seeds(folder)}
 

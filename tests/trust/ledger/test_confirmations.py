@@ -76,17 +76,17 @@ def test_confirmations_of_two_branches_stay_apart(confirmations, tmp_path):
     here.ledger.path.write_bytes(chain.merged(here.ledger.read(), there.ledger.read()))
     assert here.of(QUESTION) == replace(drawn[0], confirmed=True)
     assert here.of("f" * 16) == replace(drawn[1], confirmed=False)
-    assert list(chosen(here.ledger.read())) == []
+    assert list(chosen(here.ledger.read(), ())) == []
 
 
 def test_seeds_that_somebody_chose_are_found(confirmations):
     """A line whose seeds are not those that its place draws, though every hash is right."""
     confirmations.draw(QUESTION, {}, {3}, plan)
-    assert list(chosen(confirmations.ledger.read())) == []
+    assert list(chosen(confirmations.ledger.read(), {3})) == []
     confirmations.ledger.append(
         "confirm", {"question": "f" * 16, "seeds": [1, 2, 3, 4, 5], "skipped": [], "alpha": 0.05}
     )
-    assert [number for number, _ in chosen(confirmations.ledger.read())] == [3]
+    assert [number for number, _ in chosen(confirmations.ledger.read(), {3})] == [3]
 
 
 def test_without_a_ledger_nothing_is_drawn(tmp_path):
@@ -94,3 +94,13 @@ def test_without_a_ledger_nothing_is_drawn(tmp_path):
     (tmp_path / "ledger.jsonl").mkdir()
     with pytest.raises(StoreError):
         Confirmations(Ledger(tmp_path)).draw(QUESTION, {}, (), plan)
+
+
+def test_a_seed_that_was_passed_over_for_nothing_is_found(confirmations):
+    """Who calls an unwelcome seed used must have a run of it."""
+    first = fresh_seeds(confirmations.ledger.head, QUESTION, (), 1)[0]
+    confirmations.draw(QUESTION, {}, {first}, plan)
+    assert list(chosen(confirmations.ledger.read(), {first})) == []
+    ((number, why),) = chosen(confirmations.ledger.read(), ())
+    assert number == 2
+    assert f"it passes over seed {first} as used, and no stored run has it" in why

@@ -15,6 +15,7 @@ from pytest_exprun.trust.ledger.confirmations import Confirmations, Drawn
 from pytest_exprun.trust.ledger.questions import FAILED, JUDGED, Question
 from pytest_exprun.verdict.comparison import Comparison, check_same_measurement
 from pytest_exprun.verdict.confirmation import confirm
+from pytest_exprun.verdict.sessions.chance import fingerprints
 from pytest_exprun.verdict.sessions.spending import Spent, level, seeds_for
 
 _MOST_CHARACTERS = 500
@@ -46,7 +47,7 @@ class Confirming:
         """Return a comparison with what fresh seeds said of it, if it was confirmed before; nothing is trained."""
         if found.verdict is not Verdict.WINNER:
             return found
-        drawn = self.confirmations.of(self.question(found.declaration).id)
+        drawn = self.confirmations.of(_judged_numbers(found))
         if drawn is None or any(self.runs.plan(asked, drawn.seeds).missing for asked in self._arms(found)):
             return found
         return self._judged(found, drawn)
@@ -76,14 +77,14 @@ class Confirming:
         return confirmed
 
     def _drawn(self, found: Comparison) -> Drawn:
-        question = self.question(found.declaration)
+        numbers, question = _judged_numbers(found), self.question(found.declaration)
         if self.mode == "frozen":
-            known = self.confirmations.of(question.id)
+            known = self.confirmations.of(numbers)
             if known is None:
                 raise MissingRunError(f"{found.name} is not confirmed yet, and mode frozen trains nothing")
             return known
-        content = {"name": found.name, "control_key": question.control_key}
-        return self.confirmations.draw(question.id, content, self._used(found), _plan)
+        content = {"name": found.name, "asked": question.id, "control_key": question.control_key}
+        return self.confirmations.draw(numbers, content, self._used(found), _plan)
 
     def _note(self, drawn: Drawn, content: dict[str, Any]) -> None:
         if self.mode != "frozen":
@@ -115,6 +116,11 @@ class Confirming:
             alpha=drawn.alpha,
         )
         return replace(found, confirmation=judged)
+
+
+def _judged_numbers(found: Comparison) -> str:
+    """Return what is confirmed: numbers and how they were judged. After an edit that changes none of them it is the same confirmation."""
+    return fingerprints(found)[1]
 
 
 def _plan(earlier: Sequence[Drawn]) -> tuple[float, int]:

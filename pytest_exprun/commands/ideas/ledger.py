@@ -15,7 +15,7 @@ from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import MissingRunError, RefusedError
 from pytest_exprun.terms.whole_file import replace_file
 from pytest_exprun.trust.ledger import chain
-from pytest_exprun.trust.ledger.confirmations import CONFIRMED, chosen
+from pytest_exprun.trust.ledger.confirmations import CONFIRMED, DRAWN, chosen
 from pytest_exprun.trust.ledger.ledger import LEDGER, Ledger
 from pytest_exprun.trust.ledger.questions import ASKED, JUDGED, OUTCOME
 from pytest_exprun.trust.store.store import Store
@@ -66,6 +66,7 @@ def _questions(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return each asking with its outcome, None where there is none (yet)."""
     found: list[dict[str, Any]] = []
     last: dict[str, dict[str, Any]] = {}
+    drawn: dict[str, dict[str, Any]] = {}
     for each in entries:
         said = {name: value for name, value in each.items() if name not in {"prev", "crc", "kind"}}
         if each["kind"] == ASKED and each.keys() >= _NEEDED:
@@ -73,8 +74,10 @@ def _questions(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             last[each["id"]] = found[-1]
         elif each["kind"] == OUTCOME and each.get("id") in last and "result" in each:
             last[each["id"]]["outcome"] = said
-        elif each["kind"] == CONFIRMED and each.get("question") in last:
-            last[each["question"]]["confirmation"] = said
+        elif each["kind"] == DRAWN and each.get("asked") in last:
+            drawn[each.get("question", "")] = last[each["asked"]]
+        elif each["kind"] == CONFIRMED and each.get("question") in drawn:
+            drawn[each["question"]]["confirmation"] = said
     return found
 
 

@@ -24,7 +24,7 @@ class Drawn:
     """A confirmation that was asked for.
 
     Attributes:
-        question: the id of the question whose WINNER is confirmed.
+        question: what is confirmed: the digest of the numbers of a WINNER and of how they were judged.
         seeds: the fresh seeds, of both arms.
         alpha: its one-sided level.
         confirmed: what came out; None as long as nothing did.
@@ -64,7 +64,7 @@ class Confirmations:
         return list(found.values())
 
     def of(self, question: str) -> Drawn | None:
-        """Return the first confirmation of a question: there is one, however often it is asked for.
+        """Return the first confirmation of what was judged: there is one, however often it is asked for.
 
         Raises:
             StoreError: the ledger cannot be read.
@@ -75,7 +75,7 @@ class Confirmations:
         """Return the confirmation of a question, after its seeds are drawn and noted where it was never asked for.
 
         Args:
-            question: its id.
+            question: the digest of what was judged.
             content: what else the line says, plain JSON values.
             used: seeds that a stored run of either arm had.
             plan: gives the level and the number of seeds.
@@ -116,7 +116,7 @@ def fresh_seeds(
 
     Args:
         head: the hash of the last line before, which holds everything that was asked.
-        question: the id of the question.
+        question: the digest of what was judged.
         used: seeds that are none, as a stored run had them.
         count: how many.
         skipped: takes in those that were drawn and had been used.

@@ -143,3 +143,25 @@ def test_the_ledger_lists_it(exprun):
     exprun("ledger")
     assert re.search(r"rope: WINNER, \+\S+ sigmas on 3 seeds; CONFIRMED, improved by", exprun.flat())
     assert exprun.told("ledger", "verify")["ledger"]["valid"] is True
+
+
+def test_an_edit_that_does_not_matter_takes_nothing_back(exprun, rope):
+    """One run an arm proves that all stands; the seeds are not drawn again."""
+    exprun("confirm", "rope")
+    edit(rope, "shift = args.shift", "shift = 0 + args.shift")
+    result = rope.run()
+    result.stdout.fnmatch_lines(["rope: CONFIRMED, *"])
+    assert len(rope.runs) == 28 + 2
+    assert exprun.told("confirm", "rope")["comparisons"][0]["next"] == "keep"
+    assert len(rope.runs) == 28 + 2
+
+
+def test_two_at_once_draw_once(rope):
+    """Each run is trained once, and the ledger has one draw and one outcome."""
+    processes = [shell("confirm", "rope", cwd=rope.pytester.path) for _ in range(2)]
+    told = [process.communicate(timeout=180)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert told[0].partition("CONFIRMED")[2] == told[1].partition("CONFIRMED")[2] != ""
+    assert len(rope.runs) == 28
+    ledger = (rope.pytester.path / ".exprun/ledger.jsonl").read_text(encoding="utf-8")
+    assert [ledger.count(f'"kind": "{kind}"') for kind in ("confirm", "confirmation")] == [1, 1]

@@ -124,13 +124,21 @@ class Study:
             self._comparisons[experiment.comparison_id] = known
             self._note(experiment, known)
             if isinstance(known, Comparison):
-                known = self._comparisons[experiment.comparison_id] = self._confirming.known(known)
+                known = self._comparisons[experiment.comparison_id] = self._known(known)
                 self.observer.compared(known)
         if isinstance(known, ExprunError):
             raise known
         if experiment.confirm and known.verdict is Verdict.WINNER:
             return self.confirm(known)
         return known
+
+    def _known(self, found: Comparison) -> Comparison:
+        """Return a comparison with what fresh seeds said of it before. What keeps that from being known costs no verdict."""
+        try:
+            return self._confirming.known(found)
+        except ExprunError as error:
+            self.observer.notice(f"whether {found.name} was confirmed is not known: {error}")
+            return found
 
     def confirm(self, found: Comparison) -> Comparison:
         """Return a WINNER with what fresh seeds say of it, training what is missing; the second answer is the first.

@@ -9,7 +9,7 @@ import pytest
 from pytest_exprun.settings.declaration import Marked, declare
 from pytest_exprun.settings.project import find_project
 from pytest_exprun.study.session import Session
-from pytest_exprun.terms.errors import MissingRunError, RefusedError
+from pytest_exprun.terms.errors import MissingRunError, RefusedError, StoreError
 from pytest_exprun.terms.model import SEEDS
 from pytest_exprun.trust.ledger.confirmations import Confirmations
 
@@ -83,3 +83,16 @@ def test_a_fresh_seed_that_diverges_is_not_confirmed(session, project):
     assert [each.confirmed for each in Confirmations(ours.ledger).all()] == [False]
     lower = session()
     assert lower.study.confirm(judged(lower, "--shift=-4")).confirmation.alpha == pytest.approx(0.05 / 6)
+
+
+def test_a_ledger_that_cannot_be_read_costs_no_verdict(session, monkeypatch):
+    """It is said that nobody knows whether the WINNER was confirmed."""
+
+    def unreadable(_):
+        raise StoreError("the ledger cannot be read")
+
+    judged(session(), "--rope")
+    monkeypatch.setattr(Confirmations, "all", unreadable)
+    frozen = session("frozen")
+    assert judged(frozen, "--rope").verdict == "WINNER"
+    assert frozen.notices == ["whether it was confirmed is not known: the ledger cannot be read"]

@@ -28,8 +28,9 @@ _OF_SESSIONS = ("mode", "plots", "against", "against_gate", "tried", "flags", "c
 _OF_TRY = tuple(row.name for row in Settings.rows() if row.name not in {"mode", "tried", "flags", "confirm"})
 _OF_RUN = tuple(name for name in _OF_TRY if name not in {"against", "shared", "sealed", "seal"})
 _MODULES = dict.fromkeys(("try", "run", "log", "apply"), "trial")
-_MODULES |= {name: f"ideas.{name}" for name in ("ledger", "confirm", "budget")}
+_MODULES |= {name: f"ideas.{name}" for name in ("ledger", "confirm", "budget", "promote", "ladder")}
 """Commands whose module has another name."""
+_OF_PROMOTE = tuple(row.name for row in Settings.rows() if row.name not in {*_OF_SESSIONS, "baseline"})
 _OF_LOG = ("report_dir", "store")
 _OF_JUDGE = ("rule", "metric", "min_effect")
 _EPILOG = (
@@ -111,6 +112,13 @@ def build_parser() -> argparse.ArgumentParser:
     apply.add_argument("name", metavar="NAME", help="what it is called in the log")
     again = _add(commands, "confirm", "a WINNER once more on fresh seeds, both arms, judged once")
     again.add_argument("name", metavar="NAME", help="the experiment's name in the reports")
+
+    promote = _add(commands, "promote", "make a confirmed WINNER the baseline; trains nothing", settings=_OF_PROMOTE)
+    promote.add_argument("name", metavar="NAME", help="the experiment's name in the reports")
+    promote.add_argument("--unconfirmed", action="store_true", help="also one that no fresh seeds were asked about")
+    ladder = _add(commands, "ladder", "the changes that became the baseline, and what they give together")
+    total = "train the first baseline and today's on fresh seeds, and measure what all of them give together"
+    ladder.add_argument("--measure", action="store_true", help=total)
 
     _ledger(_add(commands, "ledger", "what was asked, and whether nothing of it was changed", settings=("store",)))
 

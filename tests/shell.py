@@ -120,3 +120,11 @@ def shell(*argv, cwd, **more):
         [sys.executable, "-c", "import sys; from pytest_exprun.cli import main; sys.exit(main())", *argv],
         cwd=cwd, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more,
     )  # fmt: skip
+
+
+def ended(*argv, cwd):
+    """Run a command as a program does; return its object."""
+    process = shell(*argv, "--json", cwd=cwd)
+    out, err = process.communicate(timeout=180)
+    assert process.returncode in {0, 2}, out + err
+    return json.loads(out)

@@ -20,6 +20,7 @@ DOORS = "doors"
 _TRUST = ("terms", "settings", "trust.files", "trust.identity", "trust.store", "trust.ledger", "trust.trees")
 _JUDGED = ("terms", "settings", "verdict", "verdict.sessions")
 _RUNNING = ("running.options", "running.sandbox", "running.training", "running.executors")
+_REPORT = ("report", "report.sessions")
 _STUDY = ("study", "study.arms")
 BELOW = {
     "terms": (),
@@ -27,6 +28,7 @@ BELOW = {
     "verdict": ("terms", "settings"),
     "verdict.sessions": ("terms", "settings", "verdict"),
     "report": _JUDGED,
+    "report.sessions": (*_JUDGED, "report"),
     "trust.files": _TRUST[:2],
     "trust.identity": _TRUST[:3],
     "trust.store": _TRUST[:4],
@@ -37,11 +39,11 @@ BELOW = {
     "running.training": (*_TRUST, *_RUNNING[:2]),
     "running.executors": (*_TRUST, *_RUNNING[:3]),
     "study.arms": (*_TRUST, *_RUNNING, *_JUDGED, "report"),
-    "study": (*_TRUST, *_RUNNING, *_JUDGED, "report", "study.arms"),
+    "study": (*_TRUST, *_RUNNING, *_JUDGED, *_REPORT, "study.arms"),
     "commands.setup": (*_TRUST, *_RUNNING),
     "commands": (*_TRUST, *_RUNNING, *_JUDGED, "report", *_STUDY, "commands.setup"),
-    "commands.ideas": (*_TRUST, *_RUNNING, *_JUDGED, "report", *_STUDY, "commands"),
-    DOORS: (*_TRUST, *_RUNNING, *_JUDGED, "report", *_STUDY, "commands", "commands.ideas"),
+    "commands.ideas": (*_TRUST, *_RUNNING, *_JUDGED, *_REPORT, *_STUDY, "commands"),
+    DOORS: (*_TRUST, *_RUNNING, *_JUDGED, *_REPORT, *_STUDY, "commands", "commands.ideas"),
 }
 """The plan of the house: room -> rooms that it may import from, besides itself. What judges and shows never sees what trusts and runs."""
 MOST_FILES = 10

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from pytest_exprun.report.baseline import baseline_report, without_judged
 from pytest_exprun.report.markdown import experiment_report
 from pytest_exprun.report.overview import MARK, index, step_summary
-from pytest_exprun.report.plots import drawings
+from pytest_exprun.report.plots import Drawing, drawings
 from pytest_exprun.report.text import INDEX, baseline_stem, experiment_stem
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import ExprunError
@@ -40,15 +40,19 @@ def write_experiment(comparison: Comparison, directory: Path, settings: Settings
     data = directory / f"{stem}.json"
     publish(data, json_text(comparison))
     _read[data] = _state(data), comparison
+    _draw(pictures, directory)
+    report = directory / f"{stem}.md"
+    shown = [drawing.picture for drawing in pictures]
+    publish(report, text or experiment_report(comparison, trainer=settings.trainer, pictures=shown))
+    return report
+
+
+def _draw(pictures: Iterable[Drawing], directory: Path) -> None:
     for drawing in pictures:
         path = directory / drawing.picture.file
         # Importing matplotlib takes longer than a session that trains nothing may last.
         if not (path.is_file() and drawing.is_drawn_in(path.read_text(encoding="utf-8", errors="replace"))):
             publish(path, drawing.draw())
-    report = directory / f"{stem}.md"
-    shown = [drawing.picture for drawing in pictures]
-    publish(report, text or experiment_report(comparison, trainer=settings.trainer, pictures=shown))
-    return report
 
 
 def write_baseline(arm: Arm, directory: Path, settings: Settings, text: str | None = None) -> Path:
@@ -90,10 +94,14 @@ def write_overview(
     settings: Settings,
     others: Others = no_others,
     anchor: Sequence[str] = (),
+    *,
+    ladder: Sequence[Sequence[str]] = (),
+    pictures: Sequence[Drawing] = (),
 ) -> None:
     """At a session's end, write what depends on more than one experiment: the baselines' reports again, and the folder's list.
 
-    The list is README.md. One that this package did not write is left alone. `others` and `anchor` are what the ledger says.
+    The list is README.md. One that this package did not write is left alone. `others`, `anchor` and the sections and pictures of the
+    ladder are what the ledger says.
 
     Raises:
         OSError: the folder or a file cannot be read or written.
@@ -103,7 +111,8 @@ def write_overview(
         _write_baseline(arm, directory, settings, None, found.comparisons.values(), others=others)
     path = directory / INDEX
     if not path.is_file() or MARK in path.read_text(encoding="utf-8", errors="replace"):
-        publish(path, index(found.comparisons, found.unreadable, anchor))
+        _draw(pictures, directory)
+        publish(path, index(found.comparisons, found.unreadable, anchor, ladder))
 
 
 def append_step_summary(

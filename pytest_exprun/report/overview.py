@@ -173,8 +173,16 @@ def markdown_table(view: View, rows: Iterable[Row]) -> list[str]:
 # The folder's list.
 
 
-def index(comparisons: Mapping[str, Comparison], unreadable: Sequence[str] = (), anchor: Sequence[str] = ()) -> str:
-    """Return the list of comparisons by their report's file stem, best first; `unreadable` stems are named at the end, then the ledger."""
+def index(
+    comparisons: Mapping[str, Comparison],
+    unreadable: Sequence[str] = (),
+    anchor: Sequence[str] = (),
+    ladder: Sequence[Sequence[str]] = (),
+) -> str:
+    """Return the list of comparisons by their report's file stem, best first.
+
+    `unreadable` stems are named at the end, then come the sections about the ladder, and what ties the page to the ledger.
+    """
     groups: dict[str, list[Row]] = {}
     for stem in sorted(comparisons):
         groups.setdefault(_group(comparisons[stem]), []).append(Row(comparisons[stem], stem=stem))
@@ -183,7 +191,7 @@ def index(comparisons: Mapping[str, Comparison], unreadable: Sequence[str] = (),
         sections.append([f"Not listed, because their JSON cannot be read: {', '.join(map(code, sorted(unreadable)))}."])
     if not groups:
         sections.append(["None yet."])
-    return document([*sections, *_anchored(anchor)])
+    return document([*sections, *ladder, *_anchored(anchor)])
 
 
 def _anchored(anchor: Iterable[str]) -> list[list[str]]:

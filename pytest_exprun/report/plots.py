@@ -62,10 +62,10 @@ def _drawing(
     shown = [STYLE_VERSION, kind, comparison.to_json()]
     digest = hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
     picture = Picture(f"{experiment_stem(comparison.declaration)}_{kind}.svg", *text)
-    return Drawing(picture, digest, partial(_svg, comparison, digest, paint))
+    return Drawing(picture, digest, partial(svg, digest, partial(paint, comparison)))
 
 
-def _svg(comparison: Comparison, digest: str, paint: Callable[[Comparison, Figure], None]) -> str:
+def svg(digest: str, paint: Callable[[Figure], None]) -> str:
     """Paint a figure and return it as SVG: settings of ours only, ids from a fixed salt, no date."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -75,7 +75,7 @@ def _svg(comparison: Comparison, digest: str, paint: Callable[[Comparison, Figur
         mpl.rcdefaults()
         mpl.rcParams.update(_settings())
         figure = Figure(figsize=(8, 3.2), layout="constrained")
-        paint(comparison, figure)
+        paint(figure)
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return _with_dark_mode(buffer.getvalue(), digest)
 
@@ -121,7 +121,7 @@ def _trimmed(svg: str) -> str:
     return re.sub(r"^[ \t]+|[ \t]+$", "", short, flags=re.MULTILINE)
 
 
-def _label(text: str) -> str:
+def label(text: str) -> str:
     """Return text that every font has: others would warn, and a warning may be an error."""
     line = "".join(char if " " <= char <= "~" else "?" for char in " ".join(text.split()))
     return line if len(line) <= _MOST_LABEL else f"{line[: _MOST_LABEL - 3]}..."
@@ -129,7 +129,7 @@ def _label(text: str) -> str:
 
 def _arms(comparison: Comparison) -> tuple[tuple[Arm, str, str, str], ...]:
     """Return both arms with name, colour and marker; a colour never stands alone."""
-    name = _label(comparison.name)
+    name = label(comparison.name)
     return (comparison.baseline, "baseline", BASELINE, "o"), (comparison.experiment, name, EXPERIMENT, "D")
 
 
@@ -190,7 +190,7 @@ def _draw_curves(comparison: Comparison, figure: Figure) -> None:
     for axes, title in ((whole, "whole run"), (late, "last half")):
         axes.set_title(title)
         axes.set_xlabel(across)
-        axes.set_ylabel(_label(metric))
+        axes.set_ylabel(label(metric))
         axes.grid(visible=True, alpha=0.3, linewidth=0.5)
         if across == "tokens":
             axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -253,7 +253,7 @@ def _draw_dots(comparison: Comparison, axes: Axes) -> None:
     labels = [f"{name}\nn = {len(arm)}{_diverged(arm, comparison.metric)}" for arm, name, *_ in arms]
     axes.set_xticks((0, 1), labels)
     axes.set_xlim(-0.5, 1.5)
-    axes.set_ylabel(_label(comparison.metric))
+    axes.set_ylabel(label(comparison.metric))
     axes.grid(visible=True, axis="y", alpha=0.3, linewidth=0.5)
     axes.set_title("seeds")
 

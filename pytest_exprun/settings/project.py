@@ -36,12 +36,14 @@ class Project:
         file: the configuration file, if there is one.
         values: what the `exprun_*` keys say, without the prefix, `addopts` and PYTEST_ADDOPTS included.
         python_path: the folders of pytest's `pythonpath`, absolute: what the trainer may be imported from besides the root.
+        overridden: what addopts or PYTEST_ADDOPTS say, whatever the file's keys do.
     """
 
     root: Path
     file: Path | None = None
     values: Mapping[str, object] = field(default_factory=dict)
     python_path: tuple[Path, ...] = ()
+    overridden: frozenset[str] = frozenset()
 
     def settings(self, given: Mapping[str, str | None]) -> Settings:
         """Return the settings, what is `given` on the command line before what the project says.
@@ -69,7 +71,8 @@ def find_project(start: Path, environ: Mapping[str, str], root: Path | None = No
     options, overrides = _options(addopts)
     keys = {_known(key, file): value for key, value in values.items() if key.startswith(PREFIX)}
     folders = tuple((file or directory).parent / entry for entry in _words(values.get("pythonpath", ""), file))
-    return Project(root or directory, file, {**keys, **overrides, **options}, folders)
+    told = {**overrides, **options}
+    return Project(root or directory, file, {**keys, **told}, folders, frozenset(told))
 
 
 def _locate(start: Path) -> tuple[Path, Path | None, dict[str, Any]]:
@@ -77,7 +80,7 @@ def _locate(start: Path) -> tuple[Path, Path | None, dict[str, Any]]:
     above = (start, *start.parents)
     for folder in above:
         for name in _SECTIONS:
-            if (folder / name).is_file() and (values := _reading(folder / name)) is not None:
+            if (folder / name).is_file() and (values := read_keys(folder / name)) is not None:
                 return folder, folder / name, values
     for mark in ("pyproject.toml", "setup.py"):
         if root := next((folder for folder in above if (folder / mark).is_file()), None):
@@ -85,12 +88,16 @@ def _locate(start: Path) -> tuple[Path, Path | None, dict[str, Any]]:
     return start, None, {}
 
 
-def _reading(path: Path) -> dict[str, Any] | None:
-    """Return what a file says to pytest; None if nothing: the search goes on."""
+def read_keys(path: Path, text: str | None = None) -> dict[str, Any] | None:
+    """Return what a file says to pytest, or would with another text; None if nothing: the search goes on.
+
+    Raises:
+        SettingsError: it cannot be read, or says what pytest refuses.
+    """
     from iniconfig import IniConfig, ParseError
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8") if text is None else text
         said = tomllib.loads(text) if path.suffix == ".toml" else dict(IniConfig(str(path), text).sections)
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror or error}") from None

@@ -1,8 +1,8 @@
-"""A WINNER once more, on seeds that nobody has used: drawn and noted, trained in both arms, judged once."""
+"""A WINNER once more, on seeds that nobody has used: drawn and noted, trained in both arms, judged once. Both ends of a ladder alike."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +13,9 @@ from pytest_exprun.terms.model import SEEDS, Experiment, Variant
 from pytest_exprun.terms.outcome import Arm, Verdict
 from pytest_exprun.trust.ledger.confirmations import Confirmations, Drawn
 from pytest_exprun.trust.ledger.questions import FAILED, JUDGED, Question
+from pytest_exprun.trust.ledger.rungs import MEASURING
 from pytest_exprun.verdict.comparison import Comparison, check_same_measurement
-from pytest_exprun.verdict.confirmation import confirm
+from pytest_exprun.verdict.confirmation import LEVEL, Confirmation, confirm
 from pytest_exprun.verdict.sessions.chance import fingerprints
 from pytest_exprun.verdict.sessions.spending import Spent, level, seeds_for
 
@@ -48,7 +49,7 @@ class Confirming:
         if found.verdict is not Verdict.WINNER:
             return found
         drawn = self.confirmations.of(_judged_numbers(found))
-        if drawn is None or any(self.runs.plan(asked, drawn.seeds).missing for asked in self._arms(found)):
+        if drawn is None or any(self.runs.plan(asked, drawn.seeds).missing for asked in self._arms(found.declaration)):
             return found
         return self._judged(found, drawn)
 
@@ -76,6 +77,27 @@ class Confirming:
         self._note(drawn, {"result": JUDGED, **{name: data[name] for name in told}})
         return confirmed
 
+    def measure(self, ends: Experiment, content: Mapping[str, Any], count: int) -> Confirmation:
+        """Return how much better an experiment's arm is than its control's on fresh seeds, trained where they are missing, and note it.
+
+        It is measured once: whoever asks again gets the same seeds. `content` is what the lines of the ledger say besides.
+
+        Raises:
+            ExprunError: a run cannot be trusted, or the ledger cannot be written.
+        """
+        draws = Confirmations(self.confirmations.ledger, MEASURING)
+        drawn = draws.draw(self.question(ends).id, content, self._used(ends), lambda _: (LEVEL, count))
+        try:
+            arms = self._fresh(ends, drawn)
+            check_same_measurement(*(arm.runs for arm in arms))
+            found = _judge(ends, *arms, LEVEL)
+        except ExprunError as error:
+            draws.answer(drawn, {"result": FAILED, "reason": str(error)[:_MOST_CHARACTERS]})
+            raise
+        said = {name: value for name, value in found.to_json().items() if name not in {"confirmed", "reason", "alpha"}}
+        draws.answer(drawn, {"result": JUDGED, **content, **said})
+        return found
+
     def _drawn(self, found: Comparison) -> Drawn:
         numbers, question = _judged_numbers(found), self.question(found.declaration)
         if self.mode == "frozen":
@@ -84,38 +106,43 @@ class Confirming:
                 raise MissingRunError(f"{found.name} is not confirmed yet, and mode frozen trains nothing")
             return known
         content = {"name": found.name, "asked": question.id, "control_key": question.control_key}
-        return self.confirmations.draw(numbers, content, self._used(found), _plan)
+        return self.confirmations.draw(numbers, content, self._used(found.declaration), _plan)
 
     def _note(self, drawn: Drawn, content: dict[str, Any]) -> None:
         if self.mode != "frozen":
             self.confirmations.answer(drawn, content)
 
-    def _arms(self, found: Comparison) -> list[Asked]:
-        declared = found.declaration
+    def _arms(self, declared: Experiment) -> list[Asked]:
         return [self.asked(variant, declared) for variant in (declared.control, declared.variant)]
 
-    def _used(self, found: Comparison) -> set[int]:
+    def _used(self, declared: Experiment) -> set[int]:
         """Return the seeds that nobody may draw: the protocol's, and those of any stored run by the name of either arm."""
-        declared = found.declaration
-        stored = (asked.ground.store.used_seeds(asked.variant.slug) for asked in self._arms(found))
+        stored = (asked.ground.store.used_seeds(asked.variant.slug) for asked in self._arms(declared))
         return set().union(SEEDS, declared.seeds, declared.baseline_seeds, *stored)
 
     def _judged(self, found: Comparison, drawn: Drawn) -> Comparison:
-        """Train what is missing, in one go, and judge."""
-        declared, arms, check = found.declaration, self._arms(found), self.check(found.declaration)
+        arms = self._fresh(found.declaration, drawn)
+        check_same_measurement(*(arm.runs for arm in arms), found.experiment.runs)
+        return replace(found, confirmation=_judge(found.declaration, *arms, drawn.alpha))
+
+    def _fresh(self, declared: Experiment, drawn: Drawn) -> tuple[Arm, Arm]:
+        """Return both arms on the seeds that were drawn, the control first; train what is missing, in one go."""
+        arms, check = self._arms(declared), self.check(declared)
         plans = [self.runs.plan(asked, drawn.seeds) for asked in arms]
         if any(plan.missing for plan in plans):
             self.announce(plans)
         self.runs.train([(asked, seed) for asked in arms for seed in self.runs.missing(asked, drawn.seeds, check)])
         control, experiment = (Arm(each.variant, self.runs.get(each, drawn.seeds, check)) for each in arms)
-        check_same_measurement(control.runs, experiment.runs, found.experiment.runs)
-        judged = confirm(
-            control.values(declared.metric),
-            experiment.values(declared.metric),
-            lower_is_better=declared.lower_is_better,
-            alpha=drawn.alpha,
-        )
-        return replace(found, confirmation=judged)
+        return control, experiment
+
+
+def _judge(declared: Experiment, control: Arm, experiment: Arm, alpha: float) -> Confirmation:
+    return confirm(
+        control.values(declared.metric),
+        experiment.values(declared.metric),
+        lower_is_better=declared.lower_is_better,
+        alpha=alpha,
+    )
 
 
 def _judged_numbers(found: Comparison) -> str:

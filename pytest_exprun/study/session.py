@@ -248,10 +248,20 @@ class Session:
     def finish(self) -> list[Comparison]:
         """Write what depends on more than one experiment; return the comparisons that earlier reports in the folder hold."""
         from pytest_exprun.report.files import append_step_summary, read_reports, write_overview
+        from pytest_exprun.study.ladder import ladder_page
 
         directory = self.settings.path("report_dir")
         try:
-            write_overview(self.arms.values(), directory, self.settings, self.others, self.anchor)
+            ladder, pictures = ladder_page(self.ledger, self.settings) if self._ledger_is_readable else ([], [])
+            write_overview(
+                self.arms.values(),
+                directory,
+                self.settings,
+                self.others,
+                self.anchor,
+                ladder=ladder,
+                pictures=pictures,
+            )
             append_step_summary(list(self.comparisons.values()), os.environ, self.others, self.anchor)
         except OSError as error:
             self._not_written(directory, error)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from pytest_exprun.report.values import recorded
 from pytest_exprun.running.executors.contract import Executor
@@ -34,6 +34,7 @@ from pytest_exprun.trust.ledger.questions import Question, Questions
 from pytest_exprun.trust.store.store import Store
 from pytest_exprun.trust.trees.ground import Grounds
 from pytest_exprun.verdict.comparison import Comparison, compare, decide
+from pytest_exprun.verdict.confirmation import Confirmation
 from pytest_exprun.verdict.rules import Judgement
 
 MOST_NAMED = 3
@@ -92,7 +93,7 @@ class Study:
             self.runs,
             self.settings.mode,
             self._asked,
-            self._question,
+            self.question,
             self._flag_check,
             self.observer.more_to_train,
         )
@@ -151,6 +152,14 @@ class Study:
             self.observer.compared(found)
         return found
 
+    def measure(self, ends: Experiment, content: Mapping[str, Any], count: int) -> Confirmation:
+        """Return how much better one state is than another on fresh seeds, training what is missing; the second answer is the first.
+
+        Raises:
+            ExprunError: a run cannot be trusted, or the ledger cannot be written.
+        """
+        return self._confirming.measure(ends, content, count)
+
     def _before_training(self, experiment: Experiment) -> None:
         """Check an experiment's flags, and note that it is asked: from here on runs are trained for it.
 
@@ -159,12 +168,12 @@ class Study:
         """
         self._flags.check(experiment, self.declared)
         if experiment.variant.identity != experiment.control.identity:  # else it is a baseline alone, and no question
-            self._questions.ask(self._question(experiment))
+            self._questions.ask(self.question(experiment))
 
     def _note(self, experiment: Experiment, found: Comparison | ExprunError) -> None:
         """Note what became of an experiment. A full disk costs the line, never the verdict."""
         try:
-            question = self._question(experiment)
+            question = self.question(experiment)
             if isinstance(found, Comparison):
                 self._questions.answer(question, recorded(found))
             elif not isinstance(found, StoreError):  # the ledger lies in the store that failed
@@ -174,7 +183,8 @@ class Study:
         for text in self._questions.notices():
             self.observer.notice(text)
 
-    def _question(self, experiment: Experiment) -> Question:
+    def question(self, experiment: Experiment) -> Question:
+        """Return what the ledger knows an experiment by."""
         keys: list[Key | None] = [None, None]
         for place, arm in enumerate((experiment.control, experiment.variant)):
             with contextlib.suppress(ExprunError):
@@ -306,7 +316,7 @@ class Study:
                 gate, comparison, lambda seeds: self.arm(declared.variant, seeds, declared).values(declared.metric)
             )
         finally:
-            if self._questions.waits(self._question(declared)):  # seeds of the gate alone were trained for it
+            if self._questions.waits(self.question(declared)):  # seeds of the gate alone were trained for it
                 self._note(declared, comparison)
 
     def arm(self, variant: Variant, seeds: Sequence[int], experiment: Experiment) -> Arm:

@@ -97,7 +97,7 @@ def test_a_picture_is_drawn_again_only_if_it_would_change(monkeypatch, tmp_path)
     old = {path.name: path.read_text() for path in tmp_path.glob("*.svg")}
     assert set(old) == {"experiment_rope_1M_curves.svg", "experiment_rope_1M_seeds.svg"}
     with monkeypatch.context() as patch:
-        patch.setattr(plots, "_svg", lambda *_: pytest.fail("drawn again"))
+        patch.setattr(plots, "svg", lambda *_: pytest.fail("drawn again"))
         files.write_experiment(comparison(), tmp_path, Settings())
     files.write_experiment(comparison(NEUTRAL), tmp_path, Settings())
     assert all(path.read_text() != old[path.name] for path in tmp_path.glob("*.svg"))

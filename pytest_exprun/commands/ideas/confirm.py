@@ -6,13 +6,11 @@ import argparse
 from dataclasses import replace
 
 from pytest_exprun.commands.console import Console
-from pytest_exprun.commands.ideas.reported import reported
+from pytest_exprun.commands.ideas.reported import reported, standing
 from pytest_exprun.report.terminal import confirmation_lines
 from pytest_exprun.report.values import answer
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.session import Session
-from pytest_exprun.terms.errors import MissingRunError, RefusedError
-from pytest_exprun.terms.model import Experiment
 
 CONFIRMED, NOT_CONFIRMED = 0, 3
 
@@ -25,7 +23,7 @@ def run(settings: Settings, arguments: argparse.Namespace, console: Console) -> 
         ExprunError: a run cannot be trusted, or the ledger cannot be written.
     """
     declared = reported(settings, arguments.name).declaration
-    _check_stands(settings, declared)
+    standing(settings, declared)
     session = Session(replace(settings, mode="run"), say=console.say, live=console.live)
     with console.training():
         found = session.study.confirm(session.study.compare(declared))
@@ -36,14 +34,3 @@ def run(settings: Settings, arguments: argparse.Namespace, console: Console) -> 
     console.answer(comparisons=[answer(found)], notices=session.notices)
     assert found.confirmation is not None
     return CONFIRMED if found.confirmation.confirmed else NOT_CONFIRMED
-
-
-def _check_stands(settings: Settings, declared: Experiment) -> None:
-    """Refuse to confirm what was not judged: the runs of the report are those of other code, or are gone."""
-    session = Session(replace(settings, mode="frozen"), writes_reports=False)
-    try:
-        session.study.compare(declared)
-    except MissingRunError as error:
-        raise RefusedError(
-            f"what was judged as {declared.name} does not stand: {error}. Judge it again first"
-        ) from None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pytest_exprun.report.files import read_reports
 from pytest_exprun.settings.settings import Settings
-from pytest_exprun.terms.errors import RefusedError, meant
+from pytest_exprun.study.session import Session
+from pytest_exprun.terms.errors import MissingRunError, RefusedError, meant
+from pytest_exprun.terms.model import Experiment
 from pytest_exprun.verdict.comparison import Comparison
 
 
@@ -27,3 +31,18 @@ def reported(settings: Settings, name: str) -> Comparison:
         f"no experiment {name!r} was judged, as far as {settings.path('report_dir')} says; "
         + (meant(name, tuple(known)) if known else "there is none yet: exprun try, exprun run, or pytest")
     )
+
+
+def standing(settings: Settings, declared: Experiment) -> tuple[Session, Comparison]:
+    """Return what is judged from stored runs alone, and the session that did; the reports stay as they are.
+
+    Raises:
+        RefusedError: the runs of the report are those of other code, or are gone.
+    """
+    session = Session(replace(settings, mode="frozen"), writes_reports=False)
+    try:
+        return session, session.study.compare(declared)
+    except MissingRunError as error:
+        raise RefusedError(
+            f"what was judged as {declared.name} does not stand: {error}. Judge it again first"
+        ) from None

@@ -12,6 +12,7 @@ from typing import Any
 from pytest_exprun.terms.secrets import conceal_all
 from pytest_exprun.trust.ledger import chain
 from pytest_exprun.trust.ledger.ledger import Ledger
+from pytest_exprun.trust.ledger.rungs import MEASURING
 
 DRAWN, CONFIRMED = "confirm", "confirmation"
 """Kinds of lines: that a confirmation is asked for, with its seeds; and what it gave."""
@@ -42,9 +43,10 @@ Plan = Callable[[Sequence[Drawn]], tuple[float, int]]
 
 @dataclass(frozen=True)
 class Confirmations:
-    """The confirmations of a ledger."""
+    """The confirmations of a ledger, or what else takes fresh seeds: `kinds` are those of its two lines."""
 
     ledger: Ledger
+    kinds: tuple[str, str] = (DRAWN, CONFIRMED)
 
     def all(self) -> list[Drawn]:
         """Return them in the ledger's order.
@@ -52,14 +54,15 @@ class Confirmations:
         Raises:
             StoreError: the ledger cannot be read.
         """
+        drawn_kind, answered = self.kinds
         found: dict[tuple[str, str], Drawn] = {}  # after a merge lines of two branches may follow one and the same line
-        for each in self.ledger.entries(f'"kind": "{DRAWN}'):
+        for each in self.ledger.entries(f'"kind": "{drawn_kind}'):
             question = str(each.get("question"))
             identity = str(each.get("of")), question
-            if each["kind"] == DRAWN and isinstance(each.get("seeds"), list):
+            if each["kind"] == drawn_kind and isinstance(each.get("seeds"), list):
                 drawn = Drawn(question, tuple(each["seeds"]), float(each.get("alpha", 0)))
                 found.setdefault((each["prev"], question), drawn)
-            elif each["kind"] == CONFIRMED and identity in found:
+            elif each["kind"] == answered and identity in found:
                 found[identity] = replace(found[identity], confirmed=bool(each.get("confirmed")))
         return list(found.values())
 
@@ -90,7 +93,7 @@ class Confirmations:
                 skipped: list[int] = []
                 seeds = fresh_seeds(self.ledger.head or chain.FIRST, question, used, count, skipped)
                 drawn = {"question": question, **content, "seeds": list(seeds), "skipped": skipped, "alpha": alpha}
-                self.ledger.append(DRAWN, conceal_all(drawn))
+                self.ledger.append(self.kinds[0], conceal_all(drawn))
                 known = Drawn(question, seeds, alpha)
         return known
 
@@ -102,11 +105,11 @@ class Confirmations:
         """
         with self.ledger.held():
             lines = self.ledger.entries(drawn.question)
-            asked = next(each for each in lines if each["kind"] == DRAWN and each["question"] == drawn.question)
+            asked = next(each for each in lines if each["kind"] == self.kinds[0] and each["question"] == drawn.question)
             line = {"question": drawn.question, "of": asked["prev"], **content}
-            last = [each for each in lines if each["kind"] == CONFIRMED and each.get("of") == asked["prev"]][-1:]
+            last = [each for each in lines if each["kind"] == self.kinds[1] and each.get("of") == asked["prev"]][-1:]
             if not any(line.items() <= each.items() for each in last):
-                self.ledger.append(CONFIRMED, conceal_all(line))
+                self.ledger.append(self.kinds[1], conceal_all(line))
 
 
 def fresh_seeds(
@@ -143,7 +146,7 @@ def chosen(data: bytes, used: Collection[int]) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(chain.lines_of(data)[0], 1):
         with contextlib.suppress(chain.BrokenLine, KeyError, TypeError):
             said = chain.read(line)
-            if said["kind"] == DRAWN:
+            if said["kind"] in (DRAWN, MEASURING[0]):
                 drawn = fresh_seeds(said["prev"], said["question"], said["skipped"], len(said["seeds"]))
                 if drawn != tuple(said["seeds"]):
                     yield number, "its seeds are not those that follow from the line before: somebody chose them"

@@ -125,7 +125,7 @@ def test_ctrl_c_ends_without_a_traceback(exprun, project):
     assert "42, 137 of" in exprun("why")
 
 
-@pytest.mark.parametrize("command", ["", "power", "judge", "aa", "budget", "why", "audit", "try"])
+@pytest.mark.parametrize("command", ["", "power", "judge", "aa", "budget", "why", "audit", "try", "promote", "ladder"])
 def test_help_fits_and_is_ascii(exprun, command):
     """--help of every command names the exit statuses."""
     with pytest.raises(SystemExit) as done:
@@ -212,7 +212,9 @@ def test_judge_and_why_import_nothing_heavy(project):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("command", ["run", "confirm", "power", "budget", "judge", "aa", "why", "audit", "ledger"])
+@pytest.mark.parametrize(
+    "command", ["run", "confirm", "promote", "ladder", "power", "budget", "judge", "aa", "why", "audit", "ledger"]
+)
 def test_every_command_and_option_is_documented(command):
     """Each command has its heading, and each option of its own stands below it."""
     assert f"\n## exprun {command}\n" in PAGE

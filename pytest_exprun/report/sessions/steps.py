@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_exprun.report.markdown import Picture
 from pytest_exprun.report.plots import BASELINE, EXPERIMENT, FAINT, INK, STYLE_VERSION, Drawing, label, svg
 from pytest_exprun.report.sessions.ladder import sentences
-from pytest_exprun.verdict.sessions.ladder import Gain, Ladder, added
+from pytest_exprun.verdict.sessions.ladder import Gain, Ladder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,17 +43,16 @@ def _draw(ladder: Ladder, figure: Figure) -> None:
     height, ticks = 0.0, []
     for place, rung in enumerate(ladder.rungs):
         end = height + (rung.fresh.estimate if rung.fresh else 0.0)
-        axes.plot((place - 0.4, place - 0.4, place + 0.4), (height, end, end), color=EXPERIMENT, linewidth=1.8)
+        axes.plot((place - 0.5, place - 0.5, place + 0.5), (height, end, end), color=EXPERIMENT, linewidth=1.8)
         if rung.fresh:
             _bar(axes, place, Gain(end, rung.fresh.error, rung.fresh.df), EXPERIMENT, "D")
         ticks.append(f"{place + 1}" if len(ladder.rungs) > _MOST_NAMED else f"{place + 1}\n{label(rung.name)}")
         height = end
-    beside = len(ladder.rungs)
-    gains = [rung.fresh for rung in ladder.rungs if rung.fresh]
-    _bar(axes, beside, added(gains), INK, "_")
-    ticks.append("sum")
+    if (whole := ladder.sum) is not None:
+        _bar(axes, len(ticks), whole, INK, "s")
+        ticks.append("sum")
     if ladder.total and ladder.total.gain:
-        _bar(axes, beside + 1, ladder.total.gain, BASELINE, "o")
+        _bar(axes, len(ticks), ladder.total.gain, BASELINE, "o")
         ticks.append("together" if ladder.is_measured else "together,\nbefore")
     axes.set_xticks(range(len(ticks)), ticks)
     axes.set_ylabel(label(f"{ladder.rungs[-1].scale[0]}, better by"))

@@ -98,6 +98,8 @@ def test_what_is_not_promoted(exprun, project):
     assert "did you mean rope?" in exprun.refused("promote", "rpoe")
     edit(project, "SIGMA = 0.01", "SIGMA = 0.011")
     assert "what was judged as rope does not stand" in exprun.refused("promote", "rope", "--unconfirmed")
+    kept = exprun.refused("promote", "rope", "--unconfirmed", "--stale=keep")
+    assert "rope was judged on runs that do not stand any more" in kept
     assert (ini(project), rungs(project)) == (before, [])
 
 

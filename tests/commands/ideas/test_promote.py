@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from pytest_exprun.commands.ideas import promote
 from pytest_exprun.settings import ini_file
 from pytest_exprun.trust.ledger.ledger import Ledger
 from pytest_exprun.trust.ledger.rungs import PROMOTED, promotions
@@ -187,6 +188,37 @@ def test_two_at_once(winner):
     assert all("rope is the baseline already" in err for (_, err), status in ended if status)
     assert len(rungs(winner)) == 1
     assert ini(winner).count("exprun_baseline = --rope\n") == 1
+
+
+def test_nobody_comes_between_the_rungs_and_the_file(exprun, winner, monkeypatch):
+    """The ledger is held from before they are read until the file is written; where locks do not work, one change still is one rung."""
+    lock = winner.pytester.path / ".exprun/locks/ledger.lock"
+    code = f"""
+from pathlib import Path
+from pytest_exprun.trust.store.locks import claimed
+with claimed(Path({str(lock)!r}), "it") as is_free:
+    print(is_free)
+"""
+    free, read, write = [], promote.promotions, ini_file.replace_file
+
+    def looked(real):
+        def look(*given):
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+            free.append(done.stdout)
+            return real(*given)
+
+        return look
+
+    monkeypatch.setattr(promote, "promotions", looked(read))
+    monkeypatch.setattr(ini_file, "replace_file", looked(write))
+    exprun("promote", "rope")
+    assert set(free) == {"False\n"}
+    ledger = Ledger(winner.pytester.path / ".exprun")
+    ledger.append(
+        PROMOTED,
+        {name: value for name, value in rungs(winner)[0].items() if name not in {"prev", "crc", "kind", "time"}},
+    )
+    assert len(exprun.told("ladder")["ladder"]["rungs"]) == 1
 
 
 def test_a_file_that_cannot_be_written(exprun, winner, monkeypatch):

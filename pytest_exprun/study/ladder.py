@@ -10,6 +10,7 @@ from typing import Any
 from pytest_exprun.report.plots import Drawing
 from pytest_exprun.report.sessions.ladder import section
 from pytest_exprun.report.sessions.steps import steps
+from pytest_exprun.running.executors.contract import check_trees
 from pytest_exprun.settings.declaration import declare_baseline
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.study.diffs import Diffs
@@ -21,6 +22,7 @@ from pytest_exprun.trust.ledger.questions import Question
 from pytest_exprun.trust.ledger.rungs import promotions, totals
 from pytest_exprun.verdict.comparison import Comparison
 from pytest_exprun.verdict.confirmation import Confirmation
+from pytest_exprun.verdict.sessions.chance import fingerprints
 from pytest_exprun.verdict.sessions.ladder import Ladder, Rung, Total
 
 LEAST_SEEDS = 10
@@ -42,6 +44,7 @@ def rung_line(found: Comparison, question: Question, control_tree: Tree | None) 
     said = question.content()
     return {
         "question": question.id,
+        "judged": fingerprints(found)[1],
         **{name: said[name] for name in ("name", "flags", "tree", "key", "control_flags", "control_key", "patch")},
         "control_tree": control_tree.id if control_tree else None,
         "base": declared.diff.base if declared.diff else None,
@@ -98,9 +101,12 @@ def measure(study: Study, ladder: Ladder) -> Confirmation:
 
     Raises:
         RefusedError: nothing differs between the two.
+        SettingsError: the executor cannot train another state of the code.
         ExprunError: a run cannot be trusted, or the ledger cannot be written.
     """
     ends = both_ends(study, promotions(Ledger(study.store.root)))
+    if ends.control.tree:
+        check_trees(study.settings)
     question = study.question(ends)
     if None not in question.keys and question.keys[0] == question.keys[1]:
         raise RefusedError(

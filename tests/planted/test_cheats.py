@@ -189,3 +189,18 @@ def test_a_line_is_taken_out(session, exprun):
     session.ledger.path.write_bytes(b"".join(lines[:1] + lines[2:]))
     found = json.loads(exprun("ledger", "verify", "--json", status=1))
     assert found["ledger"]["faults"][0]["line"] == 2
+
+
+def test_a_winner_that_is_kept_by_luck(session, exprun):
+    """It is not promoted before fresh seeds confirmed it, and a rung that somebody calls confirmed is found."""
+    session.project.write('@experiment("--rope")\ndef test_rope(): ...\n')
+    session.project.run().assert_outcomes(passed=1)
+    assert "is not confirmed" in exprun.refused("promote", "rope")
+    exprun("promote", "rope", "--unconfirmed")
+    assert exprun.told("ladder")["ladder"]["rungs"][0]["confirmed"] is False
+    exprun("ledger", "verify")
+    rung = session.ledger.entries()[-1]
+    said = {name: value for name, value in rung.items() if name not in {"prev", "crc", "kind", "time"}}
+    session.ledger.append("promoted", said | {"confirmed": True})
+    exprun("ledger", "verify", status=1)
+    assert "line 6: it calls a rung confirmed, and no line before it says that fresh seeds did" in exprun.flat()

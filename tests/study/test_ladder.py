@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from pytest_exprun.settings.project import find_project
 from pytest_exprun.study.ladder import LEAST_SEEDS, both_ends, measure, read_ladder
 from pytest_exprun.study.session import Session
+from pytest_exprun.terms.errors import SettingsError
 from pytest_exprun.trust.ledger.ledger import Ledger
-from pytest_exprun.trust.ledger.rungs import PROMOTED, promotions
+from pytest_exprun.trust.ledger.rungs import MEASURING, PROMOTED, promotions
 from tests.states import Checkout
 
 INI = "[pytest]\nexprun_trainer = toy:main\nexprun_plots = off\nexprun_baseline = --rope --shift=-2\n"
@@ -93,6 +95,31 @@ def test_the_first_end_has_the_code_before_the_first_diff(toy_project):
     assert (study.grounds.of(ends.control).settings.root / "toy.py").read_text(encoding="utf-8") == text
     keys = study.question(ends).keys
     assert keys[0] != keys[1]
+
+
+def test_an_executor_that_trains_no_other_code(climbed):
+    """It is refused before anything is drawn, as by `exprun try`."""
+    study, ledger = climbed
+    checkout = Checkout(study.settings.root)
+    first = checkout.commit("first")
+    ledger.append(
+        PROMOTED, line("c", ["--rope", "--shift=-2"], [], tree=checkout.git("rev-parse", "HEAD^{tree}"), base=first)
+    )
+    settings = replace(study.settings, executor="tests.study.test_ladder:Mine")
+    study = Session(settings, writes_reports=False).study
+    with pytest.raises(SettingsError, match="trains the files of the session, no other states of them"):
+        measure(study, read_ladder(ledger))
+    assert not ledger.entries(MEASURING[0])
+
+
+class Mine:
+    """An executor that knows no trees."""
+
+    def run(self, tasks, on_point):
+        """Never asked."""
+
+    def rejects(self, specs):
+        """Never asked."""
 
 
 def test_no_ladder(tmp_path):

@@ -88,7 +88,7 @@ def test_text_of_a_hook_is_the_report(tmp_path):
 def test_a_full_disk_is_a_notice_and_fails_the_session(heard, tmp_path, monkeypatch, writer):
     """The verdict counts all the same, and the other reports are written."""
 
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(f"pytest_exprun.report.files.{writer}", full)

@@ -15,7 +15,7 @@ from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.errors import MissingRunError, RefusedError
 from pytest_exprun.terms.whole_file import replace_file
 from pytest_exprun.trust.ledger import chain
-from pytest_exprun.trust.ledger.confirmations import CONFIRMED, DRAWN, chosen
+from pytest_exprun.trust.ledger.confirmations import CONFIRMED, DRAWN, chosen, unfounded
 from pytest_exprun.trust.ledger.ledger import LEDGER, Ledger
 from pytest_exprun.trust.ledger.questions import ASKED, JUDGED, OUTCOME
 from pytest_exprun.trust.store.store import Store
@@ -109,7 +109,8 @@ def _verify(ledger: Ledger, arguments: argparse.Namespace, console: Console) -> 
     if not arguments.head and not ledger.path.exists():
         raise MissingRunError(f"there is no ledger {ledger.path}: nothing was asked yet, or it was taken away")
     found = ledger.verified()
-    faults = sorted([*found.faults, *chosen(ledger.read(), Store(ledger.root).used_seeds("*"))])
+    data = ledger.read()
+    faults = sorted([*found.faults, *chosen(data, Store(ledger.root).used_seeds("*")), *unfounded(data)])
     place = found.place_of(arguments.head) if arguments.head else None
     is_missing = bool(arguments.head) and place is None
     status = NOT_VALID if faults or is_missing else VALID

@@ -12,7 +12,7 @@ from typing import Any
 from pytest_exprun.terms.secrets import conceal_all
 from pytest_exprun.trust.ledger import chain
 from pytest_exprun.trust.ledger.ledger import Ledger
-from pytest_exprun.trust.ledger.rungs import MEASURING
+from pytest_exprun.trust.ledger.rungs import MEASURING, PROMOTED
 
 DRAWN, CONFIRMED = "confirm", "confirmation"
 """Kinds of lines: that a confirmation is asked for, with its seeds; and what it gave."""
@@ -155,3 +155,15 @@ def chosen(data: bytes, used: Collection[int]) -> Iterator[tuple[int, str]]:
                         number,
                         f"it passes over seed {unknown[0]} as used, and no stored run has it: somebody chose the others",
                     )
+
+
+def unfounded(data: bytes) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a ledger that call a rung confirmed where no line before them did: number from 1, and what is wrong."""
+    confirmed: set[object] = set()
+    for number, line in enumerate(chain.lines_of(data)[0], 1):
+        with contextlib.suppress(chain.BrokenLine, KeyError, TypeError):
+            said = chain.read(line)
+            if said["kind"] == CONFIRMED and said["confirmed"] is True:
+                confirmed.add(said["question"])
+            elif said["kind"] == PROMOTED and said["confirmed"] is True and said["judged"] not in confirmed:
+                yield number, "it calls a rung confirmed, and no line before it says that fresh seeds did"

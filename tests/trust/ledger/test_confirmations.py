@@ -8,7 +8,7 @@ import pytest
 
 from pytest_exprun.terms.errors import StoreError
 from pytest_exprun.trust.ledger import chain
-from pytest_exprun.trust.ledger.confirmations import Confirmations, Drawn, chosen, fresh_seeds
+from pytest_exprun.trust.ledger.confirmations import Confirmations, Drawn, chosen, fresh_seeds, unfounded
 from pytest_exprun.trust.ledger.ledger import Ledger
 
 QUESTION = "0123456789abcdef"
@@ -104,3 +104,15 @@ def test_a_seed_that_was_passed_over_for_nothing_is_found(confirmations):
     ((number, why),) = chosen(confirmations.ledger.read(), ())
     assert number == 2
     assert f"it passes over seed {first} as used, and no stored run has it" in why
+
+
+def test_a_rung_is_confirmed_by_a_line_before_it(confirmations):
+    """By its own question's, not by another one's, not by one that comes later, and not by one that said no."""
+    ledger, drawn = confirmations.ledger, confirmations.draw(QUESTION, {}, (), plan)
+    confirmations.answer(drawn, {"confirmed": False})
+    ledger.append("promoted", {"judged": QUESTION, "confirmed": True})
+    ledger.append("promoted", {"question": QUESTION, "confirmed": False})
+    confirmations.answer(drawn, {"confirmed": True})
+    ledger.append("promoted", {"judged": QUESTION, "confirmed": True})
+    ledger.append("promoted", {"judged": "f" * 16, "confirmed": True})
+    assert [number for number, _ in unfounded(ledger.read())] == [4, 8]

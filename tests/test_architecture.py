@@ -18,15 +18,16 @@ HEAVY = {"numpy", "scipy", "torch", "matplotlib", "ray"}
 SHELL = {"plugin", "hookspec", "reporter", "__init__", "commands.trial"}
 DOORS = "doors"
 _TRUST = ("terms", "settings", "trust.files", "trust.identity", "trust.store", "trust.ledger", "trust.trees")
-_JUDGED = ("terms", "settings", "verdict", "verdict.sessions")
+_JUDGED = ("terms", "settings", "verdict.compute", "verdict", "verdict.sessions")
 _RUNNING = ("running.options", "running.sandbox", "running.training", "running.executors")
 _REPORT = ("report", "report.sessions")
 _STUDY = ("study", "study.arms")
 BELOW = {
     "terms": (),
     "settings": ("terms",),
-    "verdict": ("terms", "settings"),
-    "verdict.sessions": ("terms", "settings", "verdict"),
+    "verdict.compute": ("terms", "settings"),
+    "verdict": ("terms", "settings", "verdict.compute"),
+    "verdict.sessions": ("terms", "settings", "verdict.compute", "verdict"),
     "report": _JUDGED,
     "report.sessions": (*_JUDGED, "report"),
     "trust.files": _TRUST[:2],

@@ -13,8 +13,8 @@ from pytest_exprun.terms.kept import staleness
 from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Budget
 from pytest_exprun.terms.outcome import Arm
 from pytest_exprun.verdict import stats
-from pytest_exprun.verdict.clocks import with_one_clock
 from pytest_exprun.verdict.comparison import Comparison
+from pytest_exprun.verdict.compute.clocks import with_one_clock
 from pytest_exprun.verdict.sessions.chance import Others, families, no_others
 
 EXAMPLE_RHOS = (0.0, 0.5, 0.9)

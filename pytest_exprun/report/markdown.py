@@ -29,8 +29,8 @@ from pytest_exprun.report.text import (
 from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import Budget
 from pytest_exprun.terms.outcome import Arm, Effect, RunResult, Summary
-from pytest_exprun.verdict.clocks import CLOCKS
 from pytest_exprun.verdict.comparison import Comparison
+from pytest_exprun.verdict.compute.clocks import CLOCKS
 from pytest_exprun.verdict.rules import BAR, SUGGESTIVE
 
 STATISTICS = ("Metric", "Mean", "Std", "Min", "Max")

@@ -18,7 +18,7 @@ from pytest_exprun.terms.model import Experiment, RunSpec, Variant
 from pytest_exprun.terms.outcome import Arm, Effect, RunResult, Verdict
 from pytest_exprun.terms.sameness import EVERYWHERE, WITHIN_ARM, difference
 from pytest_exprun.verdict import stats
-from pytest_exprun.verdict.clocks import with_one_clock
+from pytest_exprun.verdict.compute.clocks import with_one_clock
 from pytest_exprun.verdict.confirmation import Confirmation
 from pytest_exprun.verdict.effects import Evidence, effects_of, evidence_of, paired_values
 from pytest_exprun.verdict.rules import PROTOCOL, Judgement, judge_by, rule_named

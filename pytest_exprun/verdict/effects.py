@@ -11,7 +11,7 @@ from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import Experiment, lower_is_better
 from pytest_exprun.terms.outcome import Arm, Effect
 from pytest_exprun.verdict import stats
-from pytest_exprun.verdict.clocks import why_times_are_noise, why_times_differ_in_kind
+from pytest_exprun.verdict.compute.clocks import why_times_are_noise, why_times_differ_in_kind
 
 Statistic = TypeVar("Statistic")
 

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_exprun.terms.model import RunSpec, Variant
 from pytest_exprun.terms.outcome import Arm, RunResult
-from pytest_exprun.verdict.clocks import CROWDED, why_times_are_noise, why_times_differ_in_kind, with_one_clock
+from pytest_exprun.verdict.compute.clocks import CROWDED, why_times_are_noise, why_times_differ_in_kind, with_one_clock
 
 OURS = {"cpu": "c", "threads": 1, "torch": "t", "wall_time": 9.0, "cpu_time": 8.0}
 

@@ -11,7 +11,7 @@ from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import Experiment, lower_is_better
 from pytest_exprun.terms.outcome import Arm, Effect
 from pytest_exprun.verdict import stats
-from pytest_exprun.verdict.compute.clocks import why_times_are_noise, why_times_differ_in_kind
+from pytest_exprun.verdict.compute.clocks import CLOCKS, are_in_turn, why_times_are_noise, why_times_differ_in_kind
 
 Statistic = TypeVar("Statistic")
 
@@ -32,23 +32,32 @@ class Evidence:
 
 
 def effects_of(declaration: Experiment, baseline: Arm, experiment: Arm, *, paired: bool) -> dict[str, Effect]:
-    """Return the effect on every metric that all runs have, the judged one first; over pairs if `paired`, where there are two."""
+    """Return the effect on every metric that all runs have, the judged one first; over pairs if `paired`, where there are two.
+
+    Times of runs that were trained in turn are compared pair by pair in any case.
+    """
     shared = [name for name in baseline.metrics if name in experiment.metrics]
     names = [declaration.metric, *(name for name in shared if name != declaration.metric)]
-    return {name: _effect(name, declaration, baseline, experiment, paired=paired) for name in names}
+    timed = {*CLOCKS} - {declaration.metric} if are_in_turn(baseline, experiment) else set()
+    return {
+        name: _effect(name, declaration, baseline, experiment, paired=paired, in_turn=name in timed) for name in names
+    }
 
 
-def _effect(metric: str, declaration: Experiment, baseline: Arm, experiment: Arm, *, paired: bool) -> Effect:
+def _effect(
+    metric: str, declaration: Experiment, baseline: Arm, experiment: Arm, *, paired: bool, in_turn: bool
+) -> Effect:
     """Compare one metric. Statistics of finite seeds are conditional where a seed diverged; the verdict says so."""
     b, e = ([value for value in arm.values(metric).values() if math.isfinite(value)] for arm in (baseline, experiment))
-    why_not = why_times_differ_in_kind([*baseline, *experiment]) if metric == "wall_time" else ""
+    pairs = paired_values(baseline, experiment, metric) if paired or in_turn else ([], [])
+    in_turn = in_turn and bool(pairs[0])
+    why_not = why_times_differ_in_kind([*baseline, *experiment], in_turn=in_turn) if metric == "wall_time" else ""
     if metric == "wall_time" and b and e:
-        why_not = why_not or why_times_are_noise(b, e)
+        why_not = why_not or why_times_are_noise(*(pairs if in_turn else (b, e)), in_turn=in_turn)
     if not b or not e:
         return Effect(metric, comparable=not why_not, why_not=why_not)
-    pairs = paired_values(baseline, experiment, metric) if paired else ([], [])
     test = _attempt(stats.paired, *pairs) if len(pairs[0]) > 1 else _attempt(stats.welch, b, e)
-    mean_b, s_b = baseline[metric].mean, baseline[metric].std
+    mean_b, s_b = stats.describe(pairs[0]).mean if in_turn else baseline[metric].mean, baseline[metric].std
     delta = test.estimate if test else stats.describe(e).mean - stats.describe(b).mean
     lower = lower_is_better(metric, dict(declaration.directions))
     improvement = None if lower is None else -delta if lower else delta

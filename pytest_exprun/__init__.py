@@ -42,8 +42,8 @@ def experiment(*flags: Any, **keywords: Any) -> pytest.MarkDecorator:
 
     Args:
         flags: the change, one token of the trainer's command line each; `{x}` becomes the test's parameter x.
-        keywords: name, baseline, metric, higher_is_better, seeds, rule, min_effect, gate, confirm, ref, patch, against; the reference says
-            what each means.
+        keywords: name, baseline, metric, higher_is_better, seeds, rule, min_effect, gate, confirm, speedup, ref, patch, against; the
+            reference says what each means.
     """
     import pytest
 

@@ -28,7 +28,7 @@ _OF_SESSIONS = ("mode", "plots", "against", "against_gate", "tried", "flags", "c
 _OF_TRY = tuple(row.name for row in Settings.rows() if row.name not in {"mode", "tried", "flags", "confirm"})
 _OF_RUN = tuple(name for name in _OF_TRY if name not in {"against", "shared", "sealed", "seal"})
 _MODULES = dict.fromkeys(("try", "run", "log", "apply"), "trial")
-_MODULES |= {name: f"ideas.{name}" for name in ("ledger", "confirm", "budget", "promote", "ladder")}
+_MODULES |= {name: f"ideas.{name}" for name in ("ledger", "confirm", "budget", "promote", "ladder", "speedup")}
 """Commands whose module has another name."""
 _OF_PROMOTE = tuple(row.name for row in Settings.rows() if row.name not in {*_OF_SESSIONS, "baseline"})
 _OF_LOG = ("report_dir", "store")
@@ -112,6 +112,10 @@ def build_parser() -> argparse.ArgumentParser:
     apply.add_argument("name", metavar="NAME", help="what it is called in the log")
     again = _add(commands, "confirm", "a WINNER once more on fresh seeds, both arms, judged once")
     again.add_argument("name", metavar="NAME", help="the experiment's name in the reports")
+    speed = _add(commands, "speedup", "better, or only slower? how much compute the control takes to the same loss")
+    speed.add_argument("name", metavar="NAME", help="the experiment's name in the reports")
+    in_turn = "train all again, both arms in turn, so that their times can be compared"
+    speed.add_argument("--in-turn", action="store_true", help=in_turn)
 
     promote = _add(commands, "promote", "make a confirmed WINNER the baseline; trains nothing", settings=_OF_PROMOTE)
     promote.add_argument("name", metavar="NAME", help="the experiment's name in the reports")

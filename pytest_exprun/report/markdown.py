@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_exprun.report.certainty import certainty, confirmation, is_doubtful
-from pytest_exprun.report.provenance import compute, data, environment, reproduction, stale_note, states
+from pytest_exprun.report.provenance import compute, data, environment, reproduction, speed, stale_note, states
 from pytest_exprun.report.text import (
     DASH,
     code,
@@ -60,6 +60,7 @@ def experiment_report(
         _clock_section(comparison),
         _verdict_section(comparison, gate),
         _confirmation_section(comparison),
+        speed(comparison.speedup),
         ["## How sure is this?", "", *certainty(comparison)],
         *map(_picture, pictures),
         _seeds_section(comparison),

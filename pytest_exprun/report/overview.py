@@ -32,6 +32,8 @@ from pytest_exprun.report.text import (
 from pytest_exprun.terms.model import Budget
 from pytest_exprun.terms.outcome import Arm, Summary
 from pytest_exprun.verdict.comparison import Comparison, compared_baseline, has_no_effect
+from pytest_exprun.verdict.compute.clocks import why_machines_differ
+from pytest_exprun.verdict.compute.speedup import shown
 from pytest_exprun.verdict.sessions.chance import Family, Others, families, no_others, rank
 
 MARK = "<!-- Written by pytest-exprun from the .json files of this folder. Changes are lost. -->"
@@ -59,10 +61,11 @@ class Row:
 
 
 class Column(NamedTuple):
-    """A title for each view, empty where the column is not shown, and what stands in its cells."""
+    """A title for each view, empty where the column is not shown, and what stands in its cells. An optional one of dashes is not shown."""
 
     titles: tuple[str, str, str, str]
     cell: Callable[[Row, View], str]
+    optional: bool = False
 
 
 def _name(row: Row, view: View) -> str:
@@ -126,12 +129,27 @@ def _seeds(row: Row, _view: View) -> str:
 def _wall(row: Row, view: View) -> str:
     effect, mark = row.comparison.effects.get("wall_time"), (NOT_COMPARABLE, ", not comparable", " (not comparable)")
     change = DASH if effect is None else percent(effect.raw_percent) + ("" if effect.comparable else mark[view])
+    if effect is not None and not effect.comparable and view is not View.TERMINAL:
+        change += _cpu(row.comparison)
     if view is View.TERMINAL:
         return change.replace(" %", "")
     if view is View.JOB:
         return change
     seconds = summary(row.comparison.experiment, "wall_time")
     return duration(seconds.mean if seconds else None) + (f" ({change})" if effect else "")
+
+
+def _cpu(found: Comparison) -> str:
+    """Return the change of CPU time, which a busy machine moves less; another machine moves it too."""
+    effect, runs = found.effects.get("cpu_time"), (*found.baseline, *found.experiment)
+    if effect is None or effect.raw_percent is None or why_machines_differ([run.provenance for run in runs]):
+        return ""
+    return f"; CPU time {percent(effect.raw_percent)}"
+
+
+def _speedup(row: Row, _view: View) -> str:
+    found = row.comparison.speedup
+    return DASH if found is None or found.factor is None else f"{found.bound} {shown(found.factor)}".strip()
 
 
 COLUMNS = (
@@ -148,6 +166,7 @@ COLUMNS = (
     Column(("p", "p", "p", "p"), _p),
     Column(("n", "n", "n", ""), _seeds),
     Column(("wall %", "Wall time", "Wall time", ""), _wall),
+    Column(("", "Times as fast", "Times as fast", ""), _speedup, optional=True),
     Column(("Holm p", "", "Holm p", "Holm p"), lambda row, _: p_value(row.q)),
 )
 """All columns, in the order in which every list has them."""
@@ -160,8 +179,13 @@ def rows_of(family: Family, *, full: bool = True) -> list[Row]:
 
 def cells(view: View, rows: Iterable[Row]) -> list[list[str]]:
     """Return the titles, and then the cells of each row."""
-    shown = [column for column in COLUMNS if column.titles[view]]
-    return [[column.titles[view] for column in shown], *([column.cell(row, view) for column in shown] for row in rows)]
+    every = list(rows)
+    found = [
+        column
+        for column in COLUMNS
+        if column.titles[view] and not (column.optional and all(column.cell(row, view) == DASH for row in every))
+    ]
+    return [[column.titles[view] for column in found], *([column.cell(row, view) for column in found] for row in every)]
 
 
 def markdown_table(view: View, rows: Iterable[Row]) -> list[str]:

@@ -9,6 +9,7 @@ from pytest_exprun.report.text import DASH, code, code_block, markdown, number, 
 from pytest_exprun.terms.model import Experiment, RunSpec
 from pytest_exprun.terms.outcome import Arm, RunResult
 from pytest_exprun.verdict.comparison import Comparison
+from pytest_exprun.verdict.compute.speedup import Speedup, shown
 
 MOST_FILES = 20
 MUCH_MORE = 1.3
@@ -174,3 +175,36 @@ def command(spec: RunSpec, trainer: str | None) -> str:
     return (
         f"python -c {shlex.quote(f'import sys; from {module} import {function}; {function}(sys.argv[1:])')} {arguments}"
     )
+
+
+def speed(found: Speedup | None) -> list[str]:
+    """Return how fast a change gets to its loss, and tokens a second of both arms; nothing if nobody asked."""
+    if found is None:
+        return []
+    caution = f" The machine was busy ({found.caution}), which moves CPU times too." if found.caution else ""
+    lines = [
+        "## Better, or only slower?",
+        "",
+        f"**{markdown(found.headline[:1].upper() + found.headline[1:])}.** {found.reading}{caution}".rstrip(),
+    ]
+    if found.rates:
+        lines += ["", *table(("", "Baseline", "Experiment"), [(found.rate_unit, *map(rate, found.rates))])]
+    if found.seeds:
+        rows = [(str(each.seed), f"{each.bound} {shown(each.factor)}".strip()) for each in found.seeds]
+        lines += ["", *table(("Seed", "Times as fast"), rows)]
+        lines += [
+            "",
+            f"The {found.unit} with which the control reaches the experiment's loss, over those that the experiment took. {_HOW}",
+        ]
+    return lines
+
+
+_HOW = (
+    "The control was trained at half, once and twice the budget; between these its loss is taken as linear in the logarithm of the "
+    "compute, seed by seed, and nothing is said beyond them."
+)
+
+
+def rate(value: float) -> str:
+    """Return how much a second: whole numbers, small ones with four digits."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"  # noqa: PLR2004  # four digits

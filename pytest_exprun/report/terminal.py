@@ -220,6 +220,10 @@ def _remarks(comparison: Comparison) -> Iterator[str]:
         yield f"{name}: {comparison.verdict}, but {confirmation(comparison)} (level {level(judgement.alpha)})"
     if fresh := comparison.confirmation:
         yield f"{name}: {fresh.word}, {plain(fresh.reason)}; its row quotes them, the first look's was {signed(judgement.sigmas, 1)}"
+    if speed := comparison.speedup:
+        yield f"{name}: {plain(speed.headline)}"
+        if speed.only_computes_more:
+            yield f"{name}: {speed.reading[:1].lower()}{speed.reading[1:-1]}"
     if comparison.two_sigma.verdict is not comparison.verdict:
         yield f"{name}: {comparison.verdict} by rule {judgement.rule}, {comparison.two_sigma.verdict} by the protocol's two_sigma"
     if judgement.kind in ("diverged", "blow-up", "identical"):

@@ -52,6 +52,7 @@ _EFFECT = (
     "ci_high",
 )
 _CONFIRMATION = ("sigmas", "estimate", "ci_low", "ci_high", "p_value", "alpha")
+_SPEEDUP = ("factor", "low", "high", "bound", "unit", "why_not")
 _OPEN = frozenset({"suggestive", "inconclusive"})
 """Kinds of NEUTRAL that further seeds may decide."""
 
@@ -66,6 +67,7 @@ def properties(comparison: Comparison) -> list[Property]:
         *_states(comparison),
         *((f"stale_{arm}", text) for arm, text in comparison.stale.items()),
         *_fresh(comparison),
+        *_speed(comparison),
         *((name, getattr(comparison.evidence, name)) for name in _EVIDENCE),
     ]
     for effect in comparison.effects.values():
@@ -87,6 +89,13 @@ def _fresh(comparison: Comparison) -> Iterator[tuple[str, object]]:
     if (found := comparison.confirmation) is not None:
         yield "confirmation", found.word
         yield from ((f"confirmation_{name}", getattr(found, name)) for name in _CONFIRMATION)
+
+
+def _speed(comparison: Comparison) -> Iterator[tuple[str, object]]:
+    """Say how fast it gets to its loss, if that is known."""
+    if (found := comparison.speedup) is not None:
+        values = ((name, getattr(found, name)) for name in _SPEEDUP)
+        yield from ((f"speedup_{name}".removesuffix("_factor"), value) for name, value in values if value != "")
 
 
 def _id(variant: Variant) -> str | None:
@@ -136,6 +145,7 @@ def answer(comparison: Comparison) -> dict[str, Any]:
         "sigmas_better": _finite(quoted.sigmas),
         "p_value": _finite(effect.p_value if comparison.confirmation is None else quoted.p_value),
         "confirmation": comparison.confirmation.to_json() if comparison.confirmation else None,
+        **({"speedup": comparison.speedup.to_json()} if comparison.speedup else {}),
         "baseline_seeds": list(comparison.baseline.seeds),
         "experiment_seeds": list(comparison.experiment.seeds),
         "budget": str(declared.budget),

@@ -18,7 +18,19 @@ from pytest_exprun.terms.secrets import conceal, concealed
 
 STATES = ("ref", "patch", "against")
 """Keywords that put an arm on another state of the code."""
-KEYWORDS = ("name", "baseline", "metric", "higher_is_better", "seeds", "rule", "min_effect", "gate", "confirm", *STATES)
+KEYWORDS = (
+    "name",
+    "baseline",
+    "metric",
+    "higher_is_better",
+    "seeds",
+    "rule",
+    "min_effect",
+    "gate",
+    "confirm",
+    "speedup",
+    *STATES,
+)
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 MAX_TOKEN = 1_000
 
@@ -103,7 +115,8 @@ def declare(marked: Marked, settings: Settings) -> Experiment:
         futility=settings.futility,
         baseline_seeds=settings.seeds_of_baselines,
         gate=(gate := _one_of(marked, "gate", "not_loser", GATES)),
-        confirm=_confirm(marked, settings, gate),
+        confirm=_boolean(marked, "confirm", default=settings.confirm == "winners") or gate == CONFIRMED_GATE,
+        speedup=_boolean(marked, "speedup", default=False),
         prediction=conceal(" ".join(marked.doc.split())),
         nodeids=(conceal(marked.nodeid),) if marked.nodeid else (),
     )
@@ -242,11 +255,11 @@ def _one_of(marked: Marked, keyword: str, default: str, allowed: Sequence[str]) 
     return str(value)
 
 
-def _confirm(marked: Marked, settings: Settings, gate: str) -> bool:
-    given = marked.kwargs.get("confirm", settings.confirm == "winners")
+def _boolean(marked: Marked, keyword: str, *, default: bool) -> bool:
+    given = marked.kwargs.get(keyword, default)
     if not isinstance(given, bool):
-        raise marked.error(f"confirm={given!r}: allowed is True or False")
-    return given or gate == CONFIRMED_GATE
+        raise marked.error(f"{keyword}={given!r}: allowed is True or False")
+    return given
 
 
 def _min_effect(marked: Marked, settings: Settings) -> float:

@@ -33,6 +33,8 @@ GATES = ("not_loser", "non_inferior", "winner", "confirmed", "loser", "identical
 CONFIRMED_GATE = "confirmed"
 PLOTS = ("auto", "off")
 SEALS = ("refuse", "overlay")
+IN_TURN = "interleaved"
+ORDERS = ("sequential", IN_TURN)
 STALE = ("verify", "retrain", "error", "keep")
 MODES = ("run", "plan", "frozen", "refresh")
 LOG_FORMATS = (
@@ -206,6 +208,12 @@ class Settings:
         f"{', '.join(EXECUTORS)}, or module:Class",
     )
     jobs: int = option(PERFORMED, 1, number(1, int), "runs at once, of executors that can")
+    order: str = option(
+        PERFORMED,
+        "sequential",
+        choice(*ORDERS),
+        "all of the control's runs first, or both arms' in turn, seed by seed, so that times are compared pair by pair",
+    )
     timeout: float = option(PERFORMED, 0.0, number(0), "seconds after which a run is ended as an error (0: never)")
     ray_resources: tuple[str, ...] = option(
         PERFORMED, ("num_cpus=1",), kinds.AMOUNTS, "what executor `ray` reserves for a run"
@@ -267,6 +275,11 @@ class Settings:
             raise SettingsError(
                 f"exprun_jobs = {settings.jobs}: executor {settings.executor} trains one run after the other; "
                 f"set exprun_executor = {others} for several at once"
+            )
+        if settings.order == IN_TURN and settings.several_at_once:
+            raise SettingsError(
+                f"exprun_order = {IN_TURN} trains one run after the other, and exprun_executor = {settings.executor} with exprun_jobs = "
+                f"{settings.jobs} several at once: set exprun_executor = inprocess or exprun_jobs = 1"
             )
         return settings
 

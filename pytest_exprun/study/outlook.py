@@ -81,5 +81,7 @@ def plan_lines(plans: Sequence[ArmPlan], settings: Settings) -> list[str]:
         stored = ", ".join(map(str, plan.stored)) or "none"
         missing = ", ".join(map(str, plan.missing)) or "none"
         why = f" ({plan.why})" if plan.why else ""
-        lines.append(f"{plan} at {settings.budget}: stored {stored}; missing {missing}{why}; to train {count}{took}")
+        lines.append(
+            f"{plan} at {plan.budget or settings.budget}: stored {stored}; missing {missing}{why}; to train {count}{took}"
+        )
     return lines

@@ -130,7 +130,9 @@ class Session:
         if self._outlook is None:
             self.more_to_train(self.study.plans(of_broken=False))
         seeds = ", ".join(map(str, plan.missing))
-        self.say(f"{plan}: training seed{'s' if len(plan.missing) > 1 else ''} {seeds} at {self.settings.budget}")
+        self.say(
+            f"{plan}: training seed{'s' if len(plan.missing) > 1 else ''} {seeds} at {plan.budget or self.settings.budget}"
+        )
         if plan.why:
             self.say(f"  stored runs do not stand: {plan.why}")
         elif plan.role != "exp" and not plan.stored and set(plan.missing) <= set(self.settings.seeds_of_baselines):
@@ -148,7 +150,9 @@ class Session:
     def _say_report_without_runs(self, plan: ArmPlan) -> None:
         from pytest_exprun.report.text import baseline_stem
 
-        path = self.settings.path("report_dir") / f"{baseline_stem(plan.variant, self.settings.budget)}.md"
+        path = (
+            self.settings.path("report_dir") / f"{baseline_stem(plan.variant, plan.budget or self.settings.budget)}.md"
+        )
         if path.exists():
             self.say(
                 f"  {self._shown(path)} is there, but the runs behind it are not in {self._shown(self.settings.path('store'))}"
@@ -215,10 +219,10 @@ class Session:
     # What is known, from the study or from an xdist worker.
 
     def receive(self, comparison: Comparison) -> None:
-        """Take in a comparison and write its reports: once, and again when fresh seeds were asked."""
+        """Take in a comparison and write its reports: once, and again when fresh seeds or its speed were asked."""
         identity = comparison.declaration.comparison_id
         known = self.comparisons.get(identity)
-        if known is not None and known.confirmation == comparison.confirmation:
+        if known is not None and (known.confirmation, known.speedup) == (comparison.confirmation, comparison.speedup):
             return
         self.comparisons[identity] = comparison
         self.receive_arm(comparison.baseline)

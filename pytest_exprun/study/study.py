@@ -16,12 +16,13 @@ from typing import Any, Protocol
 from pytest_exprun.report.values import recorded
 from pytest_exprun.running.executors.contract import Executor
 from pytest_exprun.running.options.seed_use import doubts
-from pytest_exprun.settings.settings import Settings
+from pytest_exprun.settings.settings import IN_TURN, Settings
 from pytest_exprun.study.arms.asked import ArmPlan, Asked, RunObserver
 from pytest_exprun.study.arms.runs import Runs
 from pytest_exprun.study.confirming import Confirming
 from pytest_exprun.study.flags import Flags
 from pytest_exprun.study.gates import GateResult, judge_gate, needs_all_seeds
+from pytest_exprun.study.speeding import Speeding, controls
 from pytest_exprun.terms.errors import ExprunError, StoreError, TrainerError
 from pytest_exprun.terms.model import FIRST_LOOK, Budget, Experiment, Variant, shortens
 from pytest_exprun.terms.outcome import Arm, Verdict
@@ -97,6 +98,7 @@ class Study:
             self._flag_check,
             self.observer.more_to_train,
         )
+        self._speeding = Speeding(self.runs, self._asked, self._flag_check, self.observer.more_to_train)
 
     @property
     def store(self) -> Store:
@@ -129,16 +131,18 @@ class Study:
                 self.observer.compared(known)
         if isinstance(known, ExprunError):
             raise known
+        if experiment.speedup:
+            known = self.speedup(known)
         if experiment.confirm and known.verdict is Verdict.WINNER:
             return self.confirm(known)
         return known
 
     def _known(self, found: Comparison) -> Comparison:
-        """Return a comparison with what fresh seeds said of it before. What keeps that from being known costs no verdict."""
+        """Return a comparison with what else was asked of it before: fresh seeds, speed. What keeps that from being known costs no verdict."""
         try:
-            return self._confirming.known(found)
+            return self._speeding.known(self._confirming.known(found))
         except ExprunError as error:
-            self.observer.notice(f"whether {found.name} was confirmed is not known: {error}")
+            self.observer.notice(f"what else was asked of {found.name} is not known: {error}")
             return found
 
     def confirm(self, found: Comparison) -> Comparison:
@@ -159,6 +163,17 @@ class Study:
             ExprunError: a run cannot be trusted, or the ledger cannot be written.
         """
         return self._confirming.measure(ends, content, count)
+
+    def speedup(self, found: Comparison) -> Comparison:
+        """Return a comparison with how fast it gets to its loss, training the control at half and twice the budget once.
+
+        Raises:
+            ExprunError: a run cannot be trusted, or is missing in a mode that never trains.
+        """
+        if found.speedup is None:
+            found = self._comparisons[found.declaration.comparison_id] = self._speeding.measured(found)
+            self.observer.compared(found)
+        return found
 
     def _before_training(self, experiment: Experiment) -> None:
         """Check an experiment's flags, and note that it is asked: from here on runs are trained for it.
@@ -217,7 +232,7 @@ class Study:
         if self.settings.several_at_once and not self._looked_ahead:
             self._looked_ahead = True
             self._train_ahead(self.declared)
-        elif self.beside:
+        elif self.beside or self.settings.order == IN_TURN:
             # Rather than wait for a baseline seed that another process trains, it goes on with the experiment's.
             self._train_ahead([experiment])
 
@@ -260,6 +275,11 @@ class Study:
                 continue
             together += [(asked, seed) for seed in missing]
             arm.update(seeds)
+        if (
+            self.settings.order == IN_TURN
+        ):  # seed by seed, the control first; what else a seed is trained for stays together
+            turns = list(dict.fromkeys(seed for _, seeds, _ in wanted for seed in seeds))
+            together.sort(key=lambda one: turns.index(one[1]))
         self.runs.train(together)
 
     def _flag_check(self, experiment: Experiment) -> Callable[[], None]:
@@ -429,6 +449,12 @@ class Study:
                 with contextlib.suppress(*[ExprunError] * (not of_broken)):
                     if each.diff is None or not self.differs_in_nothing(each):
                         plan(each, arms)
+        for each in (
+            self.declared if self.settings.mode == "plan" else ()
+        ):  # a session counts them when it comes to them
+            for control in controls(each) if each.speedup else ():
+                with contextlib.suppress(*[ExprunError] * (not of_broken)):
+                    self._plan_control(control, arms)
         return list(arms.values())
 
     def _plan_control(self, experiment: Experiment, arms: dict[str, ArmPlan]) -> None:

@@ -290,6 +290,8 @@ class Experiment:
     diff: Diff | None = None
     confirm: bool = False
     """Whether a WINNER is to be confirmed on fresh seeds at once."""
+    speedup: bool = False
+    """Whether it is to be told how fast it gets to its loss."""
 
     @property
     def lower_is_better(self) -> bool:
@@ -308,7 +310,7 @@ class Experiment:
 
     @cached_property
     def comparison_id(self) -> str:
-        """What makes two tests ask the same question. Name, gate, prediction, nodeids and confirm do not."""
+        """What makes two tests ask the same question. Name, gate, prediction, nodeids, confirm and speedup do not."""
         parts = (
             self.variant.identity,
             self.control.identity,
@@ -333,7 +335,7 @@ class Experiment:
         data["budget"] = {"amount": self.budget.amount, "unit": self.budget.unit}
         data["directions"] = dict(self.directions)
         data["diff"] = vars(self.diff) if self.diff else None
-        del data["confirm"]  # what was asked for shows in what came out
+        del data["confirm"], data["speedup"]  # what was asked for shows in what came out
         return {name: list(value) if isinstance(value, tuple) else value for name, value in data.items()}
 
     @classmethod

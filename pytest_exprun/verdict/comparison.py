@@ -19,6 +19,7 @@ from pytest_exprun.terms.outcome import Arm, Effect, RunResult, Verdict
 from pytest_exprun.terms.sameness import EVERYWHERE, WITHIN_ARM, difference
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.compute.clocks import with_one_clock
+from pytest_exprun.verdict.compute.speedup import Speedup
 from pytest_exprun.verdict.confirmation import Confirmation
 from pytest_exprun.verdict.effects import Evidence, effects_of, evidence_of, paired_values
 from pytest_exprun.verdict.rules import PROTOCOL, Judgement, judge_by, rule_named
@@ -54,6 +55,8 @@ class Comparison:
     evidence: Evidence
     confirmation: Confirmation | None = None
     """What fresh seeds said of a WINNER, if they were asked."""
+    speedup: Speedup | None = None
+    """How fast it gets to its loss, if the control was trained at half and twice the budget."""
 
     @property
     def name(self) -> str:
@@ -181,6 +184,7 @@ class Comparison:
             "declaration": self.declaration.to_json(),
             **({"stale": self.stale} if self.stale else {}),
             **({"confirmation": self.confirmation.to_json()} if self.confirmation else {}),
+            **({"speedup": self.speedup.to_json()} if self.speedup else {}),
         }
 
     @classmethod
@@ -188,9 +192,11 @@ class Comparison:
         """Rebuild what `to_json` wrote by comparing its runs again; a malformed mapping raises KeyError, TypeError or ValueError."""
         declaration = Experiment.from_json(data["declaration"])
         runs = [tuple(RunResult.from_json(run) for run in data[arm]) for arm in ("baseline", "experiment")]
-        said = data.get("confirmation")
+        fresh, speed = data.get("confirmation"), data.get("speedup")
         return replace(
-            compare(declaration, runs[0], runs[1]), confirmation=Confirmation.from_json(said) if said else None
+            compare(declaration, runs[0], runs[1]),
+            confirmation=Confirmation.from_json(fresh) if fresh else None,
+            speedup=Speedup.from_json(speed) if speed else None,
         )
 
 

@@ -95,4 +95,4 @@ def test_a_ledger_that_cannot_be_read_costs_no_verdict(session, monkeypatch):
     monkeypatch.setattr(Confirmations, "all", unreadable)
     frozen = session("frozen")
     assert judged(frozen, "--rope").verdict == "WINNER"
-    assert frozen.notices == ["whether it was confirmed is not known: the ledger cannot be read"]
+    assert frozen.notices == ["what else was asked of it is not known: the ledger cannot be read"]

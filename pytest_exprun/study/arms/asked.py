@@ -39,6 +39,8 @@ class Asked:
 class ArmPlan:
     """What an arm needs: `stored` and `missing` seeds, why stored runs of another key do not stand, seconds a run took so far.
 
+    `budget` is None where it is the session's.
+
     `optional` of the missing seeds are trained only if the rule asks for them, or if the first one shows that a change of the code matters.
     """
 
@@ -49,6 +51,7 @@ class ArmPlan:
     why: str = ""
     seconds: float | None = None
     optional: int = 0
+    budget: Budget | None = None
 
     def __str__(self) -> str:
         return f"{self.role} ({self.variant})"

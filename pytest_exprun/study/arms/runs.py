@@ -295,6 +295,7 @@ class Runs:
             why=others[0].why(asked.key) if others else "",
             seconds=sum(times) / len(times) if times else None,
             optional=optional,
+            budget=asked.budget,
         )
 
 

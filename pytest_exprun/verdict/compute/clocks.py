@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 from statistics import fmean, stdev
 from typing import Any
 
@@ -82,11 +83,15 @@ def are_in_turn(*arms: Iterable[RunResult]) -> bool:
 
 def _are_near(facts: Sequence[Mapping[str, Any]]) -> bool:
     lengths = [fact.get("wall_time") or 0.0 for fact in facts]
-    if not all(fact.get("started") for fact in facts) or min(lengths) < SHORTEST or len({fact.get("host") for fact in facts}) > 1:
+    if (
+        not all(fact.get("started") for fact in facts)
+        or min(lengths) < SHORTEST
+        or len({fact.get("host") for fact in facts}) > 1
+    ):
         return False
     starts = [datetime.fromisoformat(fact["started"]).timestamp() for fact in facts]
     spans = sorted((start, start + length) for start, length in zip(starts, lengths, strict=True))
-    gaps = (later[0] - earlier[1] for earlier, later in zip(spans, spans[1:], strict=False))
+    gaps = (later[0] - earlier[1] for earlier, later in pairwise(spans))
     return all(gap <= BETWEEN * max(lengths) + RESOLUTION for gap in gaps)
 
 

@@ -15,6 +15,8 @@ from pytest_exprun.verdict.compute.speedup import SHARES, Point, Speedup, speedu
 FLOPS = "flops"
 """The metric by which a trainer says how many floating-point operations a run took."""
 CPU, GPU, OPERATIONS = "CPU seconds", "GPU seconds", "FLOPs"
+TIMES = "times cannot be compared"
+"""How a reason begins that other runs of the same could take away."""
 _METRICS = {CPU: "cpu_time", GPU: "wall_time", OPERATIONS: FLOPS}
 
 
@@ -35,18 +37,22 @@ def speedup_of(declared: Experiment, control: Sequence[Arm], experiment: Arm) ->
     arms, seeds = (*control, experiment), [seed for seed in experiment.seeds if seed in control[1].seeds]
     runs = [run for arm in arms for run in arm if run.spec.seed in seeds]
     unit = _unit(runs)
-    in_turn = are_in_turn(*(_only(arm, seeds) for arm in arms)) if seeds else False
-    found = Speedup(why_not=_why_not(runs, unit, in_turn=in_turn))
+    crowd = _crowd(control, experiment, seeds)
+    found = Speedup(why_not=_why_not(runs, unit, crowd))
     if not found.why_not:
         curve = [_points(arm, declared, unit) for arm in arms]
-        found = speedup({seed: [each[seed] for each in curve[:-1]] for seed in seeds}, {seed: curve[-1][seed] for seed in seeds})
+        found = speedup(
+            {seed: [each[seed] for each in curve[:-1]] for seed in seeds}, {seed: curve[-1][seed] for seed in seeds}
+        )
+    rates, rate_unit = _rates(declared.budget, (_only(control[1], seeds), _only(experiment, seeds)), unit)
     return replace(
         found,
         unit=unit,
         metric=declared.metric,
         better=_is_better(declared, control[1], experiment, seeds),
-        caution=_caution(runs, unit, in_turn=in_turn),
-        **_rates(declared.budget, (_only(control[1], seeds), _only(experiment, seeds)), unit),
+        caution=crowd if unit == CPU else "",
+        rates=rates,
+        rate_unit=rate_unit,
     )
 
 
@@ -66,7 +72,18 @@ def _used_gpu(run: RunResult) -> bool:
     return bool(run.provenance.get("gpu")) or str(run.notes.get("device", "")).startswith("cuda")
 
 
-def _why_not(runs: Sequence[RunResult], unit: str, *, in_turn: bool) -> str:
+def _crowd(control: Sequence[Arm], experiment: Arm, seeds: Sequence[int]) -> str:
+    """Return what ran beside runs and may have moved their times; what both arms of a pair in turn had does not.
+
+    It moves the CPU time by less than the wall time, so that CPU time is compared all the same, and a word of caution stands beside it.
+    """
+    pairs = [_only(arm, seeds) for arm in (control[1], experiment)]
+    others = [_only(arm, seeds) for arm in (control[0], control[2])]
+    told = [[run.provenance for arm in arms for run in arm] for arms in (pairs, others)]
+    return why_crowded(told[0], in_turn=bool(seeds) and are_in_turn(*pairs)) or why_crowded(told[1])
+
+
+def _why_not(runs: Sequence[RunResult], unit: str, crowd: str) -> str:
     """Return why the runs' compute must not be compared."""
     if not runs:
         return "the arms have no seed in common"
@@ -80,12 +97,8 @@ def _why_not(runs: Sequence[RunResult], unit: str, *, in_turn: bool) -> str:
     longest = max(_value(run, metric) for run in runs)
     if longest < SHORTEST:
         return f"runs of {longest:.2g} s are too short for the clock, which wants {SHORTEST:g} s"
-    return why_machines_differ(facts) or (why_crowded(facts, in_turn=in_turn) if unit == GPU else "")
-
-
-def _caution(runs: Sequence[RunResult], unit: str, *, in_turn: bool) -> str:
-    """Return what ran beside runs whose CPU time is compared all the same: it moves it by less than their wall time, but it does."""
-    return why_crowded([run.provenance for run in runs], in_turn=in_turn) if unit == CPU else ""
+    why = why_machines_differ(facts) or (crowd if unit == GPU else "")
+    return why and f"{TIMES}: {why}"
 
 
 def _value(run: RunResult, metric: str) -> float:
@@ -106,8 +119,8 @@ def _is_better(declared: Experiment, control: Arm, experiment: Arm, seeds: Seque
     return change < 0 if declared.lower_is_better else change > 0
 
 
-def _rates(budget: Budget, arms: Sequence[Arm], unit: str) -> dict[str, object]:
-    """Return tokens or steps a second of both arms; nothing where nobody counted them, or no time is known."""
+def _rates(budget: Budget, arms: Sequence[Arm], unit: str) -> tuple[tuple[float, float] | None, str]:
+    """Return tokens or steps a second of both arms and the unit's name; None where nobody counted them, or no time is known."""
     clock = GPU if unit == GPU or any(_used_gpu(run) for arm in arms for run in arm) else CPU
     what = "tokens" if budget.unit == "seconds" else budget.unit
     found = []
@@ -116,5 +129,5 @@ def _rates(budget: Budget, arms: Sequence[Arm], unit: str) -> dict[str, object]:
         took = [_value(run, _METRICS[clock]) for run in arm]
         found.append(fmean(done) / fmean(took) if took and math.fsum(took) else math.nan)
     if not all(map(math.isfinite, found)):
-        return {}
-    return {"rates": tuple(found), "rate_unit": f"{what} per {clock.removesuffix('s')}"}
+        return None, ""
+    return (found[0], found[1]), f"{what} per {clock.removesuffix('s')}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 SHARES = (0.5, 1.0, 2.0)
@@ -74,7 +75,9 @@ class Speedup:
             return f"no speedup can be told: {self.why_not}"
         if self.bound:
             beyond = [str(each.seed) for each in self.seeds if each.bound]
-            rest = "does not get there with twice the budget" if self.bound == AT_LEAST else "is there before half of it"
+            rest = (
+                "does not get there with twice the budget" if self.bound == AT_LEAST else "is there before half of it"
+            )
             where = f"at seed{'s' if beyond[1:] else ''} {', '.join(beyond)} the control {rest}"
             return f"{self.bound} {shown(self.factor)} times as fast to the same {what}: {where}"
         interval = "" if self.low is None else f" (95 % interval {shown(self.low)} to {shown(self.high)})"
@@ -150,7 +153,9 @@ def speedup(control: Mapping[int, Sequence[Point]], experiment: Mapping[int, Poi
         found.append(SeedSpeedup(seed, compute / point.compute, bound))
     bounds = {each.bound for each in found} - {""}
     if len(bounds) > 1:
-        return Speedup(seeds=tuple(found), why_not="some seeds are beyond twice the control's budget, and others before half of it")
+        return Speedup(
+            seeds=tuple(found), why_not="some seeds are beyond twice the control's budget, and others before half of it"
+        )
     mean, reach = _mean_and_reach([math.log(each.factor) for each in found])
     bound = next(iter(bounds), "")
     if bound or reach is None:
@@ -166,7 +171,7 @@ def _why_no_curve(seed: int, points: Sequence[Point], reached: Point) -> str:
         return f"seed {seed} of the control diverged at another budget"
     if not all(point.compute > 0 for point in (*points, reached)):
         return f"a run of seed {seed} took no compute that could be measured"
-    for less, more in zip(points, points[1:], strict=False):
+    for less, more in pairwise(points):
         if more.compute <= less.compute:
             return f"at seed {seed} the control's longer run took no more compute than the shorter one"
         if more.loss >= less.loss:
@@ -180,7 +185,7 @@ def _reaches(points: Sequence[Point], loss: float) -> tuple[float, str]:
         return points[0].compute, AT_MOST
     if loss < points[-1].loss:
         return points[-1].compute, AT_LEAST
-    less, more = next(pair for pair in zip(points, points[1:], strict=False) if loss >= pair[1].loss)
+    less, more = next(pair for pair in pairwise(points) if loss >= pair[1].loss)
     share = (less.loss - loss) / (less.loss - more.loss)
     return less.compute * (more.compute / less.compute) ** share, ""
 

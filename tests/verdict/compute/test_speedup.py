@@ -68,23 +68,44 @@ def test_nothing_is_extrapolated(loss, bound, factor):
     found = speedup({42: CURVE, 137: CURVE}, {42: inside, 137: Point(loss, 100.0)})
     assert found.seeds == (SeedSpeedup(42, pytest.approx(1.0)), SeedSpeedup(137, factor, bound))
     assert (found.bound, found.factor, found.low, found.high) == (bound, pytest.approx(math.sqrt(factor)), None, None)
-    assert found.headline.startswith(f"{bound} {math.sqrt(factor):.2f} times as fast to the same loss: at seed 137 the control ")
+    assert found.headline.startswith(
+        f"{bound} {math.sqrt(factor):.2f} times as fast to the same loss: at seed 137 the control "
+    )
 
 
 def test_seeds_beyond_both_ends_say_nothing():
     """A mean of an upper and a lower bound is neither."""
     found = speedup({42: CURVE, 137: CURVE}, {42: Point(0.5, 100.0), 137: Point(3.5, 100.0)})
     assert found.factor is None
-    assert found.headline == "no speedup can be told: some seeds are beyond twice the control's budget, and others before half of it"
+    assert (
+        found.headline
+        == "no speedup can be told: some seeds are beyond twice the control's budget, and others before half of it"
+    )
 
 
 @pytest.mark.parametrize(
     ("curve", "point", "why"),
     [
-        ((Point(3.0, 50.0), Point(3.0, 100.0), Point(1.0, 200.0)), CURVE[1], "the control is no better after twice the training"),
-        ((Point(3.0, 50.0), Point(2.0, 100.0), Point(2.5, 200.0)), CURVE[1], "the control is no better after twice the training"),
-        ((Point(3.0, 50.0), Point(2.0, 100.0), Point(1.0, 90.0)), CURVE[1], "took no more compute than the shorter one"),
-        ((Point(3.0, 50.0), Point(2.0, 100.0), Point(math.nan, 200.0)), CURVE[1], "the control diverged at another budget"),
+        (
+            (Point(3.0, 50.0), Point(3.0, 100.0), Point(1.0, 200.0)),
+            CURVE[1],
+            "the control is no better after twice the training",
+        ),
+        (
+            (Point(3.0, 50.0), Point(2.0, 100.0), Point(2.5, 200.0)),
+            CURVE[1],
+            "the control is no better after twice the training",
+        ),
+        (
+            (Point(3.0, 50.0), Point(2.0, 100.0), Point(1.0, 90.0)),
+            CURVE[1],
+            "took no more compute than the shorter one",
+        ),
+        (
+            (Point(3.0, 50.0), Point(2.0, 100.0), Point(math.nan, 200.0)),
+            CURVE[1],
+            "the control diverged at another budget",
+        ),
         (CURVE, Point(math.nan, 100.0), "seed 42 of the experiment diverged"),
         (CURVE, Point(2.0, 0.0), "took no compute that could be measured"),
     ],
@@ -101,12 +122,21 @@ def test_what_is_no_curve_gives_no_number(curve, point, why):
     ("made", "reading"),
     [
         (Speedup(1.3, 1.1, 1.5, better=True), "It gets there with less compute than the control."),
-        (Speedup(0.8, 0.7, 0.9, better=True), "Better at equal tokens only by computing more: with that much compute the control is better."),
+        (
+            Speedup(0.8, 0.7, 0.9, better=True),
+            "Better at equal tokens only by computing more: with that much compute the control is better.",
+        ),
         (Speedup(0.8, 0.7, 0.9), "The control gets there with less compute."),
-        (Speedup(0.9, 0.7, 1.2, better=True), "Better at equal tokens; that it is more than more compute is not shown."),
+        (
+            Speedup(0.9, 0.7, 1.2, better=True),
+            "Better at equal tokens; that it is more than more compute is not shown.",
+        ),
         (Speedup(0.9, 0.7, 1.2), "Neither faster nor slower is shown."),
         (Speedup(1.9, bound=AT_LEAST, better=True), "It gets there with less compute than the control."),
-        (Speedup(0.9, bound=AT_LEAST, better=True), "Better at equal tokens; that it is more than more compute is not shown."),
+        (
+            Speedup(0.9, bound=AT_LEAST, better=True),
+            "Better at equal tokens; that it is more than more compute is not shown.",
+        ),
         (Speedup(0.4, bound=AT_MOST), "The control gets there with less compute."),
         (Speedup(1.4, bound=AT_MOST), "Neither faster nor slower is shown."),
         (Speedup(why_not="x"), ""),

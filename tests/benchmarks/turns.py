@@ -7,12 +7,14 @@ hair, so that all five seeds are needed. The truth is 1 / 1.1 = 0.91. Run: pytho
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 TRAINER = """
@@ -36,21 +38,32 @@ def main(argv):
 TESTS = """
 from pytest_exprun import experiment
 
-@experiment("--work=1.1", gate="identical", speedup=True)
+@experiment("--work=1.1", gate="identical"{})
 def test_same(): ...
 
-@experiment("--work=1.1", "--hair=0.01", speedup=True)
+@experiment("--work=1.1", "--hair=0.01"{})
 def test_hair(): ...
 """
 
 
-def session(folder: Path, order: str, name: str, loops: int) -> None:
-    """Train and judge one experiment."""
-    (folder / "counts.py").write_text(TRAINER.replace("LOOPS", str(loops)), encoding="utf-8")
-    (folder / "test_counts.py").write_text(TESTS, encoding="utf-8")
-    (folder / "pytest.ini").write_text("[pytest]\nexprun_trainer = counts:main\nexprun_plots = off\n", encoding="utf-8")
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", name, f"--exprun-order={order}"]
+def session(folder: Path, name: str, *words: str, ask: str = "") -> None:
+    """Judge one experiment, training what is missing."""
+    (folder / "test_counts.py").write_text(TESTS.format(ask, ask), encoding="utf-8")
+    words = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", name, *words)
     subprocess.run(words, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
+@contextlib.contextmanager
+def crowd(count: int) -> Iterator[None]:
+    """Keep so many processes busy meanwhile."""
+    beside = [multiprocessing.Process(target=burn, daemon=True) for _ in range(count)]
+    for each in beside:
+        each.start()
+    try:
+        yield
+    finally:
+        for each in beside:
+            each.kill()
 
 
 def told(folder: Path, name: str) -> str:
@@ -72,24 +85,24 @@ def burn() -> None:
 
 
 def main() -> None:
-    """Print a line for each order and experiment."""
+    """Print a line for each experiment and order."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--busy", type=int, default=4, help="busy processes beside")
     parser.add_argument("--loops", type=int, default=20_000_000, help="of a run of the control")
     parser.add_argument("--names", nargs="*", default=["same", "hair"])
     given = parser.parse_args()
-    beside = [multiprocessing.Process(target=burn, daemon=True) for _ in range(given.busy)]
-    for each in beside:
-        each.start()
-    try:
-        for name in given.names:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "counts.py").write_text(TRAINER.replace("LOOPS", str(given.loops)), encoding="utf-8")
+        (folder / "pytest.ini").write_text("[pytest]\nexprun_trainer = counts:main\nexprun_plots = off\n")
+        for each in given.names:
+            session(folder, each, ask=", speedup=True")  # the control's other budgets, before it gets crowded
             for order in ("interleaved", "sequential"):
-                with tempfile.TemporaryDirectory() as folder:
-                    session(Path(folder), order, name, given.loops)
-                    print(f"{name} {order} (load {os.getloadavg()[0]:.1f}): {told(Path(folder), name)}", flush=True)
-    finally:
-        for each in beside:
-            each.kill()
+                with crowd(given.busy):
+                    session(folder, each, "--exprun-mode=refresh", f"--exprun-order={order}")
+                    load = os.getloadavg()[0]
+                session(folder, each)
+                print(f"{each} {order} (load {load:.1f}): {told(folder, each)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class Speedup:
     """How many times as fast an experiment gets to a loss. Where nothing can be said, `factor` is None and `why_not` has the reason.
 
     Attributes:
-        factor: geometric mean over the seeds; with a `bound`, of what the measured range shows.
+        factor: geometric mean over the seeds; with a `bound` the end of the interval on that side.
         low: lower end of the 95 % interval; None with a bound, or at a single seed.
         high: upper end.
         bound: `at least` where at some seed the control does not get there with twice the budget, `at most` where at some seed it is
@@ -139,7 +139,9 @@ def speedup(control: Mapping[int, Sequence[Point]], experiment: Mapping[int, Poi
     a power law), the compute at which it reaches the experiment's loss is read off, and divided by what the experiment took. Over seeds:
     the geometric mean, with the t interval of the mean logarithm (df = n - 1), as no ratio is normal but its logarithm may be.
 
-    Nothing is extrapolated: beyond the measured range a seed gives only what the range shows.
+    Nothing is extrapolated: beyond the measured range a seed counts as the end of the range. The mean of the logarithms is then too low
+    (too high, at the other end), so that only the interval's lower (upper) end says something of the truth: `at least`, `at most`. The mean
+    itself would not do: a seed leaves the range by luck as well.
 
     Args:
         control: seed -> the control's points at half, once and twice the budget.
@@ -159,7 +161,8 @@ def speedup(control: Mapping[int, Sequence[Point]], experiment: Mapping[int, Poi
     mean, reach = _mean_and_reach([math.log(each.factor) for each in found])
     bound = next(iter(bounds), "")
     if bound or reach is None:
-        return Speedup(math.exp(mean), bound=bound, seeds=tuple(found))
+        limit = {AT_LEAST: -1, AT_MOST: 1, "": 0}[bound] * (reach or 0.0)
+        return Speedup(math.exp(mean + limit), bound=bound, seeds=tuple(found))
     return Speedup(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach), seeds=tuple(found))
 
 

@@ -9,23 +9,13 @@ import re
 import pytest
 
 from pytest_exprun.trust.store.records import decode
-from tests.shell import edit, forge
-
-ROPE = """
-@experiment("--rope")
-def test_rope(): ...
-"""
-LEARNS = "loss = 2.0 - 0.2 * math.log2(args.train_tokens / 1e6) + SIGMA"
-"""In place of the toy's constant loss: .2 lower with each doubling. --rope is better by .1, half a doubling."""
-COSTS = '"cpu_time": 2e-6 * args.train_tokens * (1.25 if args.rope else 1)'
-"""Two seconds for a million tokens; with --rope a quarter more."""
+from tests.shell import COSTS, ROPE, edit, forge, let_learn
 
 
 @pytest.fixture
 def learning(project):
     """Return a project whose trainer gets better with its budget, and takes time for it."""
-    edit(project, "loss = 2.0 + SIGMA", LEARNS)
-    edit(project, '"cpu_time": 1.0', COSTS)
+    let_learn(project)
     project.write(ROPE)
     return project
 
@@ -192,51 +182,3 @@ def test_nothing_of_the_other_budgets_is_in_the_ledger(exprun, learning):
     records = learning.pytester.path.glob(".exprun/baseline/*/seed-42.json")
     budgets = {decode(path.read_bytes()).result.spec.budget.amount for path in records}
     assert budgets == {500_000, 1_000_000, 2_000_000}
-
-
-# In a session.
-
-
-ASKS = """
-@experiment("--rope", speedup=True)
-def test_rope(comparison):
-    assert comparison.speedup.factor > 1.1
-    assert comparison.speedup.low > 1
-"""
-
-
-def test_at_the_marker(learning):
-    """The comparison has it; a plan counts its runs, and the question is the same as without."""
-    learning.write(ASKS)
-    result = learning.run("--exprun-mode=plan")
-    result.stdout.fnmatch_lines(["baseline (no flags) at 500K tokens: stored none; missing 42, 137, 256, 512, 1024*"])
-    learning.run().assert_outcomes(passed=1)
-    assert len(learning.runs) == 18
-    assert "speedup" not in json.loads(learning.report("experiment_rope_1M.json"))["declaration"]
-    learning.run("--exprun-mode=frozen").assert_outcomes(passed=1)
-
-
-def test_without_asking_there_is_none(learning):
-    """Nothing is trained for it."""
-    learning.write('@experiment("--rope")\ndef test_rope(comparison):\n    assert comparison.speedup is None')
-    learning.run().assert_outcomes(passed=1)
-    assert len(learning.runs) == 8
-    learning.write(ASKS)
-    result = learning.run("--exprun-mode=frozen")
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*frozen mode trains nothing, and seed 42*of no flags at 500K tokens*"])
-
-
-def test_the_marker_takes_a_boolean(learning):
-    """A misuse is one line at collection."""
-    learning.write('@experiment("--rope", speedup=2)\ndef test_rope(): ...')
-    learning.run().stdout.fnmatch_lines(["*speedup=2: allowed is True or False*"])
-
-
-def test_it_passes_through_workers(learning):
-    """What a worker of pytest-xdist found is in the controller's reports, and in the test's properties."""
-    learning.write(ASKS)
-    learning.run_fresh("-n1", "--junit-xml=junit.xml").assert_outcomes(passed=1)
-    assert "## Better, or only slower?" in learning.report("experiment_rope_1M.md")
-    junit = (learning.pytester.path / "junit.xml").read_text(encoding="utf-8")
-    assert re.search(r'name="exprun.speedup" value="1.13', junit)

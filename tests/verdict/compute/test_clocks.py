@@ -6,7 +6,13 @@ import pytest
 
 from pytest_exprun.terms.model import RunSpec, Variant
 from pytest_exprun.terms.outcome import Arm, RunResult
-from pytest_exprun.verdict.compute.clocks import CROWDED, why_times_are_noise, why_times_differ_in_kind, with_one_clock
+from pytest_exprun.verdict.compute.clocks import (
+    CROWDED,
+    are_in_turn,
+    why_times_are_noise,
+    why_times_differ_in_kind,
+    with_one_clock,
+)
 
 OURS = {"cpu": "c", "threads": 1, "torch": "t", "wall_time": 9.0, "cpu_time": 8.0}
 
@@ -77,3 +83,59 @@ def test_on_a_gpu_the_gpu_counts_and_not_the_processor():
 def test_a_difference_that_the_clock_cannot_tell_is_no_finding(baseline, experiment, why):
     """Short runs, and a difference within what equal runs differ by; a precise clock may say that nothing changed."""
     assert why_times_are_noise(baseline, experiment) == why
+
+
+# In turn.
+
+
+def timed(*starts, length=10.0, host="h", **more):
+    """Return runs of seeds 42, 137, ... that started at so many seconds of a day, by turns of two arms."""
+    runs = [
+        run(seed, started=f"2026-11-29T10:{start // 60:02}:{start % 60:02}+00:00", wall_time=length, host=host, **more)
+        for seed, start in zip((42, 137, 256), starts, strict=False)
+    ]
+    return Arm(Variant(), tuple(runs))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "are"),
+    [
+        ((0, 20, 40), (10, 30, 50), True),
+        ((10, 30, 50), (0, 20, 40), True),
+        ((0, 20, 40), (30, 50, 70), True),  # two runs lie between
+        ((0, 20, 40), (10, 30, 82), False),  # one pair is far apart
+        ((0, 10, 20), (50, 60, 70), False),  # one arm after the other
+    ],
+)
+def test_runs_in_turn_are_told_by_when_they_ran(first, second, are):
+    """Each seed's runs within two runs of each other, whoever came first."""
+    assert are_in_turn(timed(*first), timed(*second)) is are
+
+
+def test_runs_of_which_nothing_is_known_are_not_in_turn():
+    """No start, another machine, runs too short for the clock, no seed in common."""
+    one, other = timed(0, 20), timed(10, 30)
+    assert are_in_turn(one, other)
+    assert not are_in_turn(one, Arm(Variant(), (run(42), run(137))))
+    assert not are_in_turn(one, timed(10, 30, host="i"))
+    assert not are_in_turn(timed(0, 20, length=0.5), timed(1, 21, length=0.5))
+    assert not are_in_turn(one, Arm(Variant(), (run(7),)))
+
+
+def test_what_ran_beside_runs_in_turn_is_no_reason():
+    """Another machine, or runs of ours beside each other, still is."""
+    busy = [run(42, other_busy_cores=4.0), run(137)]
+    assert why_times_differ_in_kind(busy, in_turn=True) == ""
+    assert why_times_differ_in_kind([*busy, run(256, threads=2)], in_turn=True) == "threads differs (1 and 2)"
+    assert "beside each other" in why_times_differ_in_kind([*busy, run(256, concurrency=2)], in_turn=True)
+
+
+def test_pairs_tell_what_a_drifting_clock_hides():
+    """Times that double from seed to seed, a tenth more in each pair; and pairs that do not agree."""
+    control = (10.0, 14.0, 20.0)
+    slower = tuple(1.1 * each for each in control)
+    assert "spread by" in why_times_are_noise(control, slower)
+    assert why_times_are_noise(control, slower, in_turn=True) == ""
+    assert "the differences of the pairs spread by 25 %" in why_times_are_noise(
+        (10.0, 10.0, 10.0), (8.0, 13.0, 11.0), in_turn=True
+    )

@@ -63,14 +63,22 @@ def test_equal_seeds_are_a_point():
 
 @pytest.mark.parametrize(("loss", "bound", "factor"), [(0.5, AT_LEAST, 2.0), (3.5, AT_MOST, 0.5)])
 def test_nothing_is_extrapolated(loss, bound, factor):
-    """Beyond the measured range stands what the range shows, with the seeds at which it was left, and no interval."""
+    """Beyond the measured range stands the limit that the range shows, with the seeds at which it was left, and no interval.
+
+    Factors 1, 1 and 2 (or 1/2): mean logarithm ln 2 / 3, sd ln 2 / sqrt 3, standard error ln 2 / 3.
+    """
     inside = Point(2.0, 100.0)
-    found = speedup({42: CURVE, 137: CURVE}, {42: inside, 137: Point(loss, 100.0)})
-    assert found.seeds == (SeedSpeedup(42, pytest.approx(1.0)), SeedSpeedup(137, factor, bound))
-    assert (found.bound, found.factor, found.low, found.high) == (bound, pytest.approx(math.sqrt(factor)), None, None)
-    assert found.headline.startswith(
-        f"{bound} {math.sqrt(factor):.2f} times as fast to the same loss: at seed 137 the control "
-    )
+    found = speedup(dict.fromkeys((1, 42, 137), CURVE), {1: inside, 42: inside, 137: Point(loss, 100.0)})
+    assert found.seeds[1:] == (SeedSpeedup(42, pytest.approx(1.0)), SeedSpeedup(137, factor, bound))
+    limit = factor ** ((1 - 4.302652729696142) / 3)
+    assert (found.bound, found.factor, found.low, found.high) == (bound, pytest.approx(limit), None, None)
+    assert found.headline.startswith(f"{bound} {limit:.2f} times as fast to the same loss: at seed 137 the control ")
+
+
+def test_seeds_that_all_leave_the_range_say_its_end():
+    """There is no scatter in what was not measured."""
+    found = speedup(dict.fromkeys((1, 2, 3), CURVE), dict.fromkeys((1, 2, 3), Point(0.5, 80.0)))
+    assert (found.bound, found.factor) == (AT_LEAST, pytest.approx(2.5))
 
 
 def test_seeds_beyond_both_ends_say_nothing():

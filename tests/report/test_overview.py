@@ -14,6 +14,7 @@ from pytest_exprun.report.terminal import summary_lines
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.terms.model import Budget, Variant
 from pytest_exprun.verdict.comparison import compare
+from pytest_exprun.verdict.compute.speedup import Speedup
 from tests.report_toys import LOSER, NEUTRAL, UNSURE, comparison, tables
 
 PLAIN = Settings(plots="off")
@@ -152,3 +153,34 @@ def test_the_step_summary_is_a_short_table(tmp_path):
 def test_no_step_summary_without_experiments_or_github(found, environ):
     """Nothing is written where nobody asked or nothing is known."""
     assert files.append_step_summary(found, environ) is None
+
+
+# What a change costs.
+
+
+def crowded(**provenance):
+    """Return a comparison whose wall time cannot be compared."""
+    return comparison(provenance=provenance or {"other_busy_cores": 3.0})
+
+
+def test_cpu_time_stands_where_wall_time_cannot_be_compared():
+    """In the lists; not where it is another machine's, nor where the clock on the wall does."""
+    for view, text in (
+        (View.LIST, "31.5 s (+5.0 %, not comparable; CPU time +5.0 %)"),
+        (View.JOB, "+5.0 % (not comparable); CPU time +5.0 %"),
+    ):
+        assert dict(zip(*cells(view, [Row(crowded())]), strict=True))["Wall time"] == text
+    (_, other), (_, calm) = (cells(View.LIST, [Row(each)]) for each in (crowded(cpu="Other CPU"), comparison()))
+    assert (other[-1], calm[-1]) == ("31.5 s (+5.0 %, not comparable)", "31.5 s (+5.0 %)")
+
+
+def test_a_speedup_has_a_column_where_one_is_known():
+    """Else there is none; of a comparison without one it is a dash."""
+    fast, least = (
+        replace(comparison(), speedup=each) for each in (Speedup(1.314, 1.2, 1.4), Speedup(1.9, bound="at least"))
+    )
+    for view in (View.LIST, View.JOB):
+        assert "Times as fast" not in cells(view, [Row(comparison())])[0]
+        header, *rows = cells(view, [Row(each) for each in (fast, least, comparison())])
+        assert [row[header.index("Times as fast")] for row in rows] == ["1.31", "at least 1.90", "-"]
+    assert "Times as fast" not in cells(View.LIST, [Row(replace(comparison(), speedup=Speedup(why_not="x")))])[0]

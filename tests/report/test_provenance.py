@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from pytest_exprun.report.markdown import experiment_report
-from pytest_exprun.report.provenance import compute
+from pytest_exprun.report.provenance import compute, speed
 from pytest_exprun.terms.model import Budget, Diff, Variant
 from pytest_exprun.terms.outcome import Arm, CurvePoint
+from pytest_exprun.verdict.compute.speedup import SeedSpeedup, Speedup
 from tests.report_toys import comparison, tables
 
 
@@ -93,3 +94,24 @@ def test_a_diff_that_prints_much_more_training_is_noted(unit, step, told, said):
     found = replace(found, baseline=printed(found.baseline, 100, {}), experiment=printed(found.experiment, step, told))
     assert said in compute(found)
     assert bool(compute(found)) is bool(said)
+
+
+def test_better_or_only_slower():
+    """The section has the answer, its reading, what a second gives in both arms, and each seed; without asking there is none."""
+    assert "Better, or only slower?" not in experiment_report(comparison())
+    seeds = (SeedSpeedup(42, 0.8), SeedSpeedup(137, 2.0, "at least"))
+    found = Speedup(
+        0.8, 0.7, 0.9, seeds=seeds, unit="CPU seconds", rates=(20_123.4, 123.456), rate_unit="tokens per CPU second",
+        better=True, caution="up to 2.0 other cores were busy",
+    )  # fmt: skip
+    lines = speed(found)
+    assert lines[2] == (
+        "**0.80 times as fast to the same loss (95 % interval 0.70 to 0.90).** Better at equal tokens only by computing more: with that "
+        "much compute the control is better. The machine was busy (up to 2.0 other cores were busy), which moves CPU times too."
+    )
+    assert "| tokens per CPU second | 20,123 | 123.5 |" in lines
+    assert "| 137 | at least 2.00 |" in lines
+    assert "The CPU seconds with which the control reaches the experiment's loss" in lines[-1]
+    assert "\n".join(lines) in experiment_report(replace(comparison(), speedup=found))
+    refused = speed(Speedup(why_not="times cannot be compared: cpu differs (a and b)"))
+    assert refused[2:] == ["**No speedup can be told: times cannot be compared: cpu differs (a and b).**"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from pytest_exprun.report.terminal import assertion_lines, live_line, run_line, run_names, summary_lines
 from pytest_exprun.terms.model import Budget, RunSpec, Variant
 from pytest_exprun.terms.outcome import CurvePoint
+from pytest_exprun.verdict.compute.speedup import Speedup
 from tests.report_toys import HOSTILE, LOSER, NEUTRAL, UNSURE, comparison, run
 
 WIDE = """\
@@ -305,3 +306,11 @@ def test_hostile_text_cannot_reach_the_terminal():
     arm = Variant((f"--{HOSTILE}",))
     every += run_line(run_names([arm])[arm.slug], run(arm, 42, 1.0), HOSTILE)
     assert every.replace("\n", "").isprintable()
+
+
+def test_a_speedup_is_said_below_the_table():
+    """And whether the change is better only by computing more."""
+    found = replace(comparison(), speedup=Speedup(0.8, 0.7, 0.9, better=True))
+    lines = [text for _, text in summary_lines([found])]
+    assert "rope: 0.80 times as fast to the same loss (95 % interval 0.70 to 0.90)" in lines
+    assert "rope: better at equal tokens only by computing more: with that much compute the control is better" in lines

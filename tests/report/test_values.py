@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -12,6 +13,7 @@ import pytest
 from pytest_exprun.report import values
 from pytest_exprun.report.values import answer, compared, is_open, next_step, properties, recorded
 from pytest_exprun.terms.model import Budget, Diff, Experiment, Tree, Variant
+from pytest_exprun.verdict.compute.speedup import Speedup
 from pytest_exprun.verdict.sessions.chance import fingerprints
 from tests.report_toys import BASELINE, HOSTILE, LOSER, NEUTRAL, WINNER, comparison
 
@@ -138,3 +140,17 @@ def test_what_a_ledger_keeps_is_plain_and_short():
     assert (found["stale"], found["no_effect"]) == (False, False)
     assert recorded(comparison(BASELINE, points=0))["no_effect"]
     assert recorded(comparison((1.9, None, 1.92)))["p_value"] is None
+
+
+def test_a_speedup_is_told_where_it_is_known():
+    """As properties, and in the answer; without one nothing is."""
+    found = replace(comparison(), speedup=Speedup(1.25, 1.1, 1.4, unit="FLOPs"))
+    told = {name: value for name, value in properties(found) if "speedup" in name}
+    assert told == {
+        "exprun.speedup": 1.25,
+        "exprun.speedup_low": 1.1,
+        "exprun.speedup_high": 1.4,
+        "exprun.speedup_unit": "FLOPs",
+    }
+    assert answer(found)["speedup"]["headline"].startswith("1.25 times as fast")
+    assert "speedup" not in answer(comparison())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_exprun.terms.model import SEEDS, Experiment, RunSpec, Variant
@@ -69,3 +71,30 @@ def test_sensitivity_is_that_of_the_test():
     expected = stats.minimum_detectable_effect_paired(5, 0.5) * spread / stats.describe(BASE).std
     assert (paired.test, paired.mde_sigmas) == ("paired", pytest.approx(expected))
     assert evidence_of("acc", arm(BASE), arm((1.9, None, None)), paired=True).mde_sigmas is None
+
+
+def test_times_of_runs_in_turn_are_compared_pair_by_pair():
+    """Beside other processes, on a machine that gets slower: a tenth comes out in each pair. Not so where an arm ran after the other."""
+    control, slower = (10.0, 12.0, 14.0, 17.0, 20.0), (11.0, 13.2, 15.4, 18.7, 22.0)
+
+    def at(values, minutes):
+        found = arm(BASE)
+        facts = [
+            {"started": f"2026-11-29T10:{minute:02}:00+00:00", "wall_time": 50.0, "other_busy_cores": 4.0}
+            for minute in minutes
+        ]
+        return Arm(
+            Variant(),
+            tuple(
+                replace(run, metrics={**run.metrics, "wall_time": time, "cpu_time": time / 2}, provenance=fact)
+                for run, time, fact in zip(found, values, facts, strict=True)
+            ),
+        )
+
+    turned = effects_of(DECLARED, at(control, range(0, 10, 2)), at(slower, range(1, 11, 2)), paired=False)
+    assert (turned["wall_time"].comparable, turned["wall_time"].raw_percent) == (True, pytest.approx(10.0))
+    assert turned["cpu_time"].ci_low > 0
+    assert turned["acc"].p_value == stats.welch(BASE, BASE).p_value
+    after = effects_of(DECLARED, at(control, range(5)), at(slower, range(5, 10)), paired=False)
+    assert after["wall_time"].why_not == "up to 4.0 other cores were busy"
+    assert after["cpu_time"].ci_low < 0

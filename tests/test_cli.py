@@ -213,7 +213,8 @@ def test_judge_and_why_import_nothing_heavy(project):
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "confirm", "promote", "ladder", "power", "budget", "judge", "aa", "why", "audit", "ledger"]
+    "command",
+    ["run", "confirm", "promote", "ladder", "speedup", "power", "budget", "judge", "aa", "why", "audit", "ledger"],
 )
 def test_every_command_and_option_is_documented(command):
     """Each command has its heading, and each option of its own stands below it."""

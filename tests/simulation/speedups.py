@@ -67,14 +67,17 @@ def tell(loss: np.ndarray, compute: np.ndarray, truth: float) -> Told:
     """Do what `verdict.compute.speedup` does, in many trials at once."""
     half, once, twice, reached = np.moveaxis(loss, 2, 0)
     log = np.log(compute)
-    falls = ((half > once) & (once > twice) & np.all(np.diff(log[:, :, :3], axis=2) > 0, axis=2)).all(axis=1)
+    control = loss[:, :, :3]
+    over, under = reached < control.min(axis=2), reached > control.max(axis=2)
+    rises = np.all(np.diff(log[:, :, :3], axis=2) > 0, axis=2)
+    falls = (rises & (((half > once) & (once > twice)) | over | under)).all(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         first = log[:, :, 0] + (half - reached) / (half - once) * (log[:, :, 1] - log[:, :, 0])
         second = log[:, :, 1] + (once - reached) / (once - twice) * (log[:, :, 2] - log[:, :, 1])
     at = np.where(reached >= once, first, second)
-    at = np.where(reached > half, log[:, :, 0], np.where(reached < twice, log[:, :, 2], at))
+    at = np.where(under, log[:, :, 0], np.where(over, log[:, :, 2], at))
     factor = at - log[:, :, 3]
-    above, below = (reached < twice).any(axis=1), (reached > half).any(axis=1)
+    above, below = over.any(axis=1), under.any(axis=1)
     n = loss.shape[1]
     mean, reach = factor.mean(axis=1), scipy.stats.t.ppf(0.975, n - 1) * factor.std(axis=1, ddof=1) / np.sqrt(n)
     number = falls & ~above & ~below

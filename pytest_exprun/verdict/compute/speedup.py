@@ -177,20 +177,24 @@ def _why_no_curve(seed: int, points: Sequence[Point], reached: Point) -> str:
     for less, more in pairwise(points):
         if more.compute <= less.compute:
             return f"at seed {seed} the control's longer run took no more compute than the shorter one"
-        if more.loss >= less.loss:
+        if more.loss >= less.loss and not _bound(points, reached.loss):
             return f"at seed {seed} the control is no better after twice the training: the noise is as large as what training gives"
     return ""
 
 
 def _reaches(points: Sequence[Point], loss: float) -> tuple[float, str]:
-    """Return the compute at which points of falling loss reach a loss, or the end of the range that is nearest to it, and the bound."""
-    if loss > points[0].loss:
-        return points[0].compute, AT_MOST
-    if loss < points[-1].loss:
-        return points[-1].compute, AT_LEAST
+    """Return the compute at which points reach a loss; beyond all of them the nearest end of the range, and the bound."""
+    if bound := _bound(points, loss):
+        return points[-1 if bound == AT_LEAST else 0].compute, bound
     less, more = next(pair for pair in pairwise(points) if loss >= pair[1].loss)
     share = (less.loss - loss) / (less.loss - more.loss)
     return less.compute * (more.compute / less.compute) ** share, ""
+
+
+def _bound(points: Sequence[Point], loss: float) -> str:
+    """Return on which side of all the points a loss lies, if on any: then they need not fall."""
+    losses = [point.loss for point in points]
+    return AT_LEAST if loss < min(losses) else AT_MOST if loss > max(losses) else ""
 
 
 def _mean_and_reach(logarithms: Sequence[float]) -> tuple[float, float | None]:

@@ -81,6 +81,14 @@ def test_seeds_that_all_leave_the_range_say_its_end():
     assert (found.bound, found.factor) == (AT_LEAST, pytest.approx(2.5))
 
 
+def test_beyond_all_points_they_need_not_fall():
+    """A control that is stuck does not get there with twice the budget either."""
+    stuck = (Point(3.0, 50.0), Point(2.0, 100.0), Point(2.1, 200.0))
+    assert of(1.9, 80.0, stuck).seeds == (SeedSpeedup(42, 2.5, AT_LEAST),)
+    assert of(3.1, 80.0, stuck).seeds == (SeedSpeedup(42, 0.625, AT_MOST),)
+    assert of(2.05, 80.0, stuck).factor is None
+
+
 def test_seeds_beyond_both_ends_say_nothing():
     """A mean of an upper and a lower bound is neither."""
     found = speedup({42: CURVE, 137: CURVE}, {42: Point(0.5, 100.0), 137: Point(3.5, 100.0)})

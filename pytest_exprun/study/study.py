@@ -138,7 +138,7 @@ class Study:
         return known
 
     def _known(self, found: Comparison) -> Comparison:
-        """Return a comparison with what else was asked of it before: fresh seeds, speed. What keeps that from being known costs no verdict."""
+        """Return a comparison with what else was asked of it before. What keeps that from being known costs no verdict."""
         try:
             return self._speeding.known(self._confirming.known(found))
         except ExprunError as error:

@@ -17,6 +17,7 @@ from pytest_exprun.report.text import (
     signed,
 )
 from pytest_exprun.terms.judged_at import early_note
+from pytest_exprun.terms.model import FIRST_LOOK
 from pytest_exprun.terms.outcome import Verdict
 from pytest_exprun.terms.sameness import says_one_coarse_number
 from pytest_exprun.verdict.comparison import Comparison
@@ -28,6 +29,7 @@ _KINDS = {
     "equivalent": "An effect of two baseline standard deviations in either direction is ruled out (90 % interval).",
     "inconclusive": "The seeds neither show an effect nor rule one out: this is no proof that the change is harmless.",
     "diverged": "A run whose loss is not finite is never dropped: a change that can blow up is worse, whatever the other seeds say.",
+    "stopped": "More seeds were not worth their time. Nothing was tested: this is no proof of harm, and none of harmlessness.",
     "blow-up": "One seed alone is so far off that the change is unstable; a test of means would have called it inconclusive.",
 }
 
@@ -58,7 +60,7 @@ def confirmation(comparison: Comparison) -> str:
     if judgement.kind == "identical":
         return "no test: every common seed gave the baseline's value"
     if judgement.p_value is None:
-        return "no test: a seed diverged"
+        return "no test: a seed diverged" if judgement.diverged else "no test: it ended early"
     p = p_sentence(judgement.p_value, judgement.alpha)
     if comparison.verdict is Verdict.NEUTRAL:
         return f"{'a' if judgement.confirmed else 'no'} difference is shown, {p}"
@@ -119,6 +121,8 @@ def _test(comparison: Comparison) -> str:
     judgement = comparison.judgement
     if judgement.kind == "identical":
         return "None: over the common seeds there is no difference to test."
+    if judgement.p_value is None and not judgement.diverged:
+        return "None: it ended before its seeds could be tested."
     if judgement.p_value is None:
         return "None: a seed diverged, so there is no p. The figures below are over the finite seeds only."
     text = confirmation(comparison)
@@ -184,7 +188,9 @@ def _pairing(comparison: Comparison) -> str:
 
 def _seeds(comparison: Comparison) -> str:
     evidence = comparison.evidence
-    more = " The verdict fell at the first look." if comparison.judgement.look == 1 else ""
+    judgement = comparison.judgement
+    at_look = judgement.look == 1 and len(judgement.seeds) >= FIRST_LOOK and not comparison.was_stopped
+    more = " The verdict fell at the first look." if at_look else ""
     return f"{evidence.n_baseline} of the baseline, {evidence.n_experiment} of the experiment.{more}"
 
 

@@ -29,7 +29,7 @@ from pytest_exprun.report.text import (
     signed,
 )
 from pytest_exprun.terms.judged_at import early_note
-from pytest_exprun.terms.model import Budget, Experiment, RunSpec, Variant
+from pytest_exprun.terms.model import SEED_BY_SEED, Budget, Experiment, RunSpec, Variant
 from pytest_exprun.terms.outcome import CurvePoint, Effect, RunResult, Summary, Verdict
 from pytest_exprun.verdict.comparison import Comparison
 from pytest_exprun.verdict.sessions.chance import Family, Others, families, no_others
@@ -72,8 +72,8 @@ class Written(Protocol):
 
 
 def diff_lines(declared: Iterable[Experiment]) -> Iterator[str]:
-    """Say which states of the code are compared, and in which files they differ."""
-    for each in declared:
+    """Say which states of the code are compared, in which files they differ, and whether some of what is judged may end early."""
+    for each in (declared := list(declared)):
         if each.diff is None:
             continue
         changes = " with changes that are in no commit" if each.diff.uncommitted else ""
@@ -86,6 +86,8 @@ def diff_lines(declared: Iterable[Experiment]) -> Iterator[str]:
             yield f"  {name:{width}}  " + (f"+{added} -{deleted}" if added >= 0 else "binary")
         if files[_MOST_FILES:]:
             yield f"  and {len(files) - _MOST_FILES} more"
+    if any(each.futility == SEED_BY_SEED for each in declared):
+        yield "one seed after the other, as long as more are worth it (exprun_futility = never: all of them)"
 
 
 # While it runs.
@@ -226,7 +228,7 @@ def _remarks(comparison: Comparison) -> Iterator[str]:
             yield f"{name}: {speed.reading[:1].lower()}{speed.reading[1:-1]}"
     if comparison.two_sigma.verdict is not comparison.verdict:
         yield f"{name}: {comparison.verdict} by rule {judgement.rule}, {comparison.two_sigma.verdict} by the protocol's two_sigma"
-    if judgement.kind in ("diverged", "blow-up", "identical"):
+    if judgement.kind in ("diverged", "blow-up", "identical", "stopped"):
         yield f"{name}: {plain(comparison.reason)}"
     if early := comparison.judged_early:
         yield f"{name}: {plain(early_note(comparison.metric, early))}"

@@ -167,9 +167,9 @@ def p_sentence(p: float | None, bar: float | None = None) -> str:
 
 
 def mean_and_spread(summary: Summary | None, decimals: int, sign: str = "±") -> str:
-    """Return `1.9260 ± 0.0170`; the spread of a single seed is a dash."""
-    if summary is None:
-        return DASH
+    """Return `1.9260 ± 0.0170`; a single seed has no spread."""
+    if summary is None or summary.std is None:
+        return DASH if summary is None else number(summary.mean, decimals)
     return f"{number(summary.mean, decimals)} {sign} {number(summary.std, decimals)}"
 
 

@@ -11,9 +11,9 @@ from functools import cached_property
 from string import Formatter
 from typing import Any
 
-from pytest_exprun.settings.settings import CONFIRMED_GATE, GATES, RULES, Settings
+from pytest_exprun.settings.settings import CONFIRMED_GATE, GATES, GATES_OF_HARM, RULES, Settings, why_not_stopped
 from pytest_exprun.terms.errors import DeclarationError, RefusedError, meant
-from pytest_exprun.terms.model import FIRST_LOOK, SEEDS, Diff, Experiment, Tree, Variant, sets, slugify
+from pytest_exprun.terms.model import FIRST_LOOK, SEED_BY_SEED, SEEDS, Diff, Experiment, Tree, Variant, sets, slugify
 from pytest_exprun.terms.secrets import conceal, concealed
 
 STATES = ("ref", "patch", "against")
@@ -26,6 +26,7 @@ KEYWORDS = (
     "seeds",
     "rule",
     "min_effect",
+    "futility",
     "gate",
     "confirm",
     "speedup",
@@ -101,6 +102,7 @@ def declare(marked: Marked, settings: Settings) -> Experiment:
     change = concealed(tokens, settings.root)
     control = _control(marked, settings)
     metric = _metric(marked, settings)
+    rule, min_effect = _one_of(marked, "rule", settings.rule, tuple(RULES)), _min_effect(marked, settings)
     experiment = Experiment(
         name=_name(marked),
         variant=Variant((*control.flags, *change)),
@@ -110,11 +112,11 @@ def declare(marked: Marked, settings: Settings) -> Experiment:
         directions=_directions(marked, settings, metric),
         budget=settings.budget,
         seeds=_seeds(marked, settings),
-        rule=_one_of(marked, "rule", settings.rule, tuple(RULES)),
-        min_effect=_min_effect(marked, settings),
-        futility=settings.futility,
-        baseline_seeds=settings.seeds_of_baselines,
+        rule=rule,
+        min_effect=min_effect,
         gate=(gate := _one_of(marked, "gate", "not_loser", GATES)),
+        futility=_futility(marked, settings, gate, rule, min_effect),
+        baseline_seeds=settings.seeds_of_baselines,
         confirm=_boolean(marked, "confirm", default=settings.confirm == "winners") or gate == CONFIRMED_GATE,
         speedup=_boolean(marked, "speedup", default=False),
         prediction=conceal(" ".join(marked.doc.split())),
@@ -144,7 +146,7 @@ def declare_baseline(settings: Settings, seeds: Sequence[int], further_seeds: Se
         seeds=tuple(further_seeds),
         rule=settings.rule,
         min_effect=settings.min_effect,
-        futility=settings.futility,
+        futility=0.0 if isinstance(settings.futility, str) else settings.futility,
         baseline_seeds=tuple(seeds),
     )
 
@@ -163,6 +165,7 @@ def declare_diff(settings: Settings, name: str, control: Tree, tree: Tree, diff:
         variant=Variant(flags, tree),
         control=Variant(flags, control),
         gate=settings.against_gate,
+        futility=settings.stops(settings.against_gate, settings.rule, settings.min_effect),
         confirm=settings.confirm == "winners" or settings.against_gate == CONFIRMED_GATE,
         diff=diff,
     )
@@ -274,6 +277,26 @@ def _min_effect(marked: Marked, settings: Settings) -> float:
             f"allowed with rule={others} only (or the ini key exprun_rule)"
         )
     return float(value)
+
+
+def _futility(marked: Marked, settings: Settings, gate: str, rule: str, min_effect: float) -> float | str:
+    given = marked.kwargs.get("futility")
+    try:
+        if given is None:
+            return settings.stops(gate, rule, min_effect)
+    except RefusedError as error:
+        raise marked.error(str(error)) from None
+    if given not in ("never", SEED_BY_SEED):
+        raise marked.error(
+            f"futility={given!r}: allowed is 'never' or {SEED_BY_SEED!r} (a number, for rule tested, is the ini key exprun_futility)"
+        )
+    if given == SEED_BY_SEED and gate in GATES_OF_HARM:
+        raise marked.error(
+            f"futility={given!r}: gate {gate!r} wants all seeds, as one that is stopped early proves nothing of harm"
+        )
+    if given == SEED_BY_SEED and (why_not := why_not_stopped(rule, min_effect)):
+        raise marked.error(f"futility={why_not}")
+    return 0.0 if given == "never" else SEED_BY_SEED
 
 
 def _seeds(marked: Marked, settings: Settings) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_exprun.settings.templates import placeholders
-from pytest_exprun.terms.model import Budget
+from pytest_exprun.terms.model import SEED_BY_SEED, Budget
 
 PREFIX = "exprun_"
 
@@ -143,6 +143,12 @@ def _budget(text: str) -> Budget | None:
     return Budget(number(1, int).parse(amount), choice("tokens", "steps", "seconds").parse(unit))
 
 
+def _futility(text: str) -> float | str:
+    if text in {"auto", SEED_BY_SEED}:
+        return text
+    return 0.0 if text == "never" else number(0).parse(text)
+
+
 def _path(text: str) -> Path:
     if not text.strip() or "\0" in text:
         raise ValueError(text)
@@ -171,4 +177,5 @@ TEMPLATES = Kind(_templates, "words with placeholders", explains=True)
 VARIABLES = Kind(_variables, "words NAME=value", explains=True)
 PATTERN = Kind(_pattern, "a regular expression with a group for each metric", explains=True)
 BUDGET = Kind(_budget, "an amount and its unit: 300 seconds, or 2000 steps")
+FUTILITY = Kind(_futility, f"auto, never, {SEED_BY_SEED} or a number of at least 0")
 PATH = Kind(_path, "a path")

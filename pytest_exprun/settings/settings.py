@@ -17,6 +17,7 @@ from pytest_exprun.settings.templates import check_command, options_last, option
 from pytest_exprun.terms.errors import RefusedError, SettingsError
 from pytest_exprun.terms.model import (
     RESERVED,
+    SEED_BY_SEED,
     SEEDS,
     STANDARD_TOKENS,
     Budget,
@@ -29,8 +30,12 @@ from pytest_exprun.terms.secrets import concealed
 
 RULES: Mapping[str, float | None] = {"two_sigma": 2.0, "tested": None}
 """Each rule's fixed bar in baseline sigmas; None where `exprun_min_effect` sets it. All else about a rule stands in verdict.rules.TABLE."""
+LEAST_BAR_TO_STOP = 1.0
+"""The lowest bar, in baseline sigmas, of a rule whose experiments may be stopped seed by seed: single seeds show no smaller effect."""
 GATES = ("not_loser", "non_inferior", "winner", "confirmed", "loser", "identical")
 CONFIRMED_GATE = "confirmed"
+GATES_OF_HARM = ("non_inferior", "loser")
+"""Gates that want proof about harm, or of none: an experiment that is stopped early has neither."""
 PLOTS = ("auto", "off")
 SEALS = ("refuse", "overlay")
 IN_TURN = "interleaved"
@@ -163,8 +168,12 @@ class Settings:
     )
     rule: str = option(JUDGED, "two_sigma", choice(*RULES), "how a verdict is reached")
     min_effect: float = option(JUDGED, 2.0, number(0), "the bar of rule `tested`, in baseline sigmas")
-    futility: float = option(
-        JUDGED, 0.0, number(0), "rule `tested` stops after three seeds below this many sigmas (0: never)"
+    futility: float | str = option(
+        JUDGED,
+        "auto",
+        kinds.FUTILITY,
+        "when an experiment ends before its last seed: never, after each of its seeds that makes more not worth it (seeds), or by rule "
+        "`tested` after three below so many sigmas; auto: seeds for what `exprun try` and `run` judge, never for tests",
     )
     confirm: str = option(
         JUDGED,
@@ -382,6 +391,22 @@ class Settings:
         at_once = executor_kind(self.executor).at_once
         return at_once == "many" or (at_once == "jobs" and self.jobs > 1)
 
+    def stops(self, gate: str, rule: str, min_effect: float) -> float | str:
+        """Return the futility of an experiment: a gate about harm wants all seeds, and nobody is asked to stop what a low bar forbids.
+
+        Raises:
+            RefusedError: it is to be stopped seed by seed, by these settings, and its bar is too low for that.
+        """
+        is_automatic = self.futility == "auto"
+        asked = SEED_BY_SEED if is_automatic and (self.tried or self.flags) else 0.0 if is_automatic else self.futility
+        if asked != SEED_BY_SEED:
+            return asked
+        if gate in GATES_OF_HARM:
+            return 0.0
+        if (why_not := why_not_stopped(rule, min_effect)) and not is_automatic:
+            raise RefusedError(f"exprun_futility = {why_not}")
+        return 0.0 if why_not else asked
+
     @property
     def default_control(self) -> Variant:
         """The baseline that experiments without `baseline=` are compared with."""
@@ -409,6 +434,17 @@ class Settings:
         """An option's path, absolute: `report_dir`, `store` or `checkpoint_dir`."""
         value: Path = getattr(self, name)
         return self.root / value
+
+
+def why_not_stopped(rule: str, min_effect: float) -> str:
+    """Return why an experiment cannot be stopped seed by seed; empty if it can."""
+    fixed = RULES[rule]
+    bar = min_effect if fixed is None else fixed
+    return (
+        ""
+        if bar >= LEAST_BAR_TO_STOP
+        else f"{SEED_BY_SEED} wants a bar of at least {LEAST_BAR_TO_STOP:g} baseline sigma: min_effect is {bar:g}; 'never' trains all seeds"
+    )
 
 
 def _from_plain(value: Any, default: Any) -> Any:

@@ -45,6 +45,15 @@ def _wants(*allowed: Verdict) -> Judge:
     return judge
 
 
+def _not_loser(comparison: Comparison, _: Values) -> tuple[bool, str]:
+    if comparison.was_stopped and comparison.verdict is Verdict.NEUTRAL:
+        return (
+            False,
+            "stopped early, it shows neither harm nor harmlessness: with futility 'never' all seeds are trained",
+        )
+    return _wants(Verdict.WINNER, Verdict.NEUTRAL)(comparison, _)
+
+
 def _confirmed(comparison: Comparison, _: Values) -> tuple[bool, str]:
     if (found := comparison.confirmation) is None:
         return False, f"the verdict is {comparison.verdict}, the gate wants a WINNER that fresh seeds confirm"
@@ -69,7 +78,7 @@ def _non_inferior(comparison: Comparison, values: Values) -> tuple[bool, str]:
 
 
 _JUDGES: Mapping[str, Judge] = {
-    "not_loser": _wants(Verdict.WINNER, Verdict.NEUTRAL),
+    "not_loser": _not_loser,
     "non_inferior": _non_inferior,
     "winner": _wants(Verdict.WINNER),
     "confirmed": _confirmed,

@@ -75,7 +75,7 @@ def plan_lines(plans: Sequence[ArmPlan], settings: Settings) -> list[str]:
     known = [plan.seconds for plan in plans if plan.seconds is not None]
     for plan in plans:
         needed = len(plan.missing)
-        count = f"{needed - plan.optional} to {needed}" if 0 < plan.optional < needed else str(needed)
+        count = f"{needed - min(plan.optional, needed)} to {needed}" if needed and plan.optional else str(needed)
         seconds = plan.seconds or (sum(known) / len(known) if known else None)
         took = "" if not needed else ", time unknown" if seconds is None else f", about {needed * seconds / 60:.1f} min"
         stored = ", ".join(map(str, plan.stored)) or "none"

@@ -24,7 +24,7 @@ from pytest_exprun.study.flags import Flags
 from pytest_exprun.study.gates import GateResult, judge_gate, needs_all_seeds
 from pytest_exprun.study.speeding import Speeding, controls
 from pytest_exprun.terms.errors import ExprunError, StoreError, TrainerError
-from pytest_exprun.terms.model import FIRST_LOOK, Budget, Experiment, Variant, shortens
+from pytest_exprun.terms.model import Budget, Experiment, Variant, shortens
 from pytest_exprun.terms.outcome import Arm, Verdict
 from pytest_exprun.terms.sameness import difference
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
@@ -237,18 +237,23 @@ class Study:
             self._train_ahead([experiment])
 
     def _train_ahead(self, experiments: Sequence[Experiment]) -> None:
-        """Train the runs of all first looks, then those that the undecided experiments need besides."""
+        """Train the runs that nothing can be decided without, then round by round those that the undecided experiments need besides."""
         experiments = [each for each in experiments if self._may_be_judged(each)]
         first = [(each.control, each.baseline_seeds, each) for each in experiments]
-        first += [(each.variant, each.seeds[:FIRST_LOOK], each) for each in experiments]
-        self._train_together(first)
-        second = []
-        for each in experiments:
-            with contextlib.suppress(ExprunError):
-                baseline = self.arm(each.control, each.baseline_seeds, each)
-                if needs := self._decide(each, baseline, each.seeds[:FIRST_LOOK]).needs:
-                    second.append((each.variant, (*each.seeds[:FIRST_LOOK], *needs), each))
-        self._train_together(second)
+        waiting = [(each.variant, each.first_seeds, each) for each in experiments]
+        self._train_together([*first, *waiting])
+        while waiting:
+            waiting = [
+                (arm, (*seeds, *more), each) for arm, seeds, each in waiting if (more := self._needs(each, seeds))
+            ]
+            self._train_together(waiting)
+
+    def _needs(self, experiment: Experiment, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the seeds that an experiment needs besides these; none of one that failed, whose test raises the error."""
+        with contextlib.suppress(ExprunError):
+            baseline = self.arm(experiment.control, experiment.baseline_seeds, experiment)
+            return self._decide(experiment, baseline, seeds).needs
+        return ()
 
     def _may_be_judged(self, experiment: Experiment) -> bool:
         if experiment.diff is None:
@@ -302,7 +307,11 @@ class Study:
         """Refuse a finding on seeds that all gave one and the same run: a single draw, whose luck is no effect of the change."""
         first, *others = found.experiment
         values = found.experiment.values(found.metric)
-        if math.isfinite(values[first.spec.seed]) and not any(difference(first, run, found.metric) for run in others):
+        if (
+            others
+            and math.isfinite(values[first.spec.seed])
+            and not any(difference(first, run, found.metric) for run in others)
+        ):
             raise TrainerError(
                 f"all {len(values)} seeds of {found.name} gave one and the same run, {found.metric} = {values[first.spec.seed]!r}: with "
                 f"this change {self.settings.trained_by} seems to ignore its seed, so its noise is unknown and no verdict is possible"
@@ -314,7 +323,7 @@ class Study:
 
     def _until_decided(self, experiment: Experiment, baseline: Arm) -> Arm:
         """Train the experiment's seeds until its rule has its verdict."""
-        seeds = experiment.seeds[:FIRST_LOOK]
+        seeds = experiment.first_seeds
         while True:
             judgement = self._decide(experiment, baseline, seeds)
             if judgement.verdict is not None:
@@ -465,23 +474,26 @@ class Study:
     def _plan_variant(self, experiment: Experiment, arms: dict[str, ArmPlan]) -> None:
         key = self._asked(experiment.variant, experiment).key
         if key.digest not in arms:
-            seeds = self._seeds_in_view(experiment)
-            arms[key.digest] = self.plan(experiment.variant, seeds, experiment, optional=len(seeds[FIRST_LOOK:]))
+            seeds, sure = self._seeds_in_view(experiment)
+            arms[key.digest] = self.plan(experiment.variant, seeds, experiment, optional=len(seeds[sure:]))
 
     def differing_in_nothing(self) -> list[str]:
         """Return one line for each of what was selected that needs no run of its own, as its control stands for it."""
         said = {experiment.name: self.differs_in_nothing(experiment) for experiment in self.declared}
         return [f"{name}: nothing to compare: {why}" for name, why in said.items() if why]
 
-    def _seeds_in_view(self, experiment: Experiment) -> tuple[int, ...]:
-        """Return the seeds that an experiment may come to need: all of them, unless a plan finds that what is stored has decided it."""
+    def _seeds_in_view(self, experiment: Experiment) -> tuple[tuple[int, ...], int]:
+        """Return the seeds that an experiment may come to need, and how many of them it needs for certain.
+
+        All of them, unless a plan finds that what is stored has decided it.
+        """
         if self.settings.mode != "plan" or needs_all_seeds(experiment.gate):
-            return experiment.seeds
-        control, seeds = (experiment.control, experiment.baseline_seeds), experiment.seeds[:FIRST_LOOK]
+            return experiment.seeds, len(experiment.first_seeds)
+        control, seeds = (experiment.control, experiment.baseline_seeds), experiment.first_seeds
         with contextlib.suppress(ExprunError):
             while not any(self.plan(*arm, experiment).missing for arm in (control, (experiment.variant, seeds))):
                 judgement = self._decide(experiment, self.arm(*control, experiment), seeds)
                 if judgement.verdict is not None:
-                    return seeds
+                    return seeds, len(seeds)
                 seeds = (*seeds, *judgement.needs)
-        return experiment.seeds
+        return experiment.seeds, len(seeds)

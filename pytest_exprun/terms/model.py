@@ -18,6 +18,8 @@ from pytest_exprun.terms.secrets import true_value
 SEEDS = (42, 137, 256, 512, 1024)
 """The protocol's seeds, in training order. The first three are an experiment's first look."""
 FIRST_LOOK = 3
+SEED_BY_SEED = "seeds"
+"""The futility of an experiment that is asked after every seed whether more of them are worth it."""
 RESERVED = ("seed", "train_tokens", "train_steps", "train_seconds", "output_dir")
 """Options of a trainer that only the plugin sets."""
 STANDARD_TOKENS = 1_000_000
@@ -282,7 +284,7 @@ class Experiment:
     seeds: tuple[int, ...] = SEEDS
     rule: str = "two_sigma"
     min_effect: float = 2.0
-    futility: float = 0.0
+    futility: float | str = 0.0
     baseline_seeds: tuple[int, ...] = SEEDS
     gate: str = "not_loser"
     prediction: str = ""
@@ -297,6 +299,11 @@ class Experiment:
     def lower_is_better(self) -> bool:
         """The judged metric's direction; a declaration without a known direction is refused where it is made."""
         return lower_is_better(self.metric, dict(self.directions)) is not False
+
+    @property
+    def first_seeds(self) -> tuple[int, ...]:
+        """The seeds that are trained before anything is asked of them: one of an experiment that may be stopped after any, else three."""
+        return self.seeds[: 1 if self.futility == SEED_BY_SEED else FIRST_LOOK]
 
     @property
     def change(self) -> tuple[str, ...]:

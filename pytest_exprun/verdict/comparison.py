@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 from pytest_exprun.terms.errors import RefusedError, TrainerError
 from pytest_exprun.terms.judged_at import check_places, judged_early
 from pytest_exprun.terms.kept import staleness
-from pytest_exprun.terms.model import Experiment, RunSpec, Variant
+from pytest_exprun.terms.model import FIRST_LOOK, SEED_BY_SEED, Experiment, RunSpec, Variant
 from pytest_exprun.terms.outcome import Arm, Effect, RunResult, Verdict
 from pytest_exprun.terms.sameness import EVERYWHERE, WITHIN_ARM, difference
 from pytest_exprun.verdict import stats
-from pytest_exprun.verdict.compute.clocks import with_one_clock
+from pytest_exprun.verdict.compute.clocks import why_too_slow, with_one_clock
 from pytest_exprun.verdict.compute.speedup import Speedup
 from pytest_exprun.verdict.confirmation import Confirmation
 from pytest_exprun.verdict.effects import Evidence, effects_of, evidence_of, paired_values
-from pytest_exprun.verdict.rules import PROTOCOL, Judgement, judge_by, rule_named
+from pytest_exprun.verdict.rules import PROTOCOL, Judgement, judge_by, rule_named, why_stopped
 
 ALPHA = 0.05
 
@@ -86,8 +86,16 @@ class Comparison:
 
     @property
     def not_loser(self) -> bool:
-        """No proof of harm. A third to a half of truly 2-sigma-worse changes pass this too: see `non_inferior`."""
-        return self.verdict is not Verdict.LOSER
+        """No proof of harm. A third to a half of truly 2-sigma-worse changes pass this too: see `non_inferior`.
+
+        One that was stopped early does not pass: what harm it does, nobody has looked.
+        """
+        return self.verdict is not Verdict.LOSER and not self.was_stopped
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether it was stopped because more seeds were not worth it, so that it shows neither harm nor harmlessness."""
+        return self.judgement.kind == "stopped"
 
     def effect(self, metric: str | None = None) -> Effect:
         """Return one metric's effect, by default the judged one.
@@ -101,7 +109,12 @@ class Comparison:
         return self.effects[name]
 
     def non_inferior(self, margin: float = 2.0, *, margin_abs: float | None = None) -> bool:
-        """Whether harm of `margin` pooled sigmas (or `margin_abs` in the metric's unit) is ruled out: one look, alpha .05."""
+        """Whether harm of `margin` pooled sigmas (or `margin_abs` in the metric's unit) is ruled out: one look, alpha .05.
+
+        Never of one that was stopped early: the looks that it did not have would have been the test's.
+        """
+        if self.was_stopped:
+            return False
         return stats.non_inferiority(
             *self._finite(), margin=margin, margin_abs=margin_abs, lower_is_better=self.lower
         ).passed
@@ -109,8 +122,10 @@ class Comparison:
     def equivalent(self, margin: float) -> bool:
         """Whether a difference beyond +-`margin` (in the metric's unit) is ruled out: two one-sided tests, alpha .05.
 
-        Paired where all experiment seeds have a baseline partner, else Welch.
+        Paired where all experiment seeds have a baseline partner, else Welch. Never of one that was stopped early.
         """
+        if self.was_stopped:
+            return False
         baseline, experiment = self._finite()
         if self.evidence.test == "paired" and self.judgement.kind != "identical":
             return stats.tost_paired(*paired_values(self.baseline, self.experiment, self.metric), margin) <= ALPHA
@@ -218,23 +233,44 @@ def compared_baseline(comparison: Comparison) -> Arm:
 
 def decide(declaration: Experiment, baseline: Arm, experiment: Arm) -> Judgement:
     """Judge two arms by the declared rule."""
-    return _judgements((declaration.rule,), declaration, baseline, experiment)[0]
+    arms = baseline, experiment
+    return _judgements((declaration.rule,), declaration, arms, _why_too_slow(declaration, *arms))[0]
+
+
+def _why_too_slow(declaration: Experiment, baseline: Arm, experiment: Arm) -> str:
+    """Return why the first seed alone stops an experiment that may be stopped after any; empty if it does not."""
+    return why_too_slow(baseline, experiment.runs[0]) if declaration.futility == SEED_BY_SEED else ""
 
 
 def _judgements(
-    rules: Sequence[str], declaration: Experiment, baseline: Arm, experiment: Arm, looks: int = 2
+    rules: Sequence[str], declaration: Experiment, arms: tuple[Arm, Arm], too_slow: str, looks: int = 2
 ) -> list[Judgement]:
+    """Judge by each rule. Where the declared one stops an experiment early, no other has more seeds to go by and says the same."""
+    baseline, experiment = arms
     check_places(declaration.metric, declaration.budget.unit, baseline, experiment)
-    return judge_by(
-        rules,
-        baseline.values(declaration.metric),
-        experiment.values(declaration.metric),
-        lower_is_better=declaration.lower_is_better,
-        min_effect=declaration.min_effect,
-        futility=declaration.futility,
-        plan=declaration.seeds,
-        looks=looks,
-    )
+    given = Arm(experiment.variant, experiment.runs[:1]) if too_slow else experiment
+
+    def judged(by: Sequence[str], futility: float | str) -> list[Judgement]:
+        return judge_by(
+            by,
+            baseline.values(declaration.metric),
+            given.values(declaration.metric),
+            lower_is_better=declaration.lower_is_better,
+            min_effect=declaration.min_effect,
+            futility=futility,
+            plan=declaration.seeds,
+            looks=looks,
+        )
+
+    if declaration.futility != SEED_BY_SEED:
+        return judged(rules, declaration.futility)
+    (found,) = judged((declaration.rule,), declaration.futility)
+    if too_slow and found.verdict is None:
+        reason = why_stopped(found.seeds, too_slow)
+        found = replace(found, verdict=Verdict.NEUTRAL, needs=(), kind="stopped", reason=reason)
+    if len(found.seeds) < FIRST_LOOK or found.kind == "stopped" or found.verdict is None:
+        return [replace(found, rule=rule) for rule in rules]
+    return [found if rule == declaration.rule else judged((rule,), 0.0)[0] for rule in rules]
 
 
 def compare(
@@ -255,7 +291,12 @@ def compare(
     arms = _arm(declaration.control, baseline), _arm(declaration.variant, experiment)
     check_same_measurement(*(arm.runs for arm in arms))
     baseline_arm, given = with_one_clock(*arms)
-    judgement, two_sigma = _judgements((declaration.rule, PROTOCOL), declaration, baseline_arm, given, looks)
+    too_slow = _why_too_slow(declaration, *arms)
+    judgement, two_sigma = _judgements(
+        (declaration.rule, PROTOCOL), declaration, (baseline_arm, given), too_slow, looks
+    )
+    if judgement.verdict is None:
+        raise RefusedError(judgement.reason)
     # A decision at the first look stands on its seeds alone, even where more are stored.
     decided = tuple(run for run in given if run.spec.seed in judgement.seeds)
     experiment_arm = given if len(decided) == len(given) else Arm(declaration.variant, decided)

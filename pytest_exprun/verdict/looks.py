@@ -45,7 +45,8 @@ GATE_LEVELS = Levels(standard=(0.010, 0.042), unpaired=0.042, half=0.025, single
 class Look:
     """One look at the data. Values are negated where lower is better, so that here more is always better.
 
-    `alpha` is this look's level and `last_alpha` the last look's; `s_b` is the standard deviation of the whole baseline.
+    `alpha` is this look's level and `last_alpha` the last look's; `s_b` is the standard deviation of the whole baseline. A look that
+    `is_between` comes before or between those of the plan: nothing is tested there, it is only asked whether more seeds are worth it.
     """
 
     number: int
@@ -55,6 +56,7 @@ class Look:
     baseline: Mapping[int, float]
     experiment: Mapping[int, float]
     s_b: float
+    is_between: bool = False
 
     @cached_property
     def diverged(self) -> tuple[int, ...]:
@@ -74,7 +76,7 @@ class Look:
     @property
     def is_paired(self) -> bool:
         """Three pairs are too few for pairing to earn its lost degrees of freedom."""
-        return len(self.experiment) > FIRST_LOOK and len(self.common) > 1
+        return len(self.experiment) > FIRST_LOOK and len(self.common) > 1 and not self.is_between
 
     @property
     def test(self) -> TestName:
@@ -166,9 +168,9 @@ class Look:
 
 
 def checked_arms(
-    baseline: Mapping[int, float], experiment: Mapping[int, float], *, lower_is_better: bool
+    baseline: Mapping[int, float], experiment: Mapping[int, float], *, lower_is_better: bool, least: int = FIRST_LOOK
 ) -> tuple[dict[int, float], dict[int, float]]:
-    """Refuse what allows no verdict; return both arms with more being better.
+    """Refuse what allows no verdict; return both arms with more being better. The experiment needs `least` seeds.
 
     Raises:
         RefusedError: no mapping, no real number, too few seeds, a diverged baseline seed, or a baseline without variance.
@@ -177,9 +179,9 @@ def checked_arms(
         raise RefusedError(f"lower_is_better = {lower_is_better!r}: allowed is True or False")
     sign = -1.0 if lower_is_better else 1.0
     b, e = _arm(baseline, "baseline", sign), _arm(experiment, "experiment", sign)
-    for name, arm, least in (("baseline", b, MIN_BASELINE_SEEDS), ("experiment", e, FIRST_LOOK)):
-        if len(arm) < least:
-            raise RefusedError(f"the {name} has {len(arm)} seeds: a verdict needs at least {least}, train the others")
+    for name, arm, enough in (("baseline", b, MIN_BASELINE_SEEDS), ("experiment", e, least)):
+        if len(arm) < enough:
+            raise RefusedError(f"the {name} has {len(arm)} seeds: a verdict needs at least {enough}, train the others")
     broken = [str(seed) for seed, value in b.items() if not math.isfinite(value)]
     if broken:
         raise RefusedError(
@@ -207,30 +209,36 @@ def plan_looks(
     plan: Sequence[int] | None,
     levels: Levels,
     looks: int,
+    *,
+    seed_by_seed: bool = False,
 ) -> tuple[list[Look], tuple[int, ...]]:
-    """Return the looks that the data allow, first to last, and the seeds that a look beyond them needs.
+    """Return the looks that the data allow, first to last, and the seeds that a look beyond them needs: the next one if `seed_by_seed`.
 
     Raises:
         RefusedError: `looks` is neither 1 nor 2.
     """
     if looks not in (1, 2):
         raise RefusedError(f"looks = {looks!r}: allowed is 1 or 2")
-    missing = _missing(baseline, experiment, plan) if len(experiment) == FIRST_LOOK and looks == 2 else ()  # noqa: PLR2004
+    may_go_on = seed_by_seed or (len(experiment) == FIRST_LOOK and looks == 2)  # noqa: PLR2004
+    missing = _missing(baseline, experiment, plan) if may_go_on else ()
     total = len(experiment) + len(missing)
     s_b = samples.describe(baseline.values()).std
     assert s_b is not None  # checked_arms refused single seeds
 
-    def look(number: int, alpha: float, last_alpha: float, count: int) -> Look:
-        seen = dict(list(experiment.items())[:count])
-        return Look(number, alpha, last_alpha, count == total, baseline, seen, s_b)
-
     if looks == 1 or total == FIRST_LOOK:
-        return [look(1, levels.single, levels.single, total)], ()
-    first, last = _pair_of_levels(baseline, [*experiment, *missing], levels)
-    found = [look(1, first, last, FIRST_LOOK)]
-    if not missing:
-        found.append(look(2, last, last, total))
-    return found, missing
+        first = last = levels.single
+    else:
+        first, last = _pair_of_levels(baseline, [*experiment, *missing], levels)
+
+    def look(count: int) -> Look:
+        seen = dict(list(experiment.items())[:count])
+        is_first = count <= FIRST_LOOK or looks == 1
+        alpha, is_between = first if is_first else last, count not in due
+        return Look(1 if is_first else 2, alpha, last, count == total, baseline, seen, s_b, is_between)
+
+    due = {total} if looks == 1 else {FIRST_LOOK, total}
+    counts = range(1, total + 1) if seed_by_seed else sorted(due)
+    return [look(count) for count in counts if count <= len(experiment)], missing[: 1 if seed_by_seed else None]
 
 
 def _missing(
@@ -238,7 +246,7 @@ def _missing(
 ) -> tuple[int, ...]:
     """Seeds of the plan not trained yet; without a plan the baseline's, up to five in all."""
     further = tuple(seed for seed in (baseline if plan is None else plan) if seed not in experiment)
-    return further if plan is not None else further[: len(SEEDS) - len(experiment)]
+    return further if plan is not None else further[: max(0, len(SEEDS) - len(experiment))]
 
 
 def _pair_of_levels(baseline: Mapping[int, float], seeds: Sequence[int], levels: Levels) -> tuple[float, float]:

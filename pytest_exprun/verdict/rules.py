@@ -8,12 +8,14 @@ beside it. The test of `tested` is computed for both, so that a verdict never st
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from pytest_exprun.settings.settings import LEAST_BAR_TO_STOP, why_not_stopped
 from pytest_exprun.settings.settings import RULES as FIXED_BARS
 from pytest_exprun.terms.errors import RefusedError
+from pytest_exprun.terms.model import FIRST_LOOK, SEED_BY_SEED
 from pytest_exprun.terms.outcome import Verdict
 from pytest_exprun.verdict import stats
 from pytest_exprun.verdict.looks import RULE_LEVELS, Look, TestName, checked_arms, p_text, plan_looks
@@ -23,6 +25,11 @@ BAR = 2.0
 PROTOCOL = "two_sigma"
 """The protocol's own rule: its verdict stands beside that of any other."""
 SUGGESTIVE = 1.0
+CUTS = ((BAR, (-0.65, 0.3, 0.8, 1.1)), (LEAST_BAR_TO_STOP, (-0.5, 0.15, 0.4, 0.55)))
+"""A bar, the highest first, and what an experiment must have improved by after its first seed, its second, ... to be worth another one:
+in baseline sigmas, of the mean so far. Found by simulation; docs/statistics.md has what they cost and save."""
+HOPELESS = 4.0
+"""What is stopped and worse by as many baseline sigmas is a LOSER; not by a rule that wants significance, as there is no test yet."""
 EQUIVALENCE_ALPHA = 0.05
 
 
@@ -49,7 +56,7 @@ class Rule:
         by_chance: what chance alone gives, the highest bar first.
         wants_significance: whether reaching the bar is not enough.
         is_paired: whether D is the mean of the pairs' differences where a look has pairs, not the difference of all means.
-        may_stop: whether futility ends it after the first look.
+        may_stop: whether a number as futility ends it after the first look.
     """
 
     name: str
@@ -90,7 +97,9 @@ def rule_named(name: str) -> Rule:
     return TABLE[name]
 
 
-Kind = Literal["identical", "real but small", "suggestive", "equivalent", "inconclusive", "diverged", "blow-up"]
+Kind = Literal[
+    "identical", "real but small", "suggestive", "equivalent", "inconclusive", "diverged", "blow-up", "stopped"
+]
 
 
 @dataclass(frozen=True)
@@ -100,15 +109,16 @@ class Judgement:
     Attributes:
         verdict: None while more seeds are needed.
         needs: the further seeds to train, in order; empty once there is a verdict.
-        kind: which NEUTRAL (`identical`, `real but small`, `suggestive`, `equivalent`, `inconclusive`) or which LOSER (`diverged`,
-            `blow-up`); None where the rule's own bar decided, or nothing is decided yet.
+        kind: which NEUTRAL (`identical`, `real but small`, `suggestive`, `equivalent`, `inconclusive`, `stopped`) or which LOSER
+            (`diverged`, `blow-up`, `stopped`); None where the rule's own bar decided, or nothing is decided yet.
         reason: one sentence with the numbers.
         rule: `two_sigma` or `tested`.
         look: 1 or 2, the look that `seeds` stand for.
         seeds: the experiment seeds it was decided on.
         improvement: D in the metric's unit, positive is better; over the finite seeds where some diverged.
         sigmas: D in baseline standard deviations.
-        p_value: one-sided p of this look's test in the direction of D; None where a seed diverged.
+        p_value: one-sided p of this look's test in the direction of D; None where a seed diverged, and where nothing was tested: before
+            the first look, and of what was stopped.
         alpha: this look's one-sided level.
         confirmed: whether p_value <= alpha, and for a verdict in the direction that it claims; None where there is no p value.
         diverged: the seeds with a non-finite metric.
@@ -133,11 +143,26 @@ class Judgement:
 
 @dataclass(frozen=True)
 class _Asked:
-    """A rule with its numbers filled in: bar and futility in baseline sigmas."""
+    """A rule with its numbers filled in, in baseline sigmas: the bar, the futility after look 1, and the cuts after each seed, if any."""
 
     rule: Rule
     bar: float
     futility: float
+    cuts: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, rule: Rule, min_effect: float, futility: float | str) -> _Asked:
+        """Fill them in.
+
+        Raises:
+            RefusedError: it is to be stopped seed by seed, and its bar is too low for that.
+        """
+        bar = rule.bar(min_effect)
+        if not isinstance(futility, str):
+            return cls(rule, bar, float(futility) if rule.may_stop else 0.0)
+        if why_not := why_not_stopped(rule.name, min_effect):
+            raise RefusedError(f"futility = {why_not}")
+        return cls(rule, bar, 0.0, next(cuts for least, cuts in CUTS if bar >= least))
 
     def improvement(self, look: Look) -> float:
         """Return the rule's D at a look."""
@@ -151,22 +176,24 @@ def judge(
     rule: str = "two_sigma",
     lower_is_better: bool = True,
     min_effect: float = BAR,
-    futility: float = 0.0,
+    futility: float | str = 0.0,
     plan: Sequence[int] | None = None,
     looks: int = 2,
 ) -> Judgement:
     """Judge one metric of an experiment against its baseline, or say which seeds are still needed.
 
     The looks follow the experiment's order of seeds: look 1 on the first three even where more are given, and what it decides stands;
-    look 2 on all. In each, the first that applies: a diverged seed, no effect at all, a blow-up, the rule.
+    look 2 on all. In each, the first that applies: a diverged seed, no effect at all, a blow-up, the rule. With futility `seeds` the same
+    is asked after every seed but for the rule, which has its say at looks 1 and 2; then, whether a further seed is worth it.
 
     Args:
         baseline: seed -> value, at least 5.
-        experiment: seed -> value in the order of training, at least 3.
+        experiment: seed -> value in the order of training, at least 3; at least 1 with futility `seeds`.
         rule: `two_sigma` or `tested`.
         lower_is_better: whether a lower metric is better.
         min_effect: the bar of `tested` in baseline sigmas, for both verdicts; `two_sigma` has the protocol's 2.
-        futility: `tested` stops as NEUTRAL after look 1 below this many baseline sigmas; 0 never stops.
+        futility: `seeds` stops after each seed below the cut of `CUTS`: as NEUTRAL, or by `two_sigma` as LOSER where it is worse by
+            `HOPELESS`. A number: `tested` stops as NEUTRAL after look 1 below this many baseline sigmas; 0 never stops.
         plan: all seeds of the experiment, in order; by default the baseline's, up to five. Three at most: a single look.
         looks: 1 for a single look at all that is given, at level .025.
 
@@ -183,19 +210,21 @@ def judge_by(  # noqa: PLR0917  # what `judge` takes by name, in its order
     experiment: Mapping[int, float],
     lower_is_better: bool = True,
     min_effect: float = BAR,
-    futility: float = 0.0,
+    futility: float | str = 0.0,
     plan: Sequence[int] | None = None,
     looks: int = 2,
 ) -> list[Judgement]:
     """Judge by each of several rules, as `judge` does; the tests of a look are worked out once for all of them."""
     rows = [rule_named(rule) for rule in rules]
-    for name, value in (("min_effect", min_effect), ("futility", futility)):
+    seed_by_seed = futility == SEED_BY_SEED
+    for name, value in (("min_effect", min_effect), *([] if seed_by_seed else [("futility", futility)])):
         number = stats.real_number(value, name)
         if not (math.isfinite(number) and number >= 0):
             raise RefusedError(f"{name} = {value}: allowed is a finite number of at least 0, in baseline sigmas")
-    b, e = checked_arms(baseline, experiment, lower_is_better=lower_is_better)
-    steps, needs = plan_looks(b, e, plan, RULE_LEVELS, looks)
-    asked = [_Asked(row, row.bar(float(min_effect)), float(futility) if row.may_stop else 0.0) for row in rows]
+    least = 1 if seed_by_seed else FIRST_LOOK
+    b, e = checked_arms(baseline, experiment, lower_is_better=lower_is_better, least=least)
+    steps, needs = plan_looks(b, e, plan, RULE_LEVELS, looks, seed_by_seed=seed_by_seed)
+    asked = [_Asked.of(row, float(min_effect), futility) for row in rows]
     return [_judge_looks(steps, needs, each) for each in asked]
 
 
@@ -204,7 +233,7 @@ def _judge_looks(steps: Sequence[Look], needs: tuple[int, ...], asked: _Asked) -
         if outcome := _outcome(look, asked):
             return _judgement(look, asked, outcome)
     wanted = f"{'seeds' if len(needs) > 1 else 'seed'} {', '.join(map(str, needs))}"
-    reason = f"{_size_and_bar(look, asked)} after {len(look.experiment)} seeds: {wanted} still needed"
+    reason = f"{_size_and_bar(look, asked)} after {_counted(look.experiment)}: {wanted} still needed"
     return _judgement(look, asked, _Outcome(None, None, reason), needs)
 
 
@@ -219,11 +248,13 @@ def _outcome(look: Look, asked: _Asked) -> _Outcome | None:
     if look.diverged:
         return _Outcome(Verdict.LOSER, "diverged", look.why_diverged)
     if look.is_identical:
+        if look.is_between:  # one value may agree by chance
+            return None
         same = f"all {len(look.common)} common seeds gave exactly the baseline's values: the change had no effect"
         return _Outcome(Verdict.NEUTRAL, "identical", same)
     if blown := look.why_blown_up:
         return _Outcome(Verdict.LOSER, "blow-up", blown)
-    return _outcome_of_rule(look, asked)
+    return (None if look.is_between else _outcome_of_rule(look, asked)) or _stopped(look, asked)
 
 
 def _outcome_of_rule(look: Look, asked: _Asked) -> _Outcome | None:
@@ -240,10 +271,38 @@ def _outcome_of_rule(look: Look, asked: _Asked) -> _Outcome | None:
     return None
 
 
+def _stopped(look: Look, asked: _Asked) -> _Outcome | None:
+    """Stop what is not worth another seed; beyond the last cut that one stays."""
+    if not asked.cuts:
+        return None
+    cut = asked.cuts[min(len(look.experiment), len(asked.cuts)) - 1]
+    if look.difference >= cut * look.s_b - look.rounding:
+        return None
+    is_hopeless = not asked.rule.wants_significance and look.difference <= -HOPELESS * look.s_b + look.rounding
+    limit = f"hopeless: {HOPELESS:g}" if is_hopeless else f"cut: {cut:g}"
+    sigmas = look.difference / look.s_b
+    size = f"{_figure(abs(sigmas), HOPELESS if is_hopeless else abs(cut))} sigma {'worse' if sigmas < 0 else 'better'}"
+    reason = why_stopped(look.experiment, f"{size} ({limit})")
+    return _Outcome(Verdict.LOSER if is_hopeless else Verdict.NEUTRAL, "stopped", reason)
+
+
+def why_stopped(seeds: Collection[int], what: str) -> str:
+    """Return the reason of an experiment that was stopped after these seeds."""
+    return f"stopped after {_counted(seeds)}: {what}; not worth more seeds"
+
+
+def _counted(seeds: Collection[int]) -> str:
+    return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+
+
 def _judgement(look: Look, asked: _Asked, outcome: _Outcome, needs: tuple[int, ...] = ()) -> Judgement:
     finite = look.of_finite_seeds()
-    improvement = asked.improvement(finite) if finite else None
-    p_value = None if improvement is None or look.diverged else look.one_sided_p(improvement)
+    is_untested = bool(look.diverged) or look.is_between or outcome.kind == "stopped"
+    # What was stopped is told by the mean that stopped it.
+    improvement = (
+        None if finite is None else finite.difference if outcome.kind == "stopped" else asked.improvement(finite)
+    )
+    p_value = None if improvement is None or is_untested else look.one_sided_p(improvement)
     confirmed = None if p_value is None else p_value <= look.alpha
     # A blow-up is a LOSER also where the mean improved: that p confirms the opposite.
     if confirmed and outcome.verdict is Verdict.LOSER and improvement is not None:
@@ -285,7 +344,7 @@ def _size_and_bar(look: Look, asked: _Asked) -> str:
     sigmas = abs(improvement) / look.s_b
     word = "improved" if improvement > 0 else "worse" if improvement < 0 else "changed"
     size = f"{word} by {_figure(sigmas, asked.bar)} baseline sigmas (bar: {asked.bar:g})"
-    return f"{size}, {look.test_text(improvement)}" if asked.rule.wants_significance else size
+    return f"{size}, {look.test_text(improvement)}" if asked.rule.wants_significance and not look.is_between else size
 
 
 def _figure(sigmas: float, bar: float) -> str:

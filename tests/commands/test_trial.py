@@ -66,6 +66,41 @@ def test_a_better_and_a_worse_branch(lab):
     assert tried(lab, "better", "--tokens=2000", "--gate=loser")[0] == 1
 
 
+def test_a_dud_costs_one_run_and_is_discarded(lab):
+    """Seed by seed is how states are tried; it is said, planned from one run on, and one option trains all seeds."""
+    lab.branch(
+        "dud", **{"toy.py": (lab.root / "toy.py").read_text(encoding="utf-8").replace("loss = 2.0 +", "loss = 2.02 +")}
+    )
+    assert "to train 1 to 5" in tried(lab, "dud", "--plan")[1]
+    status, out, err = tried(lab, "dud", "--json")
+    told = json.loads(out)["comparisons"][0]
+    assert (status, told["verdict"], told["kind"], told["next"], told["open"]) == (
+        1,
+        "NEUTRAL",
+        "stopped",
+        "discard",
+        False,
+    )
+    assert told["experiment_seeds"] == [42]
+    assert told["reason"].startswith("stopped after 1 seed: ")
+    assert told["gate"]["reason"].startswith("stopped early, it shows neither harm nor harmlessness")
+    assert "one seed after the other, as long as more are worth it (exprun_futility = never: all of them)" in err
+    status, out, err = tried(lab, "dud", "--json", "--futility=never")
+    assert len(json.loads(out)["comparisons"][0]["experiment_seeds"]) >= 3
+    assert "one seed after the other" not in err
+
+
+def test_a_gate_about_harm_trains_all_its_seeds(lab):
+    """Stopped early nothing is shown: the session is the protocol's."""
+    lab.branch(
+        "dud", **{"toy.py": (lab.root / "toy.py").read_text(encoding="utf-8").replace("loss = 2.0 +", "loss = 2.02 +")}
+    )
+    _, out, _ = tried(lab, "dud", "--gate=non_inferior", "--json")
+    told = json.loads(out)["comparisons"][0]
+    assert told["kind"] != "stopped"
+    assert len(told["experiment_seeds"]) >= 3
+
+
 def test_nothing_to_compare(lab):
     """A clean main: it says so, and there is nothing wrong."""
     status, out, _ = tried(lab, "--json")

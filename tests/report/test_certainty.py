@@ -68,3 +68,13 @@ def test_whether_the_test_bears_the_verdict_out(values, said, doubted):
     """In words; only a verdict that claims something can be in doubt."""
     found = comparison(values)
     assert (confirmation(found), is_doubtful(found)) == (said, doubted)
+
+
+def test_what_was_stopped_says_that_it_was_not_tested():
+    """Without a test, an interval or a size; with the seeds that it stands on."""
+    found = items(comparison((2.02,), futility="seeds"))
+    assert found["Test"] == "None: it ended before its seeds could be tested."
+    assert found["Kind"].startswith("stopped. More seeds were not worth their time.")
+    assert found["Seeds"] == "5 of the baseline, 1 of the experiment."
+    assert {found[name] for name in ("Interval", "Effect size")} == {"Undefined for these seeds."}
+    assert confirmation(comparison((2.02,), futility="seeds")) == "no test: it ended early"

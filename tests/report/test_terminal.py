@@ -314,3 +314,12 @@ def test_a_speedup_is_said_below_the_table():
     lines = [text for _, text in summary_lines([found])]
     assert "rope: 0.80 times as fast to the same loss (95 % interval 0.70 to 0.90)" in lines
     assert "rope: better at equal tokens only by computing more: with that much compute the control is better" in lines
+
+
+def test_what_was_stopped_says_so_below_the_table():
+    """One seed has no spread, and its row no p."""
+    stopped = comparison((2.02,), futility="seeds")
+    lines = text(summary_lines([stopped])).splitlines()
+    row = next(line for line in lines if line.startswith("rope "))
+    assert re.match(r"rope +NEUTRAL .* 2\.0200 +-1\.3 +- +1 ", row)
+    assert f"rope: {stopped.reason}" in lines

@@ -216,3 +216,10 @@ def test_columns_give_way_only_as_far_as_needed():
     assert shape(29) == (19, ("name", "b"))
     assert shape(15) == (5, ("name", "b"))
     assert shape(14) == (14, ("name",))
+
+
+def test_a_single_seed_has_no_spread():
+    """Its mean stands alone."""
+    assert text.mean_and_spread(Summary(1, 1.926, None, 1.926, 1.926), 4) == "1.9260"
+    assert text.mean_and_spread(Summary(2, 1.926, 0.017, 1.9, 1.95), 4) == "1.9260 ± 0.0170"
+    assert text.mean_and_spread(None, 4) == "-"

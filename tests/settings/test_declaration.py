@@ -56,6 +56,19 @@ COLLECTION = [
     ('@experiment("--rope", min_effect=-1)\ndef test_it(): ...', "*min_effect=-1: allowed is a number of at least 0*"),
     ('@experiment("--rope", min_effect=True)\ndef test_it(): ...', "*min_effect=True: allowed is*"),
     ('@experiment("--rope", min_effect=float("nan"))\ndef test_it(): ...', "*min_effect=nan: allowed is*"),
+    (
+        '@experiment("--rope", futility=0.5)\ndef test_it(): ...',
+        "*futility=0.5: allowed is 'never' or 'seeds'*ini key*",
+    ),
+    ('@experiment("--rope", futility=[])\ndef test_it(): ...', "*futility=[[]]: allowed is*"),
+    (
+        '@experiment("--rope", futility="seeds", gate="loser")\ndef test_it(): ...',
+        "*futility='seeds': gate 'loser' wants all seeds, as one that is stopped early proves nothing of harm",
+    ),
+    (
+        '@experiment("--rope", futility="seeds", rule="tested", min_effect=0.5)\ndef test_it(): ...',
+        "*: futility=seeds wants a bar of at least 1 baseline sigma: min_effect is 0.5; 'never' trains all seeds",
+    ),
     ('@experiment("--rope", seeds=[1, 2])\ndef test_it(): ...', "*seeds=[[]1, 2]: allowed is a list of at least 3*"),
     ('@experiment("--rope", seeds=[1, 1, 2])\ndef test_it(): ...', "*seeds=*different whole numbers*"),
     ('@experiment("--rope", seeds=3)\ndef test_it(): ...', "*seeds=3: allowed is*"),
@@ -79,6 +92,8 @@ OPTIONS = [
     ("--exprun-trainer=toy", "*exprun_trainer = 'toy': allowed is module:function*"),
     ("--exprun-trainer=toy.py:main()", "*exprun_trainer = *allowed is module:function*"),
     ("--exprun-min-effect=nan", "*exprun_min_effect = 'nan': allowed is*"),
+    ("--exprun-futility=-1", "*exprun_futility = '-1': allowed is auto, never, seeds or a number of at least 0*"),
+    ("--exprun-futility=seed", "*exprun_futility = 'seed': allowed is auto, never, seeds or a number*"),
     ("--exprun-baseline-seeds=4", "*exprun_baseline_seeds = '4': allowed is a whole number of at least 5*"),
     ("--exprun-args='--a", "*exprun_args = *allowed is*"),
     ("--exprun-store= ", "*exprun_store = '': allowed is a path*"),

@@ -118,3 +118,33 @@ def test_directions_are_declared_or_told_by_the_name():
     assert "val_loss" not in dict(settings.directions("val_loss", None, ""))
     with pytest.raises(RefusedError, match="nobody says whether more zork is better: name it"):
         settings.directions("zork", None, "name it")
+
+
+@pytest.mark.parametrize(
+    ("given", "how", "futility"),
+    [
+        ({}, (), 0.0),
+        ({"tried": "."}, (), "seeds"),
+        ({"flags": "--rope"}, (), "seeds"),
+        ({"against": "main"}, (), 0.0),
+        ({"tried": ".", "futility": "never"}, (), 0.0),
+        ({"futility": "seeds"}, (), "seeds"),
+        ({"futility": "0.5"}, (), 0.5),
+        ({"tried": "."}, ("non_inferior",), 0.0),
+        ({"futility": "seeds"}, ("loser",), 0.0),
+        ({"futility": "seeds"}, ("winner",), "seeds"),
+        ({"tried": "."}, ("not_loser", "tested", 0.5), 0.0),
+        ({"tried": "."}, ("not_loser", "tested", 1.0), "seeds"),
+    ],
+)
+def test_what_is_tried_ends_early_and_what_is_tested_does_not(given, how, futility):
+    """Unless it is said otherwise; a gate about harm wants all seeds, and so does a bar below one sigma."""
+    assert Settings.read(given, Path()).stops(*how, *("not_loser", "two_sigma", 2.0)[len(how) :]) == futility
+
+
+def test_a_bar_that_is_too_low_to_stop_is_refused_where_it_was_asked_for():
+    """The line says what to do."""
+    with pytest.raises(
+        RefusedError, match=r"exprun_futility = seeds wants a bar of at least 1.*'never' trains all seeds"
+    ):
+        Settings.read({"futility": "seeds"}, Path()).stops("not_loser", "tested", 0.5)

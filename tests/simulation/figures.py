@@ -56,13 +56,11 @@ def _rate(
     return Figure(section, name, PERCENT * share, PERCENT * error, protocol, unit, **target)
 
 
-def _mean(section: str, name: str, values: Floats, protocol: float | None, unit: float = 0.01) -> Figure:
+def _mean(
+    section: str, name: str, values: Floats, protocol: float | None, unit: float = 0.01, **target: float
+) -> Figure:
     error = values.std(ddof=1) / np.sqrt(values.size)
-    return Figure(section, name, float(values.mean()), float(error), protocol, unit, is_percent=False)
-
-
-def _runs(judged: Judged) -> Floats:
-    return np.where(judged.look == 1, 3.0, 5.0)
+    return Figure(section, name, float(values.mean()), float(error), protocol, unit, is_percent=False, **target)
 
 
 RULES: dict[str, dict[str, object]] = {
@@ -96,7 +94,7 @@ def table(rng: np.random.Generator, rows: int) -> Iterator[Figure]:
             unit = 0.01 if wins < 0.1 else 0.1
             yield _rate(section, "false WINNER", judged.winner, wins, unit, **FALSE_WINNER_TARGET.get(rule, {}))
             yield _rate(section, "power at 2 sigma", found.winner, power, 1)
-            yield _mean(section, "runs, no effect", _runs(judged), runs)
+            yield _mean(section, "runs, no effect", judged.seeds, runs)
             hidden = ~_judge(*worse, options).loser
             yield _rate(
                 section, "passes a 2-sigma-worse change as not a loser", hidden, passes, 0.1 if passes < 1 else 1
@@ -110,7 +108,7 @@ def record(rng: np.random.Generator, rows: int) -> Iterator[Figure]:
     judged = _judge(*null, options)
     yield _rate(section, "false WINNER", judged.winner, 3.04, 0.01)
     yield _rate(section, "false LOSER", judged.loser, 3.04, 0.01)
-    yield _mean(section, "runs, no effect", _runs(judged), 4.90)
+    yield _mean(section, "runs, no effect", judged.seeds, 4.90)
     for improvement, power in ((1.0, 22), (2.0, 62), (3.0, 90)):
         found = _judge(*arms(rng, rows, improvement=improvement), options).winner
         yield _rate(section, f"power at {improvement:g} sigma", found, power, 1)
@@ -132,7 +130,7 @@ def futility(rng: np.random.Generator, rows: int) -> Iterator[Figure]:
     for rho, runs in zip(RHOS, (4.03, 3.86, 3.57), strict=True):
         section = f"tested with futility 0.5, rho = {rho:g}"
         stopped = _judge(*arms(rng, rows, rho=rho), RULES["tested, m = 2"] | {"futility": 0.5})
-        yield _mean(section, "runs, no effect", _runs(stopped), runs)
+        yield _mean(section, "runs, no effect", stopped.seeds, runs)
         better = arms(rng, rows, improvement=2.0, rho=rho)
         for rule in ("tested, m = 2", "tested, m = 1"):
             lost = _judge(*better, RULES[rule]).winner & ~_judge(*better, RULES[rule] | {"futility": 0.5}).winner
@@ -183,6 +181,49 @@ def _rates(shape: str, rule: str, verdicts: dict[float, np.ndarray]) -> Iterator
         ("passes a 2-sigma-worse change", verdicts[-2.0] != -1),
     ):
         yield _rate(section, name, hits, **NAMED.get((shape, rule, name), {}))
+
+
+STOPPED = "stopped seed by seed"
+_WORSE = (-3.0, -10.0)
+# What each costs at most, in runs: a change without effect, a bad one, a disaster.
+_DUD, _DISASTER = {"at_most": 2.5}, {"at_most": 1.05}
+
+
+def stopping(rng: np.random.Generator, rows: int) -> Iterator[Figure]:
+    """Futility seed by seed: runs saved, power lost, verdicts changed; by correlation, then on seeds that are not normal."""
+    for rho in RHOS:
+        yield from _stopping(rng, rows, {"rho": rho}, f"rho = {rho:g}", (0.0, 1.0, 2.0, 3.0, *_WORSE), is_target=True)
+    for shape in SHAPES[1:]:
+        yield from _stopping(rng, rows, {"shape": shape}, shape, (0.0, 2.0, *_WORSE))
+
+
+def _stopping(
+    rng: np.random.Generator,
+    rows: int,
+    seeds: dict[str, object],
+    named: str,
+    effects: tuple[float, ...],
+    *,
+    is_target: bool = False,
+) -> Iterator[Figure]:
+    sets = {effect: arms(rng, rows, improvement=effect, **seeds) for effect in effects}
+    for rule, options in RULES.items():
+        section = f"{rule}, {STOPPED}, {named}"
+        for effect, pair in sets.items():
+            full, found = _judge(*pair, options), _judge(*pair, options | {"futility": "seeds"})
+            at = f"{effect:+g} sigma" if effect else "no effect"
+            target = {} if not is_target else _DUD if not effect else _DISASTER if effect < 0 else {}
+            yield _mean(section, f"runs, {at}", found.seeds, None, **target)
+            if effect > 0:
+                most = {"at_most": 0.5} if is_target and effect >= 2 else {}
+                yield _rate(section, f"power lost, {at}", full.winner & ~found.winner, **most)
+            if effect <= 0:
+                yield _rate(section, f"LOSER, {at}", found.loser)
+            if not effect:
+                yield _rate(section, "WINNER, no effect", found.winner)
+                yield _rate(
+                    section, "a WINNER that all seeds would not have given", found.winner & ~full.winner, at_most=0
+                )
 
 
 def gate(rng: np.random.Generator, rows: int) -> Iterator[Figure]:
@@ -262,7 +303,7 @@ def real_noise(rng: np.random.Generator, rows: int) -> Iterator[Figure]:
     # Drawn with replacement: a repeated run among ten is rare and makes a draw look calmer, never noisier.
     drawn = pool[rng.integers(len(pool), size=(rows, 8))]
     yield _rate(section, "two single runs differ by more than a sigma", np.abs(drawn[:, 0] - drawn[:, 1]) > sigma)
-    large = _large(drawn[:, :5], drawn[:, 5:], Judged(*[np.ones(rows, np.int8)] * 3, *[sigma * np.ones(rows)] * 3))
+    large = _large(drawn[:, :5], drawn[:, 5:], Judged(*[np.ones(rows, np.int8)] * 3, *[sigma * np.ones(rows)] * 4))
     yield _rate(section, "the word Large at 5 vs 3 runs", large)
     ratios = drawn[:, :5].std(axis=1, ddof=1) / sigma
     for tail in (0.025, 0.975):
@@ -282,5 +323,6 @@ PARTS: tuple[tuple[Callable[[np.random.Generator, int], Iterator[Figure]], float
     (intervals, 1.0),
     (bootstrap, 0.1),
     (real_noise, 1.0),
+    (stopping, 1.0),
 )
 """Each part with its share of the trials: families are twenty comparisons a trial, bootstraps thousands."""

@@ -1,11 +1,13 @@
-"""Draw the pictures of docs/statistics.md: operating characteristics, the strict gate, sensitivity, a real experiment's seeds.
+"""Draw the pictures of docs/statistics.md: operating characteristics, the strict gate, sensitivity, stopping, a real experiment's seeds.
 
 python tests/simulation/pictures.py
 """
 
 from __future__ import annotations
 
+import functools
 import io
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,7 @@ import matplotlib as mpl
 import numpy as np
 import twin
 from draws import REAL_LOSSES, arms
-from figures import GATE_THRESHOLDS, RULES
+from figures import GATE_THRESHOLDS, RHOS, RULES
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -92,6 +94,49 @@ def sensitivity(figure: Figure) -> None:
     _grid(axes)
 
 
+FIRST_PROPOSED = {"two_sigma": (-0.5, 0.0, 0.5, 0.8), "tested, m = 1": (-0.5, 0.0, 0.3, 0.5)}
+
+
+def stopping(figure: Figure) -> None:
+    """What cuts after each seed cost: runs of a change without effect, and power lost at two sigma, the worst of three correlations."""
+    for axes, (rule, proposed) in zip(figure.subplots(1, 2, sharey=True), FIRST_PROPOSED.items(), strict=True):
+        bar = RULES[rule].get("min_effect", 2.0)
+        others = [
+            (first, *(bar * share for share in later))
+            for first in (-1.0, -0.65, -0.5, -0.35, -0.1)
+            for later in itertools.product((0.0, 0.15, 0.25), (0.2, 0.4), (0.3, 0.55))
+        ]
+        for cuts, colour, label in (
+            *((cuts, FAINT, "") for cuts in others),
+            (proposed, ORANGE, "first proposed"),
+            (twin.CUTS[bar], BLUE, "chosen"),
+        ):
+            axes.plot(*_costs(rule, cuts), "o", color=colour, label=label, markersize=6 if label else 3)
+        axes.axhline(0.5, color=FAINT, linewidth=0.8, linestyle="--")
+        axes.axvline(2.5, color=FAINT, linewidth=0.8, linestyle="--")
+        axes.set(title=f"{rule}", xlabel="runs of a change without effect", ylim=(0, 1.3))
+        _grid(axes)
+    figure.axes[0].set_ylabel("points of power lost at 2 sigma")
+    figure.axes[0].legend(loc="upper right")
+
+
+@functools.cache
+def _pairs(rho: float, improvement: float) -> tuple[twin.Floats, twin.Floats]:
+    return arms(np.random.default_rng(1), TRIALS, improvement=improvement, rho=rho)
+
+
+@functools.cache
+def _found(rule: str, rho: float) -> twin.Bools:
+    return twin.judge_many(*_pairs(rho, 2.0), kinds=False, **RULES[rule]).winner
+
+
+def _costs(rule: str, cuts: tuple[float, ...]) -> tuple[float, float]:
+    """Runs without effect, and the most power lost."""
+    how = RULES[rule] | {"futility": "seeds", "cuts": cuts, "kinds": False}
+    lost = [_found(rule, rho) & ~twin.judge_many(*_pairs(rho, 2.0), **how).winner for rho in RHOS]
+    return twin.judge_many(*_pairs(0.0, 0.0), **how).seeds.mean(), 100 * max(each.mean() for each in lost)
+
+
 def real_seeds(figure: Figure) -> None:
     """Thirteen runs a side of one public change, and what three and five of them would have shown."""
     losses = json.loads(REAL_LOSSES.read_text())["losses"]
@@ -136,6 +181,7 @@ PICTURES = {
     "operating-characteristics": (operating_characteristics, (8.0, 3.2)),
     "gates": (gates, (8.0, 3.2)),
     "sensitivity": (sensitivity, (6.0, 3.2)),
+    "stopping": (stopping, (8.0, 3.2)),
     "real-seeds": (real_seeds, (5.0, 3.0)),
 }
 

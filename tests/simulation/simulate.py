@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import session_page
 from draws import MEANING, SHAPES
-from figures import OTHERS, PARTS, RULES, Figure
+from figures import OTHERS, PARTS, RHOS, RULES, STOPPED, Figure
 
 PAGE = Path(__file__).parents[2] / "docs" / "statistics-simulation.md"
 MATRIX = ("false WINNER", "false LOSER", "power at 2 sigma", "passes a 2-sigma-worse change")
@@ -49,9 +49,10 @@ def _claim(figure: Figure) -> str:
 
 
 def _target(figure: Figure) -> str:
+    unit = " %" if figure.is_percent else ""
     if figure.at_most is not None:
-        return f"at most {figure.at_most:g} %"
-    return f"at least {figure.at_least:g} %"
+        return f"at most {figure.at_most:g}{unit}"
+    return f"at least {figure.at_least:g}{unit}"
 
 
 def _has_target(figure: Figure) -> bool:
@@ -71,7 +72,7 @@ def _target_table(figures: Iterable[Figure]) -> list[str]:
     rows = [
         (f.section, f.name, _target(f), _number(f), f"{f.error:.3f}", "yes" if f.keeps_its_target else "**no**")
         for f in figures
-        if _has_target(f)
+        if _has_target(f) and STOPPED not in f.section
     ]
     return _table(("Setting", "Figure", "Target", "Measured", "Standard error", "Kept"), rows)
 
@@ -86,6 +87,41 @@ def _matrix(figures: Iterable[Figure]) -> list[str]:
         lines += _table(("Rule", *(name[0].upper() + name[1:] for name in MATRIX)), rows)
         blown = known[f"tested, m = 2, {shape}", "false LOSER by blow-up"]
         lines += [f"Of the false LOSER of `tested`, {_number(blown)} of all experiments are blow-ups.", ""]
+    return lines
+
+
+_KINDS_OF_SEEDS = (*(f"rho = {rho:g}" for rho in RHOS), *SHAPES[1:])
+_STOPPING = (
+    "runs, no effect",
+    "runs, +1 sigma",
+    "runs, +2 sigma",
+    "runs, +3 sigma",
+    "runs, -3 sigma",
+    "runs, -10 sigma",
+)
+_LOST = (
+    "power lost, +1 sigma",
+    "power lost, +2 sigma",
+    "power lost, +3 sigma",
+    "WINNER, no effect",
+    "LOSER, no effect",
+    "LOSER, -3 sigma",
+)
+
+
+def _stopped(figures: Iterable[Figure]) -> list[str]:
+    """Return two tables a rule: runs, and what becomes of the verdicts. A dash is a cell that was not drawn."""
+    known = {(f.section, f.name): f for f in figures}
+    lines = []
+    for rule in RULES:
+        lines += [f"### {rule}", ""]
+        for names in (_STOPPING, _LOST):
+            found = [[known.get((f"{rule}, {STOPPED}, {seeds}", name)) for name in names] for seeds in _KINDS_OF_SEEDS]
+            rows = [
+                (seeds, *("-" if f is None else _number(f) for f in cells))
+                for seeds, cells in zip(_KINDS_OF_SEEDS, found, strict=True)
+            ]
+            lines += _table(("Seeds", *(name[0].upper() + name[1:] for name in names)), rows)
     return lines
 
 
@@ -123,6 +159,13 @@ def page(figures: Sequence[Figure], trials: int, seed: int) -> str:
         "significance that five values cannot reach, so `--no-stats` is its most willing form.",
         "",
         *_matrix(figures),
+        "## Stopped seed by seed",
+        "",
+        "`exprun_futility = seeds` beside the plan that goes to its end, on the same seeds. A change without effect must cost at most 2.5",
+        "runs, one that is 3 sigma worse or more at most 1.05, and no more than half a point of power may be lost from 2 sigma on, at",
+        'each rho. A WINNER that the whole plan would not have given never comes out. "Power lost" is in points of all experiments.',
+        "",
+        *_stopped(figures),
         "## How noisy real runs are",
         "",
         *_real_noise(figures),

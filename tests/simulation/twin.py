@@ -14,13 +14,28 @@ from scipy.special import stdtr
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 UNDECIDED = 9
-KINDS = (None, "identical", "real but small", "suggestive", "equivalent", "inconclusive", "diverged", "blow-up")
+KINDS = (
+    None,
+    "identical",
+    "real but small",
+    "suggestive",
+    "equivalent",
+    "inconclusive",
+    "diverged",
+    "blow-up",
+    "stopped",
+)
 FIRST_LOOK = 3
+CUTS = {2.0: (-0.65, 0.3, 0.8, 1.1), 1.0: (-0.5, 0.15, 0.4, 0.55)}
+HOPELESS = 4.0
 
 
 @dataclass
 class Judged:
-    """One entry a comparison: verdict 1, 0, -1 or UNDECIDED; kind is an index into KINDS; the rest as in the package's Judgement."""
+    """One entry a comparison: verdict 1, 0, -1 or UNDECIDED; kind is an index into KINDS; seeds is how many it was judged on.
+
+    The rest is as in the package's Judgement.
+    """
 
     verdict: NDArray[np.int8]
     kind: NDArray[np.int8]
@@ -28,6 +43,7 @@ class Judged:
     improvement: Floats
     p_value: Floats
     s_b: Floats
+    seeds: Floats
 
     @property
     def winner(self) -> Bools:
@@ -88,35 +104,44 @@ def judge_many(
     *,
     rule: str,
     min_effect: float = 2.0,
-    futility: float = 0.0,
+    futility: float | str = 0.0,
     common: bool = True,
     kinds: bool = True,
+    cuts: tuple[float, ...] = (),
 ) -> Judged:
     """Judge every row. An experiment of three columns awaits a plan of five.
 
     Args:
         baseline: (rows, seeds).
-        experiment: (rows, seeds), at least three.
+        experiment: (rows, seeds), at least three; one with futility "seeds".
         rule: `two_sigma` or `tested`.
         min_effect: bar of `tested`.
-        futility: of `tested`.
+        futility: a number, of `tested`; or "seeds".
         common: whether the arms share their seeds.
         kinds: False leaves out the kinds of NEUTRAL, which no rate needs.
+        cuts: of futility "seeds", in place of `CUTS`.
     """
-    terms = _Terms(rule, 2.0 if rule == "two_sigma" else min_effect, futility, common, kinds)
+    bar, seed_by_seed = 2.0 if rule == "two_sigma" else min_effect, futility == "seeds"
+    if seed_by_seed and not cuts:
+        cuts = next(cuts for least, cuts in CUTS.items() if bar >= least)
+    terms = _Terms(rule, bar, 0.0 if isinstance(futility, str) else futility, common, kinds, cuts)
     rows, total = experiment.shape
-    planned = 5 if total == FIRST_LOOK else total
+    planned = 5 if total == FIRST_LOOK or (seed_by_seed and total < FIRST_LOOK + 2) else total
     alphas = levels(baseline.shape[1], planned, common=common)
-    result = Judged(*(np.zeros(rows, np.int8) for _ in range(3)), *(np.full(rows, np.nan) for _ in range(3)))
+    result = Judged(*(np.zeros(rows, np.int8) for _ in range(3)), *(np.full(rows, np.nan) for _ in range(4)))
     result.s_b = baseline.std(axis=1, ddof=1)
     result.verdict[:] = UNDECIDED
     open_rows = np.arange(rows)
-    for number, count in enumerate(sorted({FIRST_LOOK, total}), 1):
+    for count in range(1, total + 1) if seed_by_seed else sorted({FIRST_LOOK, total}):
+        number = 1 if count <= FIRST_LOOK else 2
         b, e, s_b = baseline[open_rows], experiment[open_rows, :count], result.s_b[open_rows]
-        seen = _look(b, e, s_b, terms, alpha=alphas[number - 1], last_alpha=alphas[1], is_last=count == planned)
+        if count in {FIRST_LOOK, planned}:
+            seen = _look(b, e, s_b, terms, alpha=alphas[number - 1], last_alpha=alphas[1], is_last=count == planned)
+        else:
+            seen = _between(b, e, s_b, terms)
         for field in ("verdict", "kind", "improvement", "p_value"):
             getattr(result, field)[open_rows] = getattr(seen, field)
-        result.look[open_rows] = number
+        result.look[open_rows], result.seeds[open_rows] = number, count
         open_rows = open_rows[seen.verdict == UNDECIDED]
     return result
 
@@ -128,6 +153,7 @@ class _Terms:
     futility: float
     common: bool
     kinds: bool
+    cuts: tuple[float, ...] = ()
 
 
 def _look(
@@ -144,15 +170,54 @@ def _look(
     verdict = np.where(hit, np.sign(d), 0 if is_last else UNDECIDED)
     if terms.rule == "tested" and terms.futility and not is_last:
         verdict = np.where(~hit & (np.abs(d) < terms.futility * s_b - dust), 0, verdict)
-    kind = np.zeros(len(b))
+    kind, stopped = np.zeros(len(b)), np.zeros(len(b), bool)
+    if terms.cuts and not is_last:
+        verdict, stopped, means = _stop(b, safe, s_b, verdict, terms)
+        d = np.where(stopped, means, d)
     if terms.kinds:
         kind = np.where(verdict == 0, _kinds_of_neutral(b, safe, s_b, d, terms, alpha=last_alpha), 0)
-    blown = (safe - b.mean(axis=1)[:, None]).max(axis=1) > 20 * s_b + dust
-    same = (b[:, : e.shape[1]] == e).all(axis=1) & terms.common
+    kind = np.where(stopped, KINDS.index("stopped"), kind)
+    blown, same = _blown_up(b, safe, s_b), (b[:, : e.shape[1]] == e).all(axis=1) & terms.common
     for rows, code, name in ((blown, -1, "blow-up"), (same, 0, "identical"), (diverged, -1, "diverged")):
         verdict, kind = np.where(rows, code, verdict), np.where(rows, KINDS.index(name), kind)
-    p = np.where(diverged, np.nan, p)
-    return Judged(verdict.astype(np.int8), kind.astype(np.int8), np.zeros(len(b), np.int8), d, p, s_b)
+    p = np.where(diverged | (kind == KINDS.index("stopped")), np.nan, p)
+    return _judged(verdict, kind, d, p, s_b)
+
+
+def _between(b: Floats, e: Floats, s_b: Floats, terms: _Terms) -> Judged:
+    """Between looks: what diverged, blew up or is not worth another seed; what equals the baseline so far goes on."""
+    diverged = ~np.isfinite(e).all(axis=1)
+    safe = np.where(np.isfinite(e), e, 0.0)
+    undecided = np.full(len(b), float(UNDECIDED))
+    verdict, stopped, d = _stop(b, safe, s_b, undecided, terms)
+    kind = np.where(stopped, KINDS.index("stopped"), 0)
+    same = (b[:, : e.shape[1]] == e).all(axis=1) & terms.common
+    for rows, code, name in (
+        (_blown_up(b, safe, s_b), -1, "blow-up"),
+        (same, UNDECIDED, None),
+        (diverged, -1, "diverged"),
+    ):
+        verdict, kind = np.where(rows, code, verdict), np.where(rows, KINDS.index(name), kind)
+    return _judged(verdict, kind, d, np.full(len(b), np.nan), s_b)
+
+
+def _stop(b: Floats, e: Floats, s_b: Floats, verdict: Floats, terms: _Terms) -> tuple[Floats, Bools, Floats]:
+    """Stop what is undecided and below the cut of so many seeds; return the verdicts, which ones, and the improvement of the mean."""
+    d, dust = b.mean(axis=1) - e.mean(axis=1), _dust(b, e, s_b)
+    cut = terms.cuts[min(e.shape[1], len(terms.cuts)) - 1]
+    stopped = (verdict == UNDECIDED) & (d < cut * s_b - dust)
+    hopeless = np.where((terms.rule == "two_sigma") & (d <= -HOPELESS * s_b + dust), -1.0, 0.0)
+    return np.where(stopped, hopeless, verdict), stopped, d
+
+
+def _blown_up(b: Floats, e: Floats, s_b: Floats) -> Bools:
+    return (e - b.mean(axis=1)[:, None]).max(axis=1) > 20 * s_b + _dust(b, e, s_b)
+
+
+def _judged(verdict: Floats, kind: Floats, d: Floats, p: Floats, s_b: Floats) -> Judged:
+    return Judged(
+        verdict.astype(np.int8), kind.astype(np.int8), np.zeros(len(s_b), np.int8), d, p, s_b, np.zeros(len(s_b))
+    )
 
 
 def _dust(b: Floats, e: Floats, s_b: Floats) -> Floats:

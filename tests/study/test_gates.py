@@ -86,3 +86,31 @@ def test_non_inferior_follows_the_declared_direction():
     more = replace(less, declaration=replace(less.declaration, directions=(("val_loss", False),)))
     assert judge_gate("non_inferior", less, Values(-9, -10, -11)).passed
     assert not judge_gate("non_inferior", more, Values(-9, -10, -11, -10, -9)).passed
+
+
+@pytest.mark.parametrize(
+    ("gate", "passed"), [("not_loser", False), ("winner", False), ("loser", False), ("identical", False)]
+)
+def test_what_was_stopped_early_passes_no_gate(gate, passed):
+    """It shows neither harm nor harmlessness, and `not_loser` says so."""
+    found = judge_gate(gate, comparison((2.02,), futility="seeds"), unasked)
+    assert found.passed is passed
+    if gate == "not_loser":
+        assert (
+            found.reason
+            == "stopped early, it shows neither harm nor harmlessness: with futility 'never' all seeds are trained"
+        )
+
+
+def test_what_is_hopeless_is_a_loser_to_every_gate():
+    """Also after one seed."""
+    hopeless = comparison((2.09,), futility="seeds")
+    assert judge_gate("loser", hopeless, unasked).passed
+    assert judge_gate("not_loser", hopeless, unasked).reason == "the verdict is LOSER, the gate wants WINNER or NEUTRAL"
+
+
+def test_non_inferior_trains_on():
+    """Its looks are its own, whatever ended the comparison."""
+    values = Values(*SHOWN_BY_FIVE)
+    assert judge_gate("non_inferior", comparison((2.02,), futility="seeds"), values).passed
+    assert values.asked == [SEEDS[:3], SEEDS]

@@ -60,3 +60,79 @@ def test_the_report_of_a_control_shows_all_its_seeds(toy_project):
     )
     toy_project.run().assert_outcomes(passed=2)
     assert "Seeds used: 42, 137, 256, 512, 1024" in toy_project.report("baseline_variance_rope_1M.md")
+
+
+DUD, WORTH_TWO, GOOD = "--shift=2", "--shift=-1", "--rope"
+SEED_BY_SEED = "".join(
+    f'@experiment("{flag}", futility="seeds")\ndef test_{name}(comparison):\n    assert len(comparison.experiment) == {seeds}\n\n'
+    for name, flag, seeds in (("dud", DUD, 1), ("two", WORTH_TWO, 5), ("good", GOOD, 3))
+)
+
+
+def seeds_of(toy_project, flag):
+    """Return the seeds that were trained with a flag, in their order."""
+    return [int(run.split("--seed ")[1].split()[0]) for run in toy_project.runs if f" {flag} " in run]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--exprun-executor=processes", "--exprun-jobs=2"), ("-n2", "--dist=load")],
+    ids=["inprocess", "processes", "xdist"],
+)
+def test_seeds_are_trained_one_after_the_other_while_more_are_worth_it(toy_project, options):
+    """However runs are performed, none is trained that the rule need not have."""
+    toy_project.write(SEED_BY_SEED)
+    toy_project.run(*options).assert_outcomes(passed=3)
+    assert seeds_of(toy_project, DUD) == [42]
+    assert seeds_of(toy_project, WORTH_TWO) == [42, 137, 256, 512, 1024]
+    assert seeds_of(toy_project, GOOD) == [42, 137, 256]
+    assert len(toy_project.runs) == 5 + 1 + 5 + 3
+
+
+def test_a_first_seed_of_each_comes_before_the_second_of_any(toy_project):
+    """Of what is trained together: other experiments fill the time, not seeds that nobody may need."""
+    toy_project.write(SEED_BY_SEED)
+    toy_project.run("--exprun-executor=processes", "--exprun-jobs=2").assert_outcomes(passed=3)
+    later = [run for run in toy_project.runs if any(flag in run for flag in (DUD, WORTH_TWO, GOOD))]
+    assert ["--seed 42 " in run for run in later] == [True] * 3 + [False] * 6
+
+
+def test_what_was_trained_to_the_end_is_judged_seed_by_seed_from_the_store(toy_project):
+    """As if the later seeds were not there; and what was stopped is trained on where all seeds are wanted."""
+    toy_project.write(SEED_BY_SEED)
+    toy_project.run().assert_outcomes(passed=3)
+    toy_project.write(SEED_BY_SEED.replace(', futility="seeds"', "").replace("== 1\n", ">= 3\n"))
+    toy_project.run().assert_outcomes(passed=3)
+    assert seeds_of(toy_project, DUD)[:3] == [42, 137, 256]
+    trained = len(toy_project.runs)
+    toy_project.write(SEED_BY_SEED)
+    toy_project.run("--exprun-mode=frozen").assert_outcomes(passed=3)
+    assert len(toy_project.runs) == trained
+
+
+def test_a_plan_counts_from_one_seed_on(toy_project):
+    """What is stored is looked at: a seed that is worth another one makes one more certain, one that is not ends it."""
+    toy_project.write(SEED_BY_SEED)
+    plan = toy_project.run("--exprun-mode=plan")
+    plan.stdout.fnmatch_lines([f"exp ({flag})*to train 1 to 5*" for flag in (DUD, WORTH_TWO, GOOD)])
+    toy_project.run()
+    for seed in (137, 256, 512, 1024):
+        for path in toy_project.pytester.path.glob(f".exprun/*/*/seed-{seed}.json"):
+            if "shift" in str(path):
+                path.unlink()
+    plan = toy_project.run("--exprun-mode=plan")
+    plan.stdout.fnmatch_lines(
+        [
+            f"exp ({DUD})*stored 42; missing none; to train 0",
+            f"exp ({WORTH_TWO})*stored 42; missing 137, 256, 512, 1024; to train 1 to 4*",
+            f"exp ({GOOD})*stored 42, 137, 256; missing none; to train 0",
+        ]
+    )
+
+
+def test_all_seeds_that_agree_say_nothing_of_one(toy_project):
+    """A single seed that is hopeless is a LOSER; that it equals itself is no sign of an ignored seed."""
+    toy_project.write(
+        '@experiment("--worse", "--constant", futility="seeds")\ndef test_it(comparison):\n    assert not comparison.not_loser'
+    )
+    toy_project.run().assert_outcomes(passed=1)

@@ -12,7 +12,7 @@ from scipy import stats as scipy_stats
 from pytest_exprun.terms.errors import RefusedError, TrainerError
 from pytest_exprun.terms.model import Experiment, RunSpec, Variant
 from pytest_exprun.terms.outcome import RunResult, Verdict
-from pytest_exprun.verdict.comparison import Comparison, compare, has_no_effect
+from pytest_exprun.verdict.comparison import Comparison, compare, decide, has_no_effect
 
 SEEDS = (42, 137, 256, 512, 1024)
 BASE = (2.00, 2.02, 1.98, 2.01, 1.99)
@@ -210,3 +210,54 @@ def test_paired_sensitivity_knows_that_the_experiment_is_noisier():
     power = scipy_stats.nct.sf(critical, 4, noncentrality) + scipy_stats.nct.cdf(-critical, 4, noncentrality)
     assert power == pytest.approx(0.8, abs=1e-6)
     assert found.evidence.mde_sigmas > 10
+
+
+def stoppable(losses, flags=("--x",), provenance=None, **declared) -> Comparison:
+    """Compare what may be stopped after any seed."""
+    declaration = Experiment("x", Variant(flags), futility="seeds", **declared)
+    return compare(declaration, arm(BASE), arm(losses, flags, provenance=provenance))
+
+
+def test_what_is_stopped_shows_neither_harm_nor_harmlessness():
+    """NEUTRAL, but no gate of its own passes; without two seeds no figure needs a spread."""
+    found = stoppable((2.02,))
+    assert (found.verdict, found.judgement.kind, found.evidence.n_experiment) == (Verdict.NEUTRAL, "stopped", 1)
+    assert found.was_stopped
+    assert not found.not_loser
+    assert not found.non_inferior(margin=100)
+    assert not found.equivalent(margin=100)
+    assert (found.effect().cohens_d, found.effect().p_value, found.evidence.mde_sigmas) == (None, None, None)
+    assert found.effect().sigmas == pytest.approx(found.judgement.sigmas)
+
+
+def test_a_stopped_comparison_comes_back_from_its_json():
+    """From the runs that were judged, also where more were stored."""
+    for losses in ((2.02,), (2.02, *BASE[1:]), (1.99, 2.01), (2.5,), (None,)):
+        found = stoppable(losses)
+        assert found.to_json() == Comparison.from_json(json.loads(json.dumps(found.to_json()))).to_json()
+
+
+def test_a_rule_that_was_not_asked_says_what_the_declared_one_stopped():
+    """It has no more seeds to go by; where the declared one went its way it has its own say."""
+    found = stoppable((2.009, 1.0), rule="tested", min_effect=1.0)
+    assert (found.judgement.kind, found.judgement.rule) == ("stopped", "tested")
+    assert (found.two_sigma.kind, found.two_sigma.rule) == ("stopped", "two_sigma")
+    better = stoppable((1.90, 1.92, 1.88), rule="tested")
+    assert (better.verdict, better.two_sigma.verdict, better.two_sigma.kind) == (Verdict.WINNER, Verdict.WINNER, None)
+
+
+def test_seeds_that_decide_nothing_are_no_comparison():
+    """One seed that is worth a second one has no verdict."""
+    with pytest.raises(RefusedError, match="after 1 seed: seed 137 still needed"):
+        stoppable((1.99,))
+
+
+def test_a_first_seed_that_is_three_times_slower_ends_it():
+    """Whatever its loss is; told by how much. Judged to its end, an experiment may be as slow as it likes."""
+    slow = {"wall_time": 36.0}
+    found = stoppable((1.90, 1.92, 1.88), provenance=slow)
+    assert (found.verdict, found.judgement.kind, found.judgement.seeds) == (Verdict.NEUTRAL, "stopped", (42,))
+    assert found.reason == "stopped after 1 seed: 4.0 times the baseline's wall_time (limit: 3); not worth more seeds"
+    assert decide(found.declaration, found.baseline, found.experiment) == found.judgement
+    never = compare(Experiment("x", Variant(("--x",))), arm(BASE), arm((1.90, 1.92, 1.88), ("--x",), provenance=slow))
+    assert never.verdict is Verdict.WINNER

@@ -173,6 +173,11 @@ class TestTested:
         assert "stopped after 3 seeds" in stopped.reason
         assert judged([0.5, 0.5, 0.5], rule="tested", futility=0.5).verdict is None
 
+    def test_a_number_as_futility_leaves_the_rule_with_its_own_seeds(self):
+        """It takes the place of nothing: fewer than three seeds are refused as ever."""
+        with pytest.raises(RefusedError, match="the experiment has 2 seeds"):
+            judged([0.1, 0.2], rule="tested", futility=0.5)
+
     def test_equal_paired_differences_are_the_limit_of_certainty(self):
         """Every seed better by exactly 2.5 sigma has no paired variance: p is 0, not an error."""
         exact = judge(by_seed(UNIT), by_seed([value - 2.5 for value in UNIT]), rule="tested", looks=1)
@@ -557,3 +562,100 @@ def test_a_judgement_is_frozen():
     assert isinstance(found, Judgement)
     with pytest.raises(AttributeError):
         found.verdict = NEUTRAL
+
+
+class TestSeedBySeed:
+    """futility = seeds: after every seed, whether another one is worth it."""
+
+    def stopped(self, values, **options):
+        """Judge what may be stopped after any seed."""
+        return judged(values, futility="seeds", **options)
+
+    @pytest.mark.parametrize(
+        ("values", "verdict", "kind"),
+        [
+            ((0.66,), NEUTRAL, "stopped"),
+            ((0.65,), None, None),
+            ((3.99,), NEUTRAL, "stopped"),
+            ((4.0,), LOSER, "stopped"),
+            ((20.5,), LOSER, "blow-up"),
+            ((NAN,), LOSER, "diverged"),
+            ((0.0, -0.59), NEUTRAL, "stopped"),
+            ((0.0, -0.61), None, None),
+            ((-3.0, 21.0), LOSER, "blow-up"),
+            ((-3.0, 1.5, 0.0), NEUTRAL, "stopped"),
+            ((-1.0, -1.0, -1.0), None, None),
+            ((-2.0, -2.0, -2.0), WINNER, None),
+            ((-1.0, -1.0, -1.0, -1.3), NEUTRAL, "stopped"),
+            ((-1.0, -1.0, -1.0, -1.5), None, None),
+            ((-1.0, -1.0, -1.0, -1.5, -6.0), WINNER, None),
+        ],
+    )
+    def test_each_seed_has_its_cut(self, values, verdict, kind):
+        """-.65, .3, .8 and 1.1 sigma for a bar of two; what decides beyond that is the rule, at three seeds and at five."""
+        found = self.stopped(values)
+        assert (found.verdict, found.kind, len(found.seeds)) == (verdict, kind, len(values))
+        assert found.needs == (SEEDS[len(values) : len(values) + 1] if verdict is None else ())
+
+    def test_what_a_seed_decided_stands(self):
+        """Later seeds are not looked at, whatever they say."""
+        early = self.stopped([1.5, -9.0, -9.0, -9.0, -9.0])
+        assert early == self.stopped([1.5])
+        assert early.reason == "stopped after 1 seed: 1.50 sigma worse (cut: -0.65); not worth more seeds"
+        assert (early.sigmas, early.p_value, early.confirmed, early.test) == (-1.5, None, None, "Welch")
+
+    def test_what_is_hopeless_says_so(self):
+        """A LOSER without a test, and with the number that made it one."""
+        found = self.stopped([6.0])
+        assert found.reason == "stopped after 1 seed: 6.00 sigma worse (hopeless: 4); not worth more seeds"
+        assert (found.p_value, found.alpha) == (None, rules.RULE_LEVELS.standard[0])
+
+    def test_no_loser_without_its_test_where_one_is_wanted(self):
+        """`tested` stops what is hopeless as NEUTRAL; what blows up or diverges is no question of means."""
+        assert (self.stopped([6.0], rule="tested").verdict, self.stopped([6.0], rule="tested").kind) == (
+            NEUTRAL,
+            "stopped",
+        )
+        assert self.stopped([21.0], rule="tested").kind == "blow-up"
+        assert self.stopped([NAN], rule="tested").verdict is LOSER
+
+    def test_a_lower_bar_has_lower_cuts(self):
+        """`tested` from a bar of one on; a bar above two has the cuts of two, so no rule stops what the protocol would go on with."""
+        assert self.stopped([0.6], rule="tested", min_effect=1.0).kind == "stopped"
+        assert self.stopped([0.6], rule="tested", min_effect=2.0).verdict is None
+        assert self.stopped([0.6], rule="tested", min_effect=5.0).verdict is None
+        with pytest.raises(
+            RefusedError, match=r"futility = seeds wants a bar of at least 1 baseline sigma: min_effect is 0\.5"
+        ):
+            self.stopped([0.6], rule="tested", min_effect=0.5)
+
+    def test_equal_values_are_no_reason_to_stop(self):
+        """One seed may equal its partner by chance, three do not: so that a flag without any effect is found."""
+        assert self.stopped(UNIT[:1]).needs == (137,)
+        assert self.stopped(UNIT[:2]).needs == (256,)
+        assert self.stopped(UNIT[:3]).kind == "identical"
+
+    def test_a_longer_plan_keeps_its_last_cut(self):
+        """Seeds 5 to 7 of eight have that of the fourth; the eighth is the last look."""
+        plan = (*SEEDS, 2048, 4096, 8192)
+        found = self.stopped([-1.5] * 4 + [0.9], plan=plan)
+        assert (found.kind, len(found.seeds)) == ("stopped", 5)
+        seven = dict(zip(plan, [-1.5] * 7, strict=False))
+        assert judge(by_seed(UNIT), seven, futility="seeds", plan=plan).needs == (8192,)
+
+    def test_three_seeds_are_one_look(self):
+        """Its plan ends where the others begin: two cuts and the rule."""
+        assert self.stopped([-1.9] * 3, plan=SEEDS[:3]).kind == "suggestive"
+        assert self.stopped([-1.9, 2.0], plan=SEEDS[:3]).kind == "stopped"
+
+    @pytest.mark.parametrize("values", [(), [0.0] * 2])
+    def test_refusals_are_as_ever(self, values):
+        """No seed at all, and fewer than three of what is judged to the end."""
+        with pytest.raises(RefusedError, match="the experiment has"):
+            judged(values, futility="seeds" if not values else 0.0)
+
+    def test_the_lowest_bar_with_cuts_is_the_settings(self):
+        """And cuts rise with the seeds, and with the bar from the second on."""
+        assert rules.CUTS[-1][0] == settings.LEAST_BAR_TO_STOP
+        for _, cuts in rules.CUTS:
+            assert list(cuts) == sorted(cuts)

@@ -20,6 +20,8 @@ CROWDED = 1.1
 """Other busy cores that a comparable wall time may have had beside it: one, and a little of the system's own."""
 SHORTEST = 1.0
 """Seconds below which a difference of wall times tells of the clock and of what ran beside, not of the change."""
+SLOW = 3.0
+"""So many times the baseline's time a first seed may take before an experiment that may be stopped is."""
 PRECISE = 0.05
 """A clock that tells differences of a twentieth is precise enough whatever the difference is."""
 BETWEEN = 2
@@ -40,6 +42,27 @@ def with_one_clock(*arms: Arm) -> tuple[Arm, ...]:
         return replace(run, metrics={**run.metrics, **ours}) if ours else run
 
     return tuple(Arm(arm.variant, tuple(map(on_that_clock, arm))) for arm in arms)
+
+
+def why_too_slow(baseline: Arm, run: RunResult) -> str:
+    """Return by how much a run is slower than `SLOW` times the mean of a baseline, or an empty string if it is not, or nobody can tell.
+
+    Wall time counts where it is comparable; else CPU time, on one kind of machine without a GPU.
+    """
+    timed, alone = with_one_clock(baseline, Arm(run.spec.variant, (run,)))
+    runs = [*timed, *alone]
+    facts = [each.provenance for each in runs]
+    if not why_times_differ_in_kind(runs):
+        clock = "wall_time"
+    elif not why_machines_differ(facts) and not any(fact.get("gpu") for fact in facts):
+        clock = "cpu_time"
+    else:
+        return ""
+    seconds = [each.metrics.get(clock) for each in runs]
+    *before, after = [value for value in seconds if value is not None and math.isfinite(value)] or [0.0]
+    if len(before) < len(timed) or after < SHORTEST or after <= SLOW * fmean(before):
+        return ""
+    return f"{after / fmean(before):.1f} times the baseline's {clock} (limit: {SLOW:g})"
 
 
 def why_times_differ_in_kind(runs: Iterable[RunResult], *, in_turn: bool = False) -> str:

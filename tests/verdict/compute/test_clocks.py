@@ -8,9 +8,11 @@ from pytest_exprun.terms.model import RunSpec, Variant
 from pytest_exprun.terms.outcome import Arm, RunResult
 from pytest_exprun.verdict.compute.clocks import (
     CROWDED,
+    SLOW,
     are_in_turn,
     why_times_are_noise,
     why_times_differ_in_kind,
+    why_too_slow,
     with_one_clock,
 )
 
@@ -139,3 +141,30 @@ def test_pairs_tell_what_a_drifting_clock_hides():
     assert "the differences of the pairs spread by 25 %" in why_times_are_noise(
         (10.0, 10.0, 10.0), (8.0, 13.0, 11.0), in_turn=True
     )
+
+
+@pytest.mark.parametrize(
+    ("slower", "why"),
+    [
+        ({"wall_time": SLOW * 9.0}, ""),
+        ({"wall_time": 28.0}, "3.1 times the baseline's wall_time (limit: 3)"),
+        ({"wall_time": 28.0, "concurrency": 2}, ""),
+        ({"cpu_time": 80.0}, ""),
+        ({"cpu_time": 80.0, "concurrency": 2}, "10.0 times the baseline's cpu_time (limit: 3)"),
+        ({"cpu_time": 80.0, "wall_time": 90.0, "cpu": "d"}, ""),
+        ({"cpu_time": 80.0, "gpu": "g", "concurrency": 2}, ""),
+        ({"wall_time": None, "cpu_time": None}, ""),
+    ],
+)
+def test_a_run_is_too_slow_by_a_clock_that_can_be_compared(slower, why):
+    """Wall time if nothing ran beside it, else CPU time on the same machine; on a GPU that says nothing."""
+    place = {"gpu": slower["gpu"]} if "gpu" in slower else {}
+    baseline = Arm(Variant(), tuple(run(seed, **place) for seed in (42, 137, 256)))
+    assert why_too_slow(baseline, run(42, **slower)) == why
+
+
+def test_a_run_shorter_than_the_clock_can_tell_is_never_too_slow():
+    """Milliseconds are the machine's, not the change's."""
+    baseline = Arm(Variant(), tuple(run(seed, wall_time=0.01) for seed in (42, 137)))
+    assert why_too_slow(baseline, run(42, wall_time=0.9)) == ""
+    assert why_too_slow(baseline, run(42, wall_time=1.1)) != ""

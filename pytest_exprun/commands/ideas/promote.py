@@ -27,11 +27,13 @@ from pytest_exprun.terms.errors import RefusedError, SettingsError, TrainerError
 from pytest_exprun.terms.model import Variant, revealed
 from pytest_exprun.terms.outcome import Verdict
 from pytest_exprun.terms.secrets import conceal_all
+from pytest_exprun.trust.ledger.confirmations import Confirmations, Drawn
 from pytest_exprun.trust.ledger.ledger import Ledger
 from pytest_exprun.trust.ledger.questions import Question
 from pytest_exprun.trust.ledger.rungs import PROMOTED, promotions
 from pytest_exprun.trust.trees.snapshot import Commit
 from pytest_exprun.verdict.comparison import Comparison
+from pytest_exprun.verdict.sessions.chance import fingerprints
 
 _COMMIT = 12
 """Digits of a commit that is to be merged: its branch may have moved since it was judged."""
@@ -46,9 +48,9 @@ def run(settings: Settings, arguments: argparse.Namespace, console: Console) -> 
         StoreError: the ledger cannot be written: nothing was done.
     """
     session, found = standing(settings, reported(settings, arguments.name).declaration)
-    _check_confirmed(found, unconfirmed=arguments.unconfirmed)
-    step = _Step(session, found, _is_merged(session, found))
     ledger = Ledger(settings.path("store"))
+    _check_confirmed(found, Confirmations(ledger).of(fingerprints(found)[1]), unconfirmed=arguments.unconfirmed)
+    step = _Step(session, found, _is_merged(session, found))
     with ledger.held():  # of two at once the second one finds the first one's rung and file
         project = _project(arguments.rootdir)
         edit = step.edit(project)
@@ -71,8 +73,8 @@ def _project(rootdir: str | None) -> Project:
     return find_project(root or Path.cwd(), os.environ, root)
 
 
-def _check_confirmed(found: Comparison, *, unconfirmed: bool) -> None:
-    """Refuse what should not be kept.
+def _check_confirmed(found: Comparison, drawn: Drawn | None, *, unconfirmed: bool) -> None:
+    """Refuse what should not be kept; `drawn` is what the ledger says of its confirmation, whose runs may be gone.
 
     Raises:
         RefusedError: it says why, and what to do.
@@ -82,6 +84,10 @@ def _check_confirmed(found: Comparison, *, unconfirmed: bool) -> None:
     if found.stale:
         raise RefusedError(f"{found.name} was judged on runs that do not stand any more: judge it again first")
     fresh = found.confirmation
+    if fresh is None and drawn is not None and drawn.confirmed is False:
+        raise RefusedError(
+            f"{found.name} is NOT CONFIRMED, as the ledger says; exprun confirm {found.name} says what fresh seeds gave"
+        )
     if fresh is None and not unconfirmed:
         raise RefusedError(
             f"{found.name} is not confirmed, and a WINNER may be luck: exprun confirm {found.name} asks fresh seeds; with --unconfirmed it "
@@ -162,7 +168,8 @@ class _Step:
         alike = [
             each for each in rungs if all(each[name] == asked[name] for name in ("flags", "tree", "control_flags"))
         ]
-        same = [each for each in rungs if each["question"] == self.question.id] or (alike if is_done else [])
+        numbers = fingerprints(self.found)[1]  # an edit that changes none of them makes no other rung
+        same = [each for each in rungs if each["question"] == numbers] or (alike if is_done else [])
         if not same:
             return None
         number = rungs.index(same[-1]) + 1

@@ -67,7 +67,7 @@ class Rung:
     """A change that became the baseline.
 
     Attributes:
-        question: the ledger's id of the comparison that it won.
+        question: the digest of the numbers that it won by, and of how they were judged.
         name: the experiment's.
         what: the change: its flags, the size of its diff, or both.
         time: when, in UTC.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -96,6 +97,9 @@ def test_what_is_not_promoted(exprun, project):
     assert "exprun confirm rope asks fresh seeds" in exprun.refused("promote", "rope")
     for more in ((), ("--unconfirmed",)):
         assert "lucky is NOT CONFIRMED" in exprun.refused("promote", "lucky", *more)
+    shutil.rmtree(project.pytester.path / ".exprun/noop")
+    project.run().assert_outcomes(passed=3)
+    assert "lucky is NOT CONFIRMED, as the ledger says" in exprun.refused("promote", "lucky", "--unconfirmed")
     assert "did you mean rope?" in exprun.refused("promote", "rpoe")
     edit(project, "SIGMA = 0.01", "SIGMA = 0.011")
     assert "what was judged as rope does not stand" in exprun.refused("promote", "rope", "--unconfirmed")

@@ -43,8 +43,8 @@ def rung_line(found: Comparison, question: Question, control_tree: Tree | None) 
     fresh = found.confirmation.to_json() if found.confirmation else None
     said = question.content()
     return {
-        "question": question.id,
-        "judged": fingerprints(found)[1],
+        "question": fingerprints(found)[1],
+        "asked": question.id,
         **{name: said[name] for name in ("name", "flags", "tree", "key", "control_flags", "control_key", "patch")},
         "control_tree": control_tree.id if control_tree else None,
         "base": declared.diff.base if declared.diff else None,

@@ -165,5 +165,5 @@ def unfounded(data: bytes) -> Iterator[tuple[int, str]]:
             said = chain.read(line)
             if said["kind"] == CONFIRMED and said["confirmed"] is True:
                 confirmed.add(said["question"])
-            elif said["kind"] == PROMOTED and said["confirmed"] is True and said["judged"] not in confirmed:
+            elif said["kind"] == PROMOTED and said["confirmed"] is True and said["question"] not in confirmed:
                 yield number, "it calls a rung confirmed, and no line before it says that fresh seeds did"

@@ -110,9 +110,9 @@ def test_a_rung_is_confirmed_by_a_line_before_it(confirmations):
     """By its own question's, not by another one's, not by one that comes later, and not by one that said no."""
     ledger, drawn = confirmations.ledger, confirmations.draw(QUESTION, {}, (), plan)
     confirmations.answer(drawn, {"confirmed": False})
-    ledger.append("promoted", {"judged": QUESTION, "confirmed": True})
+    ledger.append("promoted", {"question": QUESTION, "confirmed": True})
     ledger.append("promoted", {"question": QUESTION, "confirmed": False})
     confirmations.answer(drawn, {"confirmed": True})
-    ledger.append("promoted", {"judged": QUESTION, "confirmed": True})
-    ledger.append("promoted", {"judged": "f" * 16, "confirmed": True})
+    ledger.append("promoted", {"question": QUESTION, "confirmed": True})
+    ledger.append("promoted", {"question": "f" * 16, "confirmed": True})
     assert [number for number, _ in unfounded(ledger.read())] == [4, 8]

@@ -12,7 +12,7 @@ SCALE = ("val_loss", True, "1M tokens")
 def rung(number, estimate=0.1, error=0.01, **changes):
     """Return a rung that stands on the one before."""
     made = Rung(
-        question=f"q{number}",
+        id=f"q{number}",
         name=f"idea{number}",
         what="--x",
         time="2026-11-29T06:00:00.000000+00:00",
@@ -30,5 +30,5 @@ def total(estimate, rungs, error=0.01, **changes):
     """Return a measurement of the two ends of these rungs."""
     gain = Gain(estimate, error, 9)
     keys = (rungs[0].keys[0], rungs[-1].keys[1])
-    made = Total("t", "2026-11-30", gain, 1.0, 2.0, 10, rungs[-1].question, SCALE, keys)
+    made = Total("t", "2026-11-30", gain, 1.0, 2.0, 10, rungs[-1].id, SCALE, keys)
     return replace(made, **changes)

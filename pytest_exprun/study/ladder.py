@@ -114,7 +114,7 @@ def measure(study: Study, ladder: Ladder) -> Confirmation:
         )
     said = question.content()
     names = ("flags", "tree", "key", "control_flags", "control_tree", "control_key", "metric", "lower_is_better")
-    content = {name: said[name] for name in names} | {"budget": str(ends.budget), "after": ladder.rungs[-1].question}
+    content = {name: said[name] for name in names} | {"budget": str(ends.budget), "after": ladder.rungs[-1].id}
     return study.measure(ends, content, max([LEAST_SEEDS, *(rung.fresh_seeds for rung in ladder.rungs)]))
 
 

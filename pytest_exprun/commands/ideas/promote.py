@@ -30,7 +30,7 @@ from pytest_exprun.terms.secrets import conceal_all
 from pytest_exprun.trust.ledger.confirmations import Confirmations, Drawn
 from pytest_exprun.trust.ledger.ledger import Ledger
 from pytest_exprun.trust.ledger.questions import Question
-from pytest_exprun.trust.ledger.rungs import PROMOTED, promotions
+from pytest_exprun.trust.ledger.rungs import PROMOTED, identity, promotions
 from pytest_exprun.trust.trees.snapshot import Commit
 from pytest_exprun.verdict.comparison import Comparison
 from pytest_exprun.verdict.sessions.chance import fingerprints
@@ -58,7 +58,7 @@ def run(settings: Settings, arguments: argparse.Namespace, console: Console) -> 
         if edit:
             edit.check_writable()
         if number is None:
-            ledger.append(PROMOTED, conceal_all(step.line()))
+            ledger.append(PROMOTED, conceal_all(step.line))
             number = len(promotions(ledger))
         if edit:
             edit.write()
@@ -168,8 +168,7 @@ class _Step:
         alike = [
             each for each in rungs if all(each[name] == asked[name] for name in ("flags", "tree", "control_flags"))
         ]
-        numbers = fingerprints(self.found)[1]  # an edit that changes none of them makes no other rung
-        same = [each for each in rungs if each["question"] == numbers] or (alike if is_done else [])
+        same = [each for each in rungs if each["id"] == identity(self.line)] or (alike if is_done else [])
         if not same:
             return None
         number = rungs.index(same[-1]) + 1
@@ -189,6 +188,7 @@ class _Step:
         """What the ledger knows it by."""
         return self.session.study.question(self.found.declaration)
 
+    @cached_property
     def line(self) -> dict[str, Any]:
         """Return the rung as the ledger has it."""
         declared = self.found.declaration

@@ -106,7 +106,7 @@ def _total(ladder: Ladder) -> str:
     size = (
         f"{signed(total.gain.estimate, decimals)} (95 %: {_interval(total.gain, decimals)}; {percent(total.percent)})"
     )
-    if total.after != ladder.rungs[-1].question:
+    if total.after != ladder.rungs[-1].id:
         return f"{size}, measured {seeds}, before the last rung: exprun ladder --measure measures anew"
     if ladder.is_of_today is False:
         return (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from pytest_exprun.trust.ledger.ledger import Ledger
@@ -14,16 +17,26 @@ _NEEDED = {"question", "name", "flags", "tree", "key", "control_flags", "control
 
 
 def promotions(ledger: Ledger) -> list[dict[str, Any]]:
-    """Return the lines of all rungs in their order; of a change that two ledgers promoted before they were merged the first one.
+    """Return the lines of all rungs in their order, each with its `id`; of one that two merged ledgers noted the first.
 
-    A line that somebody wrote without what a rung has is left out.
+    It is the same rung if its numbers are the same and so is the change: an edit that changes no number makes no other one, and neither
+    do two changes one that give the same numbers. A line that somebody wrote without what a rung has is left out.
 
     Raises:
         StoreError: the ledger cannot be read.
     """
     lines = [each for each in ledger.entries(f'"kind": "{PROMOTED}"') if each["kind"] == PROMOTED]
-    whole = [each for each in lines if each.keys() >= _NEEDED]
-    return list({each["question"]: each for each in reversed(whole)}.values())[::-1]
+    found: dict[str, dict[str, Any]] = {}
+    for each in lines:
+        if each.keys() >= _NEEDED:
+            found.setdefault(identity(each), {**each, "id": identity(each)})
+    return list(found.values())
+
+
+def identity(rung: Mapping[str, Any]) -> str:
+    """Return what makes it the same rung: the numbers that it won by, and the change."""
+    told = json.dumps([rung["question"], rung["flags"], rung["tree"]])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def totals(ledger: Ledger) -> list[dict[str, Any]]:

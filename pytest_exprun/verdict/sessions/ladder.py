@@ -67,7 +67,7 @@ class Rung:
     """A change that became the baseline.
 
     Attributes:
-        question: the digest of the numbers that it won by, and of how they were judged.
+        id: what makes it the same rung.
         name: the experiment's.
         what: the change: its flags, the size of its diff, or both.
         time: when, in UTC.
@@ -80,7 +80,7 @@ class Rung:
         follows: whether it stands on what the rung before it left: nobody changed flags, code or surroundings in between.
     """
 
-    question: str
+    id: str
     name: str
     what: str
     time: str
@@ -101,7 +101,7 @@ class Rung:
         """
         fresh, claim, keys = line["fresh"], line["claim"], (str(line["control_key"]), str(line["key"]))
         return cls(
-            question=str(line["question"]),
+            id=str(line["id"]),
             name=str(line["name"]),
             what=str(line["what"]),
             time=str(line["time"]),
@@ -126,7 +126,7 @@ class Total:
         percent: the gain in percent of the first baseline's mean.
         sigmas: the gain in standard deviations of the first baseline.
         seeds: how many there were, a side.
-        after: the question of the rung that was the last one then.
+        after: the id of the rung that was the last one then.
         scale: metric, direction and budget.
         keys: of both ends, as folders of runs are called.
         is_one_code: whether the first baseline was trained on the code of then: its flags were all that it was.
@@ -180,7 +180,7 @@ class Ladder:
     def is_measured(self) -> bool:
         """Whether the total is that of all rungs."""
         total, last = self.total, self.rungs[-1]
-        return total is not None and self.is_of_today is not False and total.after == last.question
+        return total is not None and self.is_of_today is not False and total.after == last.id
 
     @property
     def is_between_its_ends(self) -> bool:

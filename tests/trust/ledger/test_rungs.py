@@ -39,6 +39,13 @@ def test_a_change_that_two_branches_promoted_is_one_rung(ledger, tmp_path):
     assert [each["question"] for each in promotions(ledger)] == ["a", "b", "c"]
 
 
+def test_two_changes_with_the_same_numbers_are_two_rungs(ledger):
+    """Two branches that do the same work to the last bit; the same change once more is none."""
+    for tree in ("t", "u", "t"):
+        ledger.append(PROMOTED, {**RUNG, "question": "a", "tree": tree})
+    assert [each["tree"] for each in promotions(ledger)] == ["", "", "t", "u"]
+
+
 def test_seeds_of_a_total_are_drawn_as_those_of_a_confirmation(ledger):
     """Nobody chooses them, they are drawn once, and they spend no level of a confirmation."""
     draws = Confirmations(ledger, MEASURING)

@@ -46,15 +46,13 @@ class Speeding:
             ExprunError: a run cannot be trusted, or is missing in a mode that never trains.
         """
         wanted = [(self.asked(each.control, each), each) for each in controls(found.declaration)]
-        for plan in [self.runs.plan(asked, each.baseline_seeds) for asked, each in wanted]:
-            if plan.missing:
-                self.announce([plan])
-        missing = [
-            (asked, seed)
-            for asked, each in wanted
-            for seed in self.runs.missing(asked, each.baseline_seeds, self.check(each))
-        ]
-        self.runs.train(missing)
+        together = []
+        for asked, each in wanted:
+            missing = self.runs.missing(asked, each.baseline_seeds, self.check(each))
+            if missing:
+                self.announce([self.runs.plan(asked, each.baseline_seeds)])
+            together += [(asked, seed) for seed in missing]
+        self.runs.train(together)
         return self._told(found)
 
     def _is_stored(self, control: Experiment) -> bool:

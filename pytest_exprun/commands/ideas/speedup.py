@@ -46,6 +46,9 @@ def run(settings: Settings, arguments: argparse.Namespace, console: Console) -> 
     if console.has_said:
         console.show([""])
     console.show(speedup_lines(declared.name, found))
+    if found.caution:
+        hint = "" if arguments.in_turn else "; --in-turn compares them pair by pair"
+        console.show([f"note: {found.caution}, which moves CPU times too{hint}"])
     console.answer(speedup={"name": declared.name, **found.to_json()}, notices=session.notices)
     return 0
 
@@ -74,5 +77,3 @@ def speedup_lines(name: str, found: Speedup) -> Iterator[str]:
         yield f"{found.rate_unit}: baseline {control}, experiment {experiment}"
     seeds = ", ".join(f"{each.bound} {shown(each.factor)} ({each.seed})".strip() for each in found.seeds)
     yield f"by seed, in {found.unit}: {seeds}"
-    if found.caution:
-        yield f"note: {found.caution}, which moves CPU times too; --in-turn compares them pair by pair"

@@ -80,7 +80,10 @@ def _crowd(control: Sequence[Arm], experiment: Arm, seeds: Sequence[int]) -> str
     pairs = [_only(arm, seeds) for arm in (control[1], experiment)]
     others = [_only(arm, seeds) for arm in (control[0], control[2])]
     told = [[run.provenance for arm in arms for run in arm] for arms in (pairs, others)]
-    return why_crowded(told[0], in_turn=bool(seeds) and are_in_turn(*pairs)) or why_crowded(told[1])
+    if why := why_crowded(told[0], in_turn=bool(seeds) and are_in_turn(*pairs)):
+        return why
+    why = why_crowded(told[1])
+    return why and f"{why} at the control's other budgets"
 
 
 def _why_not(runs: Sequence[RunResult], unit: str, crowd: str) -> str:

@@ -153,16 +153,15 @@ def test_a_busy_machine_is_a_word_of_caution(exprun, learning):
 
 
 def test_a_curve_that_does_not_fall_is_refused(exprun, project):
-    """The toy's own loss does not depend on its budget; the seed is named."""
+    """The toy's own loss does not depend on its budget; the seed is named, and training again would not help."""
     edit(project, '"cpu_time": 1.0', COSTS)
-    project.write(ROPE)
+    project.write('@experiment("--noop", gate="identical")\ndef test_noop(): ...')
     project.run().assert_outcomes(passed=1)
-    exprun("speedup", "rope", status=2)
+    exprun("speedup", "noop", status=2)
     assert "at seed 42 the control is no better after twice the training" in exprun.err
     assert "in turn" not in exprun.err
 
 
-@pytest.mark.usefixtures("learning")
 def test_what_was_not_judged_is_refused(exprun, learning):
     """A name that is none, and runs that do not stand; nothing is trained."""
     judged(learning)
@@ -182,3 +181,12 @@ def test_nothing_of_the_other_budgets_is_in_the_ledger(exprun, learning):
     records = learning.pytester.path.glob(".exprun/baseline/*/seed-42.json")
     budgets = {decode(path.read_bytes()).result.spec.budget.amount for path in records}
     assert budgets == {500_000, 1_000_000, 2_000_000}
+
+
+def test_all_again_is_counted(exprun, learning):
+    """What is trained again at the other budgets is among what is to come; each line has the old loss."""
+    judged(learning)
+    exprun("speedup", "rope")
+    out = exprun("speedup", "rope", "--in-turn")
+    assert "18/18 runs  (was " in out
+    assert "11/11" not in out

@@ -143,7 +143,10 @@ def test_pairs_in_turn_had_the_same_crowd():
     turned = changed(controls[1], at("00")), changed(experiment, at("11"))
     assert told([controls[0], turned[0], controls[2]], turned[1]).caution == ""
     crowded = Arm(PLAIN, tuple(run(each.spec.seed, 1.0, 20.0, 2.0, other_busy_cores=2.0) for each in controls[2]))
-    assert told([controls[0], turned[0], crowded], turned[1]).caution == "up to 2.0 other cores were busy"
+    assert (
+        told([controls[0], turned[0], crowded], turned[1]).caution
+        == "up to 2.0 other cores were busy at the control's other budgets"
+    )
 
 
 def test_rates_of_a_budget_in_seconds():

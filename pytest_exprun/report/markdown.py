@@ -30,7 +30,7 @@ from pytest_exprun.terms.errors import RefusedError
 from pytest_exprun.terms.model import Budget
 from pytest_exprun.terms.outcome import Arm, Effect, RunResult, Summary
 from pytest_exprun.verdict.comparison import Comparison
-from pytest_exprun.verdict.compute.clocks import CLOCKS
+from pytest_exprun.verdict.compute.clocks import CLOCKS, are_in_turn
 from pytest_exprun.verdict.rules import BAR, SUGGESTIVE
 
 STATISTICS = ("Metric", "Mean", "Std", "Min", "Max")
@@ -169,6 +169,11 @@ def _clock_section(comparison: Comparison) -> list[str]:
         lines += [
             "",
             f"\\* **Not comparable**: {markdown(wall.why_not)}. The percentage is what was measured, not a finding.",
+        ]
+    if are_in_turn(comparison.baseline, comparison.experiment):
+        lines += [
+            "",
+            "Both arms were trained in turn, so that their times are compared pair by pair, over the common seeds.",
         ]
     note = compute(comparison)
     return [*lines, "", f"> **{markdown(note[0].upper() + note[1:])}**"] if note else lines

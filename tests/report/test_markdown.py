@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pytest_exprun.report.markdown import Picture, experiment_report
 from pytest_exprun.terms.model import Budget
+from pytest_exprun.verdict.comparison import compare
 from tests.report_toys import HOSTILE, LOSER, NEUTRAL, UNSURE, comparison, tables
 
 HEADINGS = [
@@ -207,3 +209,21 @@ def test_hostile_text_stays_text():
     assert [len(row) for row in tables(text)["Environment"]] == [3] * len(tables(text)["Environment"])
     assert "# heading" not in headings(text)
     assert str(Path.cwd()) not in text
+
+
+def test_times_in_turn_are_said_to_be_so():
+    """A reader of the table's change must know that it is that of the pairs."""
+    found = comparison()
+    arms = [
+        [
+            replace(
+                run,
+                provenance={**run.provenance, "wall_time": 30.0, "started": f"2026-11-29T10:0{place}:{second}+00:00"},
+            )
+            for place, run in enumerate(arm)
+        ]
+        for arm, second in ((found.baseline, "00"), (found.experiment, "30"))
+    ]
+    text = "Both arms were trained in turn, so that their times are compared pair by pair, over the common seeds."
+    assert text in experiment_report(compare(found.declaration, *arms)).splitlines()
+    assert text not in experiment_report(found)

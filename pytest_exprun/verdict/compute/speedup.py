@@ -90,24 +90,29 @@ class Speedup:
 
     @property
     def _slower(self) -> bool:
-        if self.factor is None or self.bound == AT_LEAST:
+        if self.factor is None or self.bound == AT_LEAST or self._of_one_seed:
             return False
         return (self.factor if self.high is None else self.high) < 1
+
+    @property
+    def _of_one_seed(self) -> bool:
+        """Whether nobody knows how much of it is luck."""
+        return len(self.seeds) == 1
 
     @property
     def reading(self) -> str:
         """What that means, in a plain sentence; empty where there is no speedup."""
         if self.factor is None:
             return ""
-        if self.only_computes_more:
-            return "Better at equal tokens only by computing more: with that much compute the control is better."
+        if self._of_one_seed:
+            return "One seed does not tell how much of that is luck."
         if self._slower:
-            return "The control gets there with less compute."
+            more = "Better at equal tokens only by computing more: with that much compute the control is better."
+            return more if self.better else "The control gets there with less compute."
         if self.bound != AT_MOST and (self.factor if self.low is None else self.low) > 1:
             return "It gets there with less compute than the control."
-        if self.better and self.factor < 1:
-            return "Better at equal tokens; that it is more than more compute is not shown."
-        return "Neither faster nor slower is shown."
+        open_ = "Better at equal tokens; that it is more than more compute is not shown."
+        return open_ if self.better and self.factor < 1 else "Neither faster nor slower is shown."
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values, no NaN among them; `headline` and `reading` are for readers."""

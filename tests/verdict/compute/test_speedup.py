@@ -155,6 +155,11 @@ def test_what_is_no_curve_gives_no_number(curve, point, why):
         ),
         (Speedup(0.4, bound=AT_MOST), "The control gets there with less compute."),
         (Speedup(1.4, bound=AT_MOST), "Neither faster nor slower is shown."),
+        (Speedup(0.4, seeds=(SeedSpeedup(42, 0.4),), better=True), "One seed does not tell how much of that is luck."),
+        (
+            Speedup(2.5, bound=AT_LEAST, seeds=(SeedSpeedup(42, 2.5, AT_LEAST),)),
+            "One seed does not tell how much of that is luck.",
+        ),
         (Speedup(why_not="x"), ""),
     ],
 )

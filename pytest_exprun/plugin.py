@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 FIXTURES = ("comparison", "baseline", "experiment")
 MARKER = (
     "experiment(*flags, name=None, baseline=None, metric=None, higher_is_better=None, seeds=None, rule=None, min_effect=None, "
-    'gate="not_loser", confirm=False, speedup=False, ref=None, patch=None, against=None): train with these flags, compare with the '
-    "baseline seed by seed, and judge"
+    'futility=None, gate="not_loser", confirm=False, speedup=False, ref=None, patch=None, against=None): train with these flags, '
+    "compare with the baseline seed by seed, and judge"
 )
 SHOWN_LINES = 20
 """Lines of a marked test's captured output that are shown when it fails."""

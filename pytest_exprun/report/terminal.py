@@ -86,7 +86,7 @@ def diff_lines(declared: Iterable[Experiment]) -> Iterator[str]:
             yield f"  {name:{width}}  " + (f"+{added} -{deleted}" if added >= 0 else "binary")
         if files[_MOST_FILES:]:
             yield f"  and {len(files) - _MOST_FILES} more"
-    if any(each.futility == SEED_BY_SEED for each in declared):
+    if any(each.futility == SEED_BY_SEED and (each.diff is None or each.diff.files) for each in declared):
         yield "one seed after the other, as long as more are worth it (exprun_futility = never: all of them)"
 
 

@@ -24,7 +24,7 @@ from pytest_exprun.study.flags import Flags
 from pytest_exprun.study.gates import GateResult, judge_gate, needs_all_seeds
 from pytest_exprun.study.speeding import Speeding, controls
 from pytest_exprun.terms.errors import ExprunError, StoreError, TrainerError
-from pytest_exprun.terms.model import Budget, Experiment, Variant, shortens
+from pytest_exprun.terms.model import FIRST_LOOK, Budget, Experiment, Variant, shortens
 from pytest_exprun.terms.outcome import Arm, Verdict
 from pytest_exprun.terms.sameness import difference
 from pytest_exprun.trust.identity.fingerprint import Fingerprinter
@@ -240,7 +240,11 @@ class Study:
         """Train the runs that nothing can be decided without, then round by round those that the undecided experiments need besides."""
         experiments = [each for each in experiments if self._may_be_judged(each)]
         first = [(each.control, each.baseline_seeds, each) for each in experiments]
-        waiting = [(each.variant, each.first_seeds, each) for each in experiments]
+        # In turn with the control's, not where each may be the last.
+        in_turn = self.settings.order == IN_TURN
+        waiting = [
+            (each.variant, each.seeds[:FIRST_LOOK] if in_turn else each.first_seeds, each) for each in experiments
+        ]
         self._train_together([*first, *waiting])
         while waiting:
             waiting = [

@@ -88,6 +88,13 @@ def test_arms_are_trained_in_turn(toy_project):
     assert toy_project.report("experiment_shift_1M.md").partition("## Environment")[0] == said
 
 
+def test_what_may_be_stopped_is_trained_in_turn_all_the_same(toy_project):
+    """The first three seeds: to be compared pair by pair is what the order is for. Judged seed by seed, the rest as it is needed."""
+    toy_project.write('@experiment("--shift=-1", futility="seeds")\ndef test_shift(): ...')
+    toy_project.run("--exprun-order=interleaved").assert_outcomes(passed=1)
+    assert trained(toy_project) == ["c42", "e42", "c137", "e137", "c256", "e256", "c512", "c1024", "e512", "e1024"]
+
+
 def test_only_what_is_missing_is_trained_in_turn(toy_project):
     """A decided experiment asks for three seeds, a second one finds its control stored."""
     toy_project.write(TWO)

@@ -83,7 +83,7 @@ def _items(comparison: Comparison) -> Iterator[tuple[str, str]]:
     if comparison.two_sigma.verdict is not comparison.verdict:
         yield (
             "protocol",
-            f"{comparison.two_sigma.verdict} by the protocol's own rule two_sigma, not by {judgement.rule}",
+            f"{comparison.by_protocol} by the protocol's own rule two_sigma, not by {judgement.rule}",
         )
 
 

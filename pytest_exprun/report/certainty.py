@@ -108,7 +108,7 @@ def _items(comparison: Comparison) -> Iterator[tuple[str, str]]:
     if comparison.two_sigma.verdict is not comparison.verdict:
         yield (
             "Protocol's own rule",
-            f"**two_sigma says {comparison.two_sigma.verdict}** on the same runs: {markdown(comparison.two_sigma.reason)}.",
+            f"**two_sigma says {comparison.by_protocol}** on the same runs: {markdown(comparison.two_sigma.reason)}.",
         )
     yield "Other experiments", _others(comparison)
 

@@ -227,7 +227,7 @@ def _remarks(comparison: Comparison) -> Iterator[str]:
         if speed.only_computes_more:
             yield f"{name}: {speed.reading[:1].lower()}{speed.reading[1:-1]}"
     if comparison.two_sigma.verdict is not comparison.verdict:
-        yield f"{name}: {comparison.verdict} by rule {judgement.rule}, {comparison.two_sigma.verdict} by the protocol's two_sigma"
+        yield f"{name}: {comparison.verdict} by rule {judgement.rule}, {comparison.by_protocol} by the protocol's two_sigma"
     if judgement.kind in ("diverged", "blow-up", "identical", "stopped"):
         yield f"{name}: {plain(comparison.reason)}"
     if early := comparison.judged_early:

@@ -21,7 +21,7 @@ Property = tuple[str, str | float]
 # Property: where it stands in a comparison.
 _DECLARED = {
     "verdict": "verdict",
-    "verdict_two_sigma": "two_sigma.verdict",
+    "verdict_two_sigma": "by_protocol",
     "reason": "reason",
     "judged_early": "judged_early",
     "name": "name",

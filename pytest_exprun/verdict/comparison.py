@@ -75,6 +75,11 @@ class Comparison:
         return self.judgement.verdict
 
     @property
+    def by_protocol(self) -> str:
+        """The protocol's own verdict; `undecided` where it would train more seeds than the declared rule needed."""
+        return str(self.two_sigma.verdict or "undecided")
+
+    @property
     def reason(self) -> str:
         """The verdict's reason, one sentence with its numbers."""
         return self.judgement.reason
@@ -190,7 +195,7 @@ class Comparison:
             "reason": self.reason,
             "kind": judgement.kind,
             "rule": judgement.rule,
-            "verdict_two_sigma": str(self.two_sigma.verdict),
+            "verdict_two_sigma": self.by_protocol,
             "p_value_one_sided": judgement.p_value,
             "confirmed": judgement.confirmed,
             "effects": {name: _plain(effect) for name, effect in self.effects.items()},

@@ -323,3 +323,12 @@ def test_what_was_stopped_says_so_below_the_table():
     row = next(line for line in lines if line.startswith("rope "))
     assert re.match(r"rope +NEUTRAL .* 2\.0200 +-1\.3 +- +1 ", row)
     assert f"rope: {stopped.reason}" in lines
+
+
+def test_what_the_protocol_has_not_decided_is_told():
+    """Where another rule needs fewer seeds."""
+    found = comparison((1.970, 1.9705, 1.971), rule="tested", min_effect=1.0)
+    assert (
+        "rope: WINNER by rule tested, undecided by the protocol's two_sigma"
+        in text(summary_lines([found])).splitlines()
+    )

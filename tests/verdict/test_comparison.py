@@ -261,3 +261,15 @@ def test_a_first_seed_that_is_three_times_slower_ends_it():
     assert decide(found.declaration, found.baseline, found.experiment) == found.judgement
     never = compare(Experiment("x", Variant(("--x",))), arm(BASE), arm((1.90, 1.92, 1.88), ("--x",), provenance=slow))
     assert never.verdict is Verdict.WINNER
+
+
+def test_the_protocol_may_be_undecided_where_another_rule_is_not():
+    """A lower bar, proven by three seeds, is a WINNER that two_sigma would train on for: told so, and never as None."""
+    declared = Experiment("x", Variant(("--x",)), rule="tested", min_effect=1.0)
+    found = compare(declared, arm(BASE), arm((1.970, 1.9705, 1.971), ("--x",)))
+    assert (found.verdict, found.by_protocol) == (Verdict.WINNER, "undecided")
+    assert found.conclusions()["verdict_two_sigma"] == "undecided"
+    assert (
+        compare(Experiment("x", Variant(("--x",))), arm(BASE), arm((1.90, 1.92, 1.88), ("--x",))).by_protocol
+        == "WINNER"
+    )

@@ -130,10 +130,16 @@ class StaleRuns:
             )
         if self.settings.stale == "keep":
             return self._kept(asked, seeds, stale[0])
-        candidates = [past for past in stale if past.may_equal(asked.key)][:MOST_COMPARED]
+        candidates = [past for past in stale if past.may_equal(asked.key) and self._has_any(asked, past, seeds)]
+        candidates = candidates[:MOST_COMPARED]
         if candidates and self.settings.stale == "verify" and self.settings.mode == "run":
             self._verify(asked, candidates, again)
         return {}
+
+    @staticmethod
+    def _has_any(asked: Asked, past: Past, seeds: Sequence[int]) -> bool:
+        """Whether a state has a run of any of these seeds: of fresh ones none has, and a proof would be for nothing."""
+        return not set(seeds).isdisjoint(asked.ground.store.seeds(asked.variant.slug, past.key))
 
     def _kept(self, asked: Asked, seeds: Sequence[int], stale: Past) -> dict[int, RunResult]:
         """Return historical records, marked as such."""

@@ -165,3 +165,14 @@ def test_two_at_once_draw_once(rope):
     assert len(rope.runs) == 28
     ledger = (rope.pytester.path / ".exprun/ledger.jsonl").read_text(encoding="utf-8")
     assert [ledger.count(f'"kind": "{kind}"') for kind in ("confirm", "confirmation")] == [1, 1]
+
+
+def test_fresh_seeds_ask_no_older_state_for_proof(exprun, rope):
+    """No earlier state of the code has them, so none is compared with, and nothing alarming is said."""
+    edit(rope, "SIGMA = 0.01", "SIGMA = 0.011")
+    rope.run().assert_outcomes(passed=1)
+    before = len(rope.runs)
+    out = exprun("confirm", "rope")
+    assert len(rope.runs) == before + 20
+    assert "again to see" not in out
+    assert "the change matters" not in out

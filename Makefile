@@ -9,7 +9,7 @@ EXPRUN  = $(BIN)/python -m pytest experiments/ --exprun-tokens=$(TOKENS)
 # pytest rewrites the assertions of what it imports and keeps the result as bytecode: without it every session starts slowly.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv rope test research lint slow simulate integrations ci clean
+.PHONY: help venv rope test research lint slow simulate field-loop integrations ci clean
 
 help:
 	@echo 'make rope      the main job: is --rope better? Trains 8 to 10 small language models, a few minutes (TOKENS=20000: seconds)'
@@ -19,6 +19,7 @@ help:
 	@echo 'make slow      the proofs that take long: kills, simulations, whole corpora'
 	@echo 'make integrations  Ray, Hugging Face, scikit-learn and torchrun, in an environment of its own'
 	@echo 'make simulate  re-derives every simulated figure of the protocol; rewrites docs/statistics-simulation.md'
+	@echo 'make field-loop  a session of thirty ideas and the truth about them (an hour and more); prints the tables of docs/field/loop.md'
 
 venv: $(VENV)/.installed
 
@@ -48,6 +49,10 @@ slow: venv
 simulate: venv
 	$(BIN)/python tests/simulation/simulate.py
 	$(BIN)/python tests/simulation/pictures.py
+
+# The runs lie in build/field-loop, and are not done again.
+field-loop: venv
+	$(BIN)/python tests/field/loop.py try confirm truth ladder table
 
 # Software that nobody here wrote, in an environment of its own.
 integrations: build/integrations/.installed

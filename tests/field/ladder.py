@@ -29,3 +29,8 @@ def compatible(ideas: Iterable[Idea]) -> tuple[Idea, ...]:
             sources(edits_of((*together, idea)))
             together = (*together, idea)
     return together
+
+
+def name_of(together: Iterable[Idea]) -> str:
+    """Return what the runs of several ideas put together are called; those of none are the control's, those of one its own."""
+    return "+".join(idea.name for idea in together) or "control"

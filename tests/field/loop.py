@@ -16,9 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.field.ideas import IDEAS, ROOT
+from tests.field.ideas import IDEAS, NULL, ROOT
 from tests.field.lab import TRUTH_SEEDS, Lab, verdict
-from tests.field.ladder import climbed, compatible
+from tests.field.ladder import climbed, compatible, name_of
 from tests.field.table import confirmed, lower_once, show, won
 
 
@@ -43,7 +43,8 @@ def find_truth(lab: Lab) -> None:
     lab.losses("control", (), TRUTH_SEEDS)
     waiting = list(IDEAS)
     while waiting:
-        idea = min(waiting, key=lambda each: (not lab.has_won(each), each not in lower_once(lab)))
+        lower = lower_once(lab)
+        idea = min(waiting, key=lambda each: (not lab.has_won(each), each not in lower, each.kind == NULL))
         waiting.remove(idea)
         lab.losses(idea.name, (idea,), TRUTH_SEEDS)
         print(f"truth {idea.name}", flush=True)
@@ -54,8 +55,8 @@ def climb(lab: Lab) -> None:
     ways = {"climbed": climbed(lab), "winners": won(lab), "confirmed": confirmed(lab), "lower": lower_once(lab)}
     for name, picks in ways.items():
         together = compatible(picks)
-        lab.losses(f"all-{name}", together, TRUTH_SEEDS)
-        print(f"{name}: {', '.join(idea.name for idea in together)}", flush=True)
+        lab.losses(name_of(together), together, TRUTH_SEEDS)
+        print(f"{name}: {name_of(together)}", flush=True)
 
 
 STAGES: Mapping[str, Callable[[Lab], None]] = {

@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 from tests.field.ideas import IDEAS, NULL, Idea
 from tests.field.lab import TRUTH_SEEDS, Answer, Lab
-from tests.field.ladder import climbed, compatible
+from tests.field.ladder import climbed, compatible, name_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def truth(lab: Lab, name: str) -> Truth | None:
     files = []
     for each in ("control", name):
         runs = lab.folder / "runs" / f"{each}.json"
-        losses = json.loads(runs.read_text(encoding="utf-8")) if runs.exists() else {}
+        losses = read(runs) if runs.exists() else {}
         if not losses.keys() >= set(map(str, TRUTH_SEEDS)):
             return None
         path = lab.folder / "truth" / f"{each}.json"
@@ -57,6 +59,11 @@ def truth(lab: Lab, name: str) -> Truth | None:
     return Truth(effect["improvement"], -effect["ci_high"], -effect["ci_low"], sigma, effect["p_value"])
 
 
+def read(path: Path) -> Any:
+    """Return what a JSON file has."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def row_of(lab: Lab, idea: Idea) -> Answer:
     """Return what `try` or `run` said of an idea; nothing if it was refused, or was not tried yet."""
     rows = lab.tried(idea)["answer"].get("comparisons") if lab.is_tried(idea) else []
@@ -66,7 +73,7 @@ def row_of(lab: Lab, idea: Idea) -> Answer:
 def runs_of(lab: Lab, idea: Idea, arm: str) -> list[float]:
     """Return the losses of an arm of a judged idea in the order of its seeds, from the report's records."""
     path = next((lab.project / "docs" / "research").glob(f"experiment_{row_of(lab, idea)['name']}_*.json"))
-    return [run["metrics"]["val_loss"] for run in json.loads(path.read_text(encoding="utf-8"))[arm]["runs"]]
+    return [run["metrics"]["val_loss"] for run in read(path)[arm]]
 
 
 def lower_once(lab: Lab) -> dict[Idea, float]:
@@ -101,39 +108,59 @@ def show(lab: Lab) -> None:
 
 def show_ideas(lab: Lab) -> None:
     """Print a row for each idea."""
-    print("| idea | what | kind | one run | verdict | sigmas | p | fresh seeds | truth, in sigmas | |")
+    print("| idea | what | kind | one run | verdict | sigmas | p | on fresh seeds | truth, in sigmas | |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    lower, winners = lower_once(lab), lab.winners()
+    lower = lower_once(lab)
     for idea in IDEAS:
-        row, found = row_of(lab, idea), truth(lab, idea.name)
-        verdict = (
-            [row["verdict"], f"{row['sigmas_better']:+.1f}", f"{row['p_value']:.2g}"] if row else ["refused", "", ""]
-        )
-        fresh = confirmation(lab, idea) if idea in winners else {}
-        said = (
-            f"{'yes' if fresh['confirmed'] else 'no'}, {fresh['sigmas']:+.1f}, p {fresh['p_value']:.2g}"
-            if fresh
-            else ""
-        )
-        once = "lower" if idea in lower else "higher" if row else ""
-        true = [str(found), found.word] if found else ["not trained", ""]
+        once = "lower" if idea in lower else "not lower"
         change = f"`{' '.join(idea.flags) or idea.name}`"
-        print("|", " | ".join([change, idea.what, idea.kind, once, *verdict, said, *true]), "|")
+        cells = [
+            change,
+            idea.what,
+            idea.kind,
+            once,
+            *judged_cells(lab, idea),
+            fresh_cell(lab, idea),
+            *truth_cells(lab, idea),
+        ]
+        print("|", " | ".join(cells), "|")
+
+
+def judged_cells(lab: Lab, idea: Idea) -> list[str]:
+    """Return verdict, sigmas and p of the first look."""
+    row = row_of(lab, idea)
+    return [row["verdict"], f"{row['sigmas_better']:+.1f}", f"{row['p_value']:.2g}"] if row else ["refused", "", ""]
+
+
+def fresh_cell(lab: Lab, idea: Idea) -> str:
+    """Return what fresh seeds said of a WINNER; nothing where they were not asked."""
+    if not lab.has_won(idea):
+        return ""
+    found = confirmation(lab, idea)
+    word = "confirmed" if found["confirmed"] else "not confirmed"
+    return f"{word}, {found['sigmas']:+.1f}, p {found['p_value']:.2g}"
+
+
+def truth_cells(lab: Lab, idea: Idea) -> list[str]:
+    """Return what twenty seeds a side say, in sigmas of the control's, and in a word."""
+    found = truth(lab, idea.name)
+    return [str(found), found.word] if found else ["not trained", ""]
 
 
 def show_ways(lab: Lab) -> None:
-    """Print what each way kept, what it claims for that, and what the twenty seeds say."""
+    """Print what each way kept, how many of that are what, what is claimed for it, and the truth of each one and of all together."""
     ways = {
-        "one run against one": (lower_once(lab), "all-lower"),
-        "one run each, climbing": (climbed(lab), "all-climbed"),
-        "each WINNER": (won(lab), "all-winners"),
-        "each confirmed": (confirmed(lab), "all-confirmed"),
+        "one run against one": lower_once(lab),
+        "one run each, climbing": climbed(lab),
+        "each WINNER": won(lab),
+        "each confirmed": confirmed(lab),
     }
     print("\n| way | kept | better | without effect | worse | unclear | claimed | true, summed | together |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for name, (picks, together) in ways.items():
-        print("|", " | ".join([name, *map(str, tally(lab, picks)), *gains(lab, picks), str(truth(lab, together))]), "|")
-        print("  ", ", ".join(idea.name for idea in picks), "; together:", len(compatible(picks)))
+    for name, picks in ways.items():
+        together = truth(lab, name_of(compatible(picks)))
+        print("|", " | ".join([name, *map(str, tally(lab, picks)), *gains(lab, picks), str(together)]), "|")
+        print("  ", ", ".join(idea.name for idea in picks), "; put together:", len(compatible(picks)))
 
 
 def tally(lab: Lab, picks: Mapping[Idea, float]) -> list[int]:
@@ -157,14 +184,9 @@ def gains(lab: Lab, picks: Mapping[Idea, float]) -> list[str]:
 
 def show_costs(lab: Lab) -> None:
     """Print runs and time."""
-    records = [
-        json.loads(path.read_text(encoding="utf-8")) for path in (lab.project / ".exprun").glob("*/*/seed-*.json")
-    ]
-    print(f"\n{len(records)} runs in the store")
+    print(f"\n{len(list((lab.project / '.exprun').glob('*/*/seed-*.json')))} runs in the store")
     for name in ("tried", "confirmed"):
-        seconds = [
-            json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in (lab.folder / name).glob("*.json")
-        ]
+        seconds = [answer["seconds"] for answer in map(read, (lab.folder / name).glob("*.json"))]
         print(f"{name}: {len(seconds)} commands, {sum(seconds) / 60:.1f} minutes")
-    runs = [each for path in (lab.folder / "runs").glob("*.json") for each in json.loads(path.read_text()).values()]
+    runs = [run for losses in map(read, (lab.folder / "runs").glob("*.json")) for run in losses.values()]
     print(f"beside it: {len(runs)} runs, {sum(run['cpu_seconds'] for run in runs) / 60:.1f} minutes of one core")

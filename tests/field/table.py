@@ -14,6 +14,8 @@ from tests.field.ideas import IDEAS, NULL, Idea
 from tests.field.lab import TRUTH_SEEDS, Answer, Lab
 from tests.field.ladder import climbed, compatible, name_of
 
+MISSING = "not trained"
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -129,7 +131,8 @@ def show_ideas(lab: Lab) -> None:
 def judged_cells(lab: Lab, idea: Idea) -> list[str]:
     """Return verdict, sigmas and p of the first look."""
     row = row_of(lab, idea)
-    return [row["verdict"], f"{row['sigmas_better']:+.1f}", f"{row['p_value']:.2g}"] if row else ["refused", "", ""]
+    p_value = "" if not row or row["p_value"] is None else f"{row['p_value']:.2g}"
+    return [row["verdict"], f"{row['sigmas_better']:+.1f}", p_value] if row else ["refused", "", ""]
 
 
 def fresh_cell(lab: Lab, idea: Idea) -> str:
@@ -144,7 +147,7 @@ def fresh_cell(lab: Lab, idea: Idea) -> str:
 def truth_cells(lab: Lab, idea: Idea) -> list[str]:
     """Return what twenty seeds a side say, in sigmas of the control's, and in a word."""
     found = truth(lab, idea.name)
-    return [str(found), found.word] if found else ["not trained", ""]
+    return [str(found), found.word] if found else [MISSING, ""]
 
 
 def show_ways(lab: Lab) -> None:
@@ -155,8 +158,10 @@ def show_ways(lab: Lab) -> None:
         "each WINNER": won(lab),
         "each confirmed": confirmed(lab),
     }
-    print("\n| way | kept | better | without effect | worse | unclear | claimed | true, summed | together |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        "\n| way | kept | better | without effect | worse | unclear | not trained | claimed | true, summed | together |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, picks in ways.items():
         together = truth(lab, name_of(compatible(picks)))
         print("|", " | ".join([name, *map(str, tally(lab, picks)), *gains(lab, picks), str(together)]), "|")
@@ -166,13 +171,13 @@ def show_ways(lab: Lab) -> None:
 def tally(lab: Lab, picks: Mapping[Idea, float]) -> list[int]:
     """Count what was kept by what it truly is."""
     words = Counter(word_of(lab, idea) for idea in picks)
-    return [len(picks), words["better"], words[NULL], words["worse"], words["unclear"]]
+    return [len(picks), words["better"], words[NULL], words["worse"], words["unclear"], words[MISSING]]
 
 
 def word_of(lab: Lab, idea: Idea) -> str:
     """Return what an idea truly is; of those without effect it is known."""
     found = truth(lab, idea.name)
-    return NULL if idea.kind == NULL else found.word if found else "not trained"
+    return NULL if idea.kind == NULL else found.word if found else MISSING
 
 
 def gains(lab: Lab, picks: Mapping[Idea, float]) -> list[str]:

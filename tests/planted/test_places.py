@@ -176,7 +176,8 @@ def test_two_at_once(tmp_path):
     told = [(process, *process.communicate(timeout=300)) for process in started]
     assert [process.returncode for process, *_ in told] == [0, 0, 1, 0], told
     logs = lab.root.glob(".exprun/trees/*/.traces/runs")
-    assert sum(len(log.read_text(encoding="utf-8").splitlines()) for log in logs) == 9  # five, three, and one of the worse, which is stopped there
+    # Five, three, and one of the worse, which is stopped there.
+    assert sum(len(log.read_text(encoding="utf-8").splitlines()) for log in logs) == 9
 
 
 def test_a_branch_that_moves_meanwhile(tmp_path):

@@ -6,10 +6,20 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from pytest_exprun.settings.settings import Settings
 from pytest_exprun.trust.trees.snapshot import Repository
 
 SOMEBODY = {f"GIT_{who}_{what}": "x@x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+
+def sampled(first: object, *others: object) -> list[object]:
+    """Return the parameters of a test that is a whole session each: the first one, and those that wait for `make slow`."""
+    return [
+        first,
+        *(pytest.param(*(each if isinstance(each, tuple) else (each,)), marks=pytest.mark.slow) for each in others),
+    ]
 
 
 class Checkout:

@@ -298,6 +298,7 @@ def test_a_state_is_confirmed_at_once(lab):
     assert json.loads(out)["tried"][0]["next"] == "keep"
 
 
+@pytest.mark.slow
 def test_a_state_that_was_lucky_is_undecided(lab):
     """A WINNER on the first look's seeds alone: exit status 3."""
     toy = (lab.root / "toy.py").read_text(encoding="utf-8")

@@ -134,7 +134,7 @@ def swept(lab: Lab) -> None:
     assert not [*trees.glob(".new-*"), *trees.glob(".index-*")]
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(200, marks=pytest.mark.slow)])
 def test_killed_at_random(tmp_path, kills, request):
     """What is the user's is byte for byte as it was; the words are those of sessions that nobody killed."""
     lab = Lab(tmp_path / "project")

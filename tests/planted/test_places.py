@@ -14,7 +14,7 @@ import pytest
 from tests import desk
 from tests.planted.commits import IGNORED, toy
 from tests.shell import shell
-from tests.states import Checkout
+from tests.states import Checkout, sampled
 
 INI = "[pytest]\nexprun_trainer = toy:main\nexprun_tokens = 20000\nexprun_plots = off\n"
 
@@ -102,7 +102,7 @@ def plain(lab: Checkout) -> Path:
 PLACES = (plain, worktree, of_a_bare_one, linked, detached, sparse, shallow, within_another)
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", sampled(worktree, *(place for place in PLACES if place is not worktree)))
 def test_wherever_the_root_is(tmp_path, place):
     """It has blanks and umlauts in its name; the branch is better there, and the working tree as it is."""
     root = place(planted(tmp_path / "Übung mit Blanks"))
@@ -113,12 +113,12 @@ def test_wherever_the_root_is(tmp_path, place):
 
 @pytest.mark.parametrize(
     "variables",
-    [
+    sampled(
         {"GIT_DIR": "/nowhere", "GIT_INDEX_FILE": "/nowhere"},
         {"GIT_LITERAL_PATHSPECS": "1"},
         {"GIT_EXTERNAL_DIFF": "false"},
         {"PWD": "/"},
-    ],
+    ),
     ids=" ".join,
 )
 def test_whatever_the_environment_says_of_git(tmp_path, variables):
@@ -127,7 +127,7 @@ def test_whatever_the_environment_says_of_git(tmp_path, variables):
     assert (status, words) == (0, {"idea": "WINNER"}), said
 
 
-@pytest.mark.parametrize("store", ["../store", "/dev/shm/exprun-{}", "kept/runs", "link/store"])  # noqa: S108  # another file system
+@pytest.mark.parametrize("store", sampled("/dev/shm/exprun-{}", "../store", "kept/runs", "link/store"))  # noqa: S108  # another file system
 def test_wherever_the_store_is(tmp_path, store):
     """Outside the repository, on another file system, or in a folder that git does not ignore; the second session trains nothing."""
     lab = planted(tmp_path / "lab")
@@ -155,7 +155,7 @@ def test_a_root_below_the_top(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", ["-n 2", "-n 1 --dist=loadfile", "-x --strict-markers --import-mode=importlib", "--co"]
+    "options", sampled("-n 2", "-n 1 --dist=loadfile", "-x --strict-markers --import-mode=importlib", "--co")
 )
 def test_options_of_the_ini_file(tmp_path, options):
     """Of xdist and of pytest, a conftest with fixtures, paths of tests; a session that is not to run says nothing good."""
@@ -192,7 +192,7 @@ def test_a_branch_that_moves_meanwhile(tmp_path):
     assert "no file differs" in tried(lab.root)[2]
 
 
-@pytest.mark.parametrize("kind", ["pth", "finder"])
+@pytest.mark.parametrize("kind", sampled("finder", "pth"))
 def test_an_editable_install_of_the_checkout(tmp_path, kind):
     """Its folders come after the tree's, whether a path or a hook of setuptools leads there; for a function and for a command."""
     root = tmp_path / "lab"

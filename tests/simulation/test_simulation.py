@@ -14,7 +14,7 @@ import pictures
 import simulate
 import twin
 
-TRIALS = 40_000
+TRIALS = 20_000
 CLOSED_FORM = {3: 0.025989847100962967, 5: 0.017054711583704814}
 
 

@@ -139,6 +139,7 @@ def test_a_rung_that_diverges_on_fresh_seeds(exprun, winner):
     assert "a seed of today's baseline diverged" in exprun.flat()
 
 
+@pytest.mark.slow
 def test_two_branches_that_do_the_same_work(twins, exprun):
     """Each is a true WINNER; both were promoted on what main was. Merged, they give once what each gives: an interaction.
 

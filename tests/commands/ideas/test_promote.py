@@ -281,6 +281,7 @@ def test_secrets_stay_secret(exprun, project):
 # States of the code.
 
 
+@pytest.mark.slow
 def test_a_diff_is_the_users_to_merge(twins, exprun):
     """The rung is noted, the command is printed, the repository is as it was; merged, the next session trains two seeds."""
     ended("try", "one", "--confirm", cwd=twins.root)
@@ -306,6 +307,7 @@ def test_a_diff_is_the_users_to_merge(twins, exprun):
     assert [each["follows"] for each in exprun.told("ladder")["ladder"]["rungs"]] == [True, True]
 
 
+@pytest.mark.slow
 def test_an_edit_that_is_in_no_commit(twins, exprun):
     """It is here already, or `exprun apply` brings it back; both are one rung."""
     path = twins.root / "toy.py"
@@ -327,6 +329,7 @@ def test_a_merge_by_hand_is_noted(twins, exprun):
     assert (told["merge"], told["rung"]) == (None, 1)
 
 
+@pytest.mark.slow
 def test_code_of_another_day(twins, exprun):
     """A branch that was judged on what main was is not put on top of what main is."""
     for name in ("one", "other"):

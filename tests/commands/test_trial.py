@@ -90,6 +90,7 @@ def test_a_dud_costs_one_run_and_is_discarded(lab):
     assert "one seed after the other" not in err
 
 
+@pytest.mark.slow
 def test_a_gate_about_harm_trains_all_its_seeds(lab):
     """Stopped early nothing is shown: the session is the protocol's."""
     lab.branch(
@@ -167,6 +168,7 @@ def test_a_plan_names_a_state_without_a_trainer(lab):
     assert "exp (worse) at 1M tokens" in out
 
 
+@pytest.mark.slow
 def test_the_ini_files_options_for_tests(lab):
     """What stops a session at its first failure or selects tests is not meant for states of the code."""
     (lab.root / "pytest.ini").write_text(INI + "addopts = -x -k nothing -m 'not slow'\n", encoding="utf-8")
@@ -175,6 +177,7 @@ def test_the_ini_files_options_for_tests(lab):
     assert "better  WINNER" in out
 
 
+@pytest.mark.slow
 def test_a_session_that_judged_nothing_is_no_success(lab):
     """A worker died, or a hook of the project failed: nobody knows what the state is worth."""
     hook = "import pytest\n\ndef pytest_runtest_teardown(item):\n    raise ValueError('of the project')\n"
@@ -286,6 +289,7 @@ def test_a_word_behind_the_flags_mark_is_no_option(project):
 # Confirmed at once.
 
 
+@pytest.mark.slow
 def test_a_state_is_confirmed_at_once(lab):
     """Its fresh runs are performed in the trees; what was tried so is told as confirmed by every command that follows."""
     status, out, _ = tried(lab, "better", "--tokens=2000", "--confirm", "--json")
@@ -316,6 +320,7 @@ def test_the_working_tree_has_a_name_of_its_own(lab):
     assert re.search(r"^main-[0-9a-f]{7} +seed 42 ", out, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_why_knows_which_states_were_trained(lab):
     """Records know content alone; the ledger has the commit, the tree and the diff that asked for it."""
     tried(lab, "better", "--tokens=2000")

@@ -193,6 +193,7 @@ def test_a_branch_that_moves_meanwhile(tmp_path):
 
 
 @pytest.mark.parametrize("kind", sampled("finder", "pth"))
+@pytest.mark.slow
 def test_an_editable_install_of_the_checkout(tmp_path, kind):
     """Its folders come after the tree's, whether a path or a hook of setuptools leads there; for a function and for a command."""
     root = tmp_path / "lab"

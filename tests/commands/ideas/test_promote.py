@@ -321,6 +321,7 @@ def test_an_edit_that_is_in_no_commit(twins, exprun):
     assert "is the baseline already" in exprun.refused("promote", found["name"])
 
 
+@pytest.mark.slow
 def test_a_merge_by_hand_is_noted(twins, exprun):
     """What is in the files already need not be merged, only noted."""
     ended("try", "one", "--confirm", cwd=twins.root)

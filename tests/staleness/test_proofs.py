@@ -55,6 +55,7 @@ def edit(project, name, content):
     (project.path / name).write_text(content, encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_harmless_edits_of_a_module_that_only_hearing_knows(project):
     """Each costs one run, the key being the same all the time; what was proved before stands by what is proved now."""
     for body in (

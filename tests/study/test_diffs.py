@@ -376,6 +376,7 @@ def test_a_state_that_breaks_breaks_no_other(lab, options):
     result.stdout.fnmatch_lines(["idea * WINNER *"])
 
 
+@pytest.mark.slow
 def test_two_names(lab):
     """Of one state are one question; two states whose reports would have one name are told apart."""
     lab.git("branch", "again", "idea")
@@ -396,6 +397,7 @@ def test_an_executor_that_cannot_train_another_state(lab):
     assert not list(lab.root.glob(".exprun/trees/*/.traces"))
 
 
+@pytest.mark.slow
 def test_an_executor_of_ones_own(lab):
     """It performs tasks where they say."""
     source = (

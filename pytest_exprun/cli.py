@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from pytest_exprun.commands.console import Console, print_object, standard_output_kept
 from pytest_exprun.settings.project import Project, find_project
@@ -46,6 +46,9 @@ class _Parser(argparse.ArgumentParser):
         raise SettingsError(f"{message}; `{self.prog} --help` lists what is allowed")
 
 
+_Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"  # noqa: SLF001  # it has no public name
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = _Parser(
@@ -57,20 +60,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {metadata.version('pytest-exprun')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    _add(commands, "power", "how many seeds see how large an effect, from the stored baseline; trains nothing")
-    budget = _add(commands, "budget", "what a session of many ideas can see, from the stored baseline; trains nothing")
-    budget.add_argument(
-        "--ideas", type=int, required=True, metavar="N", help="how many ideas are to be tried, 1 to 1000"
-    )
-    budget.add_argument("--hours", type=float, required=True, metavar="H", help="how long the session may last")
-    _judge(_add(commands, "judge", "a verdict on numbers that exist already; trains nothing", settings=_OF_JUDGE))
-    _add(commands, "aa", "train five further baseline seeds and judge them against the baseline: must be NEUTRAL")
+    for add in (_add_init, _add_sessions, _add_ideas, _add_numbers, _add_records):
+        add(commands)
+    return parser
 
-    why = _add(commands, "why", "which stored runs stand, and what changed for those that do not; trains nothing")
-    why.add_argument(
-        "-k", metavar="EXPRESSION", help="only arms whose flags match, as with pytest's -k: 'rope and not base'"
-    )
 
+def _add_init(commands: _Commands) -> None:
+    """Set a project up."""
     init = _add(commands, "init", "ini keys and a first experiment for the training script in this folder", settings=())
     init.usage = "exprun init [options] [SCRIPT | -- COMMAND ...]"
     init.add_argument(
@@ -89,6 +85,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="write the skill for coding agents, too (into this folder of skills; default: .claude/skills)",
     )
 
+
+def _add_sessions(commands: _Commands) -> None:
+    """Judge without a test file, and look at what was judged."""
     what = "states of the code against another one: your working tree, branches, commits"
     trial = _add(commands, "try", what, settings=_OF_TRY)
     trial.usage = "exprun try [REF ...] [--against REF] [options]"
@@ -110,6 +109,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add(commands, "log", "what was tried, best first, with its diff; trains nothing", settings=_OF_LOG)
     apply = _add(commands, "apply", "put a tried diff into the working tree, which must be clean", settings=_OF_LOG)
     apply.add_argument("name", metavar="NAME", help="what it is called in the log")
+
+
+def _add_ideas(commands: _Commands) -> None:
+    """Keep what a session of many ideas found."""
     again = _add(commands, "confirm", "a WINNER once more on fresh seeds, both arms, judged once")
     again.add_argument("name", metavar="NAME", help="the experiment's name in the reports")
     speed = _add(commands, "speedup", "better, or only slower? how much compute the control takes to the same loss")
@@ -126,12 +129,31 @@ def build_parser() -> argparse.ArgumentParser:
 
     _ledger(_add(commands, "ledger", "what was asked, and whether nothing of it was changed", settings=("store",)))
 
+
+def _add_numbers(commands: _Commands) -> None:
+    """Answer from numbers, and from chance."""
+    _add(commands, "power", "how many seeds see how large an effect, from the stored baseline; trains nothing")
+    budget = _add(commands, "budget", "what a session of many ideas can see, from the stored baseline; trains nothing")
+    budget.add_argument(
+        "--ideas", type=int, required=True, metavar="N", help="how many ideas are to be tried, 1 to 1000"
+    )
+    budget.add_argument("--hours", type=float, required=True, metavar="H", help="how long the session may last")
+    _judge(_add(commands, "judge", "a verdict on numbers that exist already; trains nothing", settings=_OF_JUDGE))
+    _add(commands, "aa", "train five further baseline seeds and judge them against the baseline: must be NEUTRAL")
+
+
+def _add_records(commands: _Commands) -> None:
+    """Look at stored runs."""
+    why = _add(commands, "why", "which stored runs stand, and what changed for those that do not; trains nothing")
+    why.add_argument(
+        "-k", metavar="EXPRESSION", help="only arms whose flags match, as with pytest's -k: 'rope and not base'"
+    )
+
     audit = _add(commands, "audit", "train one random stored run again: it must come back bit for bit")
     audit.add_argument("--seed", type=int, help="audit this seed (default: a random one)")
     audit.add_argument(
         "--slug", metavar="ARM", help="audit this arm, named as its folder in the store (default: a random one)"
     )
-    return parser
 
 
 def _judge(parser: argparse.ArgumentParser) -> None:
@@ -163,7 +185,7 @@ def _ledger(parser: argparse.ArgumentParser) -> None:
 
 
 def _add(
-    commands: argparse._SubParsersAction[_Parser],
+    commands: _Commands,
     name: str,
     summary: str,
     settings: Sequence[str] | None = None,

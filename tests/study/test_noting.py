@@ -115,9 +115,8 @@ def test_an_outcome_that_cannot_be_written_costs_no_verdict(toy_project, ledger,
     assert story(ledger) == ["asked"]
 
 
-def test_interrupted(toy_project, ledger):
-    """Ctrl-C while a seed trains: stopped, which is said; the next session asks again and has its verdict."""
-    toy_project.write(ROPE_TEST)
+def training(toy_project):
+    """Start a session; return it, while its second seed waits for a file to be removed, and that file."""
     held = toy_project.hold(137)
     session = subprocess.Popen(
         [sys.executable, "-m", "pytest", "experiments", "-p", "no:cacheprovider"],
@@ -125,6 +124,13 @@ def test_interrupted(toy_project, ledger):
         stdout=subprocess.DEVNULL,
     )
     toy_project.wait_for_runs(2)
+    return session, held
+
+
+def test_interrupted(toy_project, ledger):
+    """Ctrl-C while a seed trains: stopped, which is said; the next session asks again and has its verdict."""
+    toy_project.write(ROPE_TEST)
+    session, held = training(toy_project)
     session.send_signal(signal.SIGINT)
     wait_until(lambda: session.poll() is not None)
     held.unlink()
@@ -137,13 +143,7 @@ def test_interrupted(toy_project, ledger):
 def test_killed(toy_project, ledger):
     """SIGKILL while a seed trains: the question stays open, and the next session answers it."""
     toy_project.write(ROPE_TEST)
-    held = toy_project.hold(137)
-    session = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "experiments", "-p", "no:cacheprovider"],
-        cwd=toy_project.pytester.path,
-        stdout=subprocess.DEVNULL,
-    )
-    toy_project.wait_for_runs(2)
+    session, held = training(toy_project)
     os.kill(session.pid, signal.SIGKILL)
     session.wait()
     held.unlink()

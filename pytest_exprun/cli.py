@@ -229,11 +229,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _complain(text: str, status: int, words: Sequence[str]) -> int:
     """Say why there is no answer, to a program too: the command line may be what is wrong, so its words are looked at."""
     if "--json" in words[: words.index("--") if "--" in words else None]:
-        print_object({"exit_status": status, "errors": [text]})
+        print_object({"exit_status": status, **_next(status), "errors": [text]})
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()
     sys.stderr.write(f"exprun: {text}\n")
     return status
+
+
+def _next(status: int) -> dict[str, str]:
+    """Say what a program is to do where there is no answer, or not a whole one."""
+    return {"next": "fix"} if status == REFUSED_STATUS else {}
 
 
 def _spelled(argv: Sequence[str]) -> list[str]:
@@ -251,7 +256,7 @@ def _run(argv: Sequence[str]) -> int:
         console = Console(for_program=arguments.json)
         status: int = command.run(settings, arguments, console)
     if arguments.json:
-        print_object({"exit_status": status, **console.answers})
+        print_object({"exit_status": status, **_next(status), **console.answers})
     from pytest_exprun.running.sandbox.escapes import ENDING
 
     ENDING.status = status  # what a run left in this process may not change it

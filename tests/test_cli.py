@@ -73,6 +73,7 @@ def test_what_is_refused_is_an_object_for_a_program(exprun, project, argv):
     """Bad words, bad settings, nothing stored, no repository: one object, and the same line for people."""
     told = exprun.told(*argv, status=2)
     assert exprun.err == f"exprun: {told['errors'][0]}\n"
+    assert told["next"] == "fix"
     (project.pytester.path / "pytest.ini").write_text("[pytest]\nexprun_trainr = toy:main\n", encoding="utf-8")
     assert exprun.told(*argv, status=2)["errors"]
 

@@ -168,7 +168,7 @@ def _tell(written: _Written, made: Proposal, place: Place, console: Console) -> 
     files = [each for each in own if each is not None and not place.is_committed(each)] + made.patch.files()
     steps = list(next_steps(place, patched=bool(written.diff), files=files, test=written.test))
     if console.for_program:
-        console.answer(**_answer(written), next=[command for command, _ in steps])
+        console.answer(**_answer(written), commands=[command for command, _ in steps])
         return
     if written.keys and written.file is not None:
         console.say(f"wrote to {os.path.relpath(written.file)}:")

@@ -506,8 +506,8 @@ def test_a_program_reads_one_object(folder, capsys):
     assert (answer["file"], answer["patch"]) == ("pytest.ini", "exprun-init.patch")
     assert (folder / answer["experiment"]).exists()
     assert (folder / answer["skill"]).exists()
-    assert answer["next"][1] == "exprun try"
-    subprocess.run(["sh", "-c", answer["next"][0]], check=True, capture_output=True)
+    assert answer["commands"][1] == "exprun try"
+    subprocess.run(["sh", "-c", answer["commands"][0]], check=True, capture_output=True)
     assert main(["init", "--json"]) == 2
     answer = json.loads(capsys.readouterr().out)
     jsonschema.validate(answer, schema)

@@ -39,9 +39,9 @@ def story(ledger):
 
 def test_a_question_is_asked_once_and_answered_once(new_questions):
     """However often it is said, in this process or in the next one."""
-    for _ in range(2):
+    for is_asked in (True, False):
         questions = new_questions()
-        if _ == 0:
+        if is_asked:
             questions.ask(ASKED)
             questions.ask(ASKED)
         questions.answer(ASKED, FOUND)
